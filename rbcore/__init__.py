@@ -1,0 +1,35 @@
+"""Robustness bias: which group lies closest to a classifier's decision boundary, and how sure that is.
+
+>>> import rbcore as rb
+>>> digits = rb.load_dataset("digits")
+>>> model = rb.load_model("small_cnn", digits, epoch="last")
+>>> distances = rb.estimate_distances(model, digits, "deepfool")
+>>> bias = rb.robustness_bias(distances, by="class")
+"""
+
+from rbcore import charts
+from rbcore.api import estimate_distances, load_model, open_run, perturbed_images, stored_distances
+from rbcore.datasets import load_dataset
+from rbcore.errors import RobustnessBiasError
+from rbcore.inference import robustness_bias, verdict
+from rbcore.measures import Policy
+from rbcore.models.checkpoints import list_runs
+from rbcore.training import train
+from rbcore.verification import verify
+
+__all__ = [
+    "Policy",
+    "RobustnessBiasError",
+    "charts",
+    "estimate_distances",
+    "list_runs",
+    "load_dataset",
+    "load_model",
+    "open_run",
+    "perturbed_images",
+    "robustness_bias",
+    "stored_distances",
+    "train",
+    "verdict",
+    "verify",
+]

@@ -1,0 +1,291 @@
+"""The command line: ``python -m rbcore``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import pandas as pd
+import typer
+from tqdm import tqdm
+
+from rbcore import api, inference, training
+from rbcore import verification as checks
+from rbcore.datasets import DATASETS, known_folder, load_dataset
+from rbcore.distances import METHODS
+from rbcore.errors import MethodError, RobustnessBiasError
+from rbcore.models import MODELS, build_network
+from rbcore.models.checkpoints import Run, find_run, list_runs
+from rbcore.registry import unknown_name
+from rbcore.running import Progress
+
+cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Name of a dataset; see: python -m rbcore datasets")
+]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model; see: python -m rbcore models")]
+MethodName = Annotated[
+    str, typer.Argument(metavar="METHOD", help="method or method:preset; see: python -m rbcore methods")
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", help="Name of the run; the newest complete plain one by default.")
+]
+Epoch = Annotated[str, typer.Option("--epoch", help="first, middle, last, all or a number from 1.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda[:N].")]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Folder of the dataset's files; remembered for the next call.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
+]
+
+
+def print_table(table: pd.DataFrame, form: Format) -> None:
+    """Print a table to standard output."""
+    if form is Format.csv:
+        typer.echo(table.to_csv(index=False), nl=False)
+    elif form is Format.json:
+        typer.echo(table.to_json(orient="records", indent=1))
+    else:
+        typer.echo(table.to_string(index=False, float_format="{:.4g}".format, na_rep="-", max_colwidth=80))
+
+
+def bar() -> Progress:
+    """Return a progress callable that draws a tqdm bar on standard error."""
+    bars: list[tqdm[NoReturn]] = []
+
+    def report(done: int, total: int, what: str) -> None:
+        if not bars:
+            bars.append(tqdm(total=total))
+        current = bars[0]
+        current.total = total
+        current.set_description_str(what, refresh=False)
+        current.update(done - current.n)
+        if done >= total:
+            current.close()
+            bars.clear()
+
+    return report
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Turn ``NAME=VALUE`` texts into parameters."""
+    pairs = [text.partition("=") for text in settings or []]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise MethodError(f"--set {name}{equals}{value} is not of the form NAME=VALUE.")
+    return {name: value for name, _, value in pairs}
+
+
+def chosen_epochs(run: Run, which: str) -> list[int]:
+    """Return the epochs of a run that ``--epoch`` names."""
+    return list(run.epochs) if which == "all" else [run.epoch(which)]
+
+
+@cli.command()
+def datasets(form: FormatOption = Format.table) -> None:
+    """List the datasets: what they are, where their files lie, what may be done with them."""
+    rows = []
+    for spec in DATASETS.values():
+        folder = known_folder(spec)
+        place = (
+            "comes with scikit-learn" if not spec.needs_folder else str(folder) if folder else "folder not set: --root"
+        )
+        rows.append(
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "classes": len(spec.classes),
+                "partitions": " ".join(spec.partitions),
+                "size": spec.default_size,
+                "files": place,
+                "runs": len(list_runs(spec.name)),
+                "licence": spec.licence,
+                "source": spec.source,
+            }
+        )
+    print_table(pd.DataFrame(rows), form)
+
+
+@cli.command()
+def models(form: FormatOption = Format.table) -> None:
+    """List the models, with their runs and, for each dataset's default size, their parameters."""
+    rows = []
+    for spec in MODELS.values():
+        row: dict[str, object] = {"name": spec.name, "title": spec.title}
+        for data in DATASETS.values():
+            row[f"parameters on {data.name}"] = _n_parameters(spec.name, data.name)
+        row |= {"runs": len(list_runs(model=spec.name)), "layers": spec.description}
+        rows.append(row)
+    print_table(pd.DataFrame(rows), form)
+
+
+def _n_parameters(model: str, dataset: str) -> str:
+    spec = DATASETS[dataset]
+    shape = (spec.channels, spec.default_size, spec.default_size)
+    try:
+        network = build_network(model, shape, len(spec.classes), (0.0,) * spec.channels, (1.0,) * spec.channels)
+    except RobustnessBiasError:
+        return "-"
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+
+
+@cli.command()
+def methods(form: FormatOption = Format.table) -> None:
+    """List the distance methods with their parameters, defaults and presets."""
+    rows = [
+        {
+            "name": method.name,
+            "bound": method.bound,
+            "parameters": " ".join(f"{p.name}={p.default}" for p in method.parameters),
+            "presets": " ".join(f"{method.name}:{preset}" for preset in method.presets),
+            "description": method.description,
+        }
+        for method in METHODS.values()
+    ]
+    print_table(pd.DataFrame(rows), form)
+
+
+@cli.command()
+def train(
+    dataset: DatasetName,
+    model: ModelName,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="The recipe's own by default.")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
+    root: Root = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split, the weights and the batches.")] = 0,
+    run: RunName = None,
+    keep: Annotated[
+        str, typer.Option("--keep", help="Checkpoints to keep: all, 3 (first, middle, last) or a number.")
+    ] = "all",
+    device: Device = "auto",
+    form: FormatOption = Format.table,
+) -> None:
+    """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
+    MODELS[model]
+    loaded = load_dataset(dataset, root=root, size=size, seed=seed, progress=bar())
+    _tell_skipped(loaded.skipped)
+    recipe = training.recipe_for(dataset, model, epochs)
+    needed = training.announced_bytes(loaded, model, recipe, keep)
+    typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
+    found = training.train(model, loaded, epochs=epochs, run=run, keep=keep, device=device, progress=bar())
+    columns = ("run", "epoch", "train_loss", "train_accuracy", "test_accuracy", "n_train", "n_test")
+    sidecars = [found.sidecar(epoch) for epoch in found.epochs]
+    print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), form)
+
+
+def _tell_skipped(skipped: tuple[object, ...]) -> None:
+    for skip in skipped[:10]:
+        typer.echo(f"skipped {skip}", err=True)
+    if len(skipped) > 10:
+        typer.echo(f"... and {len(skipped) - 10} more", err=True)
+
+
+@cli.command()
+def estimate(
+    dataset: DatasetName,
+    model: ModelName,
+    method: MethodName,
+    epoch: Epoch = "last",
+    run: RunName = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Only so many test images.")] = None,
+    settings: Settings = None,
+    root: Root = None,
+    device: Device = "auto",
+    form: FormatOption = Format.table,
+) -> None:
+    """Estimate distances to the decision boundary and keep them; print what was found for each epoch."""
+    parameters = parse_settings(settings)
+    DATASETS[dataset], MODELS[model]
+    found = find_run(dataset, model, run)
+    epochs = chosen_epochs(found, epoch)
+    loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=bar())
+    rows = []
+    for number in epochs:
+        network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
+        table = api.estimate_distances(network, loaded, method, limit=limit, progress=bar(), **parameters)
+        correct = table.loc[table["is_correct"], "distance"]
+        counts = table["status"].value_counts().to_dict()
+        rows.append(
+            {
+                "run": found.name,
+                "epoch": number,
+                "n": len(table),
+                "accuracy": table["is_correct"].mean(),
+                "mean_distance": correct.mean(),
+                "median_distance": correct.median(),
+                "status": " ".join(f"{name}={count}" for name, count in sorted(counts.items())),
+            }
+        )
+    print_table(pd.DataFrame(rows), form)
+
+
+@cli.command()
+def bias(
+    dataset: DatasetName,
+    model: ModelName,
+    method: MethodName,
+    by: Annotated[str, typer.Option("--by", metavar="PARTITION", help="class, or an attribute of the dataset.")],
+    epoch: Epoch = "last",
+    run: RunName = None,
+    settings: Settings = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Print the robustness bias of every group, from distances that `estimate` has kept."""
+    parameters = parse_settings(settings)
+    spec = DATASETS[dataset]
+    MODELS[model]
+    if by not in spec.partitions:
+        raise unknown_name(f"partition of {dataset}", by, list(spec.partitions))
+    found = find_run(dataset, model, run)
+    tables = []
+    for number in chosen_epochs(found, epoch):
+        stored = api.stored_distances(found, number, method, **parameters)
+        if stored is None:
+            raise MethodError(
+                f"No {method} distances are stored for epoch {number} of run {found.name}. Compute them: "
+                f"python -m rbcore estimate {dataset} {model} {method} --epoch {number} --run {found.name}"
+            )
+        table = inference.robustness_bias(stored.rows, by)
+        table.insert(0, "epoch", number)
+        tables.append(table)
+        typer.echo(f"epoch {number}: {inference.verdict(table)}", err=True)
+    print_table(pd.concat(tables, ignore_index=True), form)
+
+
+@cli.command()
+def verify(
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Rows of each table to compute again.")] = 5,
+    form: FormatOption = Format.table,
+) -> None:
+    """Check every cached table against its key and checksum, and compute some rows again; exit 1 if one does not hold."""
+    findings = checks.verify(rows=rows, progress=bar())
+    print_table(findings, form)
+    if not findings["ok"].all():
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence on standard error and exit code 2."""
+    try:
+        cli()
+    except RobustnessBiasError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped; everything finished until then is kept.", err=True)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

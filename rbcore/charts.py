@@ -1,0 +1,152 @@
+"""Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook.
+
+Colours are those of Okabe and Ito, told apart by colour-blind readers; from the ninth group on the dashes change too.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from rbcore.inference import CONFIDENCE, curves, robustness_bias
+from rbcore.measures import DEFAULT_POLICY, Policy
+
+Chart = alt.LayerChart | alt.FacetChart
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
+DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
+LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
+VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0"}
+N_TAUS = 200
+SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
+TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
+
+
+def tau_grid(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
+    """Return at most `N_TAUS` values of tau from 0 to where the last curve ends, shape (N_TAUS,), L2."""
+    largest = policy.tau_max or float(distances["distance"].max())
+    return np.linspace(0.0, largest if np.isfinite(largest) and largest > 0 else 1.0, N_TAUS)
+
+
+def robustness_curves(
+    distances: pd.DataFrame,
+    by: str,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    tau: float | None = None,
+    highlight: str | None = None,
+    height: int = 380,
+) -> Chart:
+    """Draw I_P(tau) (eq. 4-6), one curve a group, with the pointwise 95% band of the highlighted group.
+
+    Parameters
+    ----------
+    distances, by, policy
+        As `robustness_bias`.
+    tau
+        Where to draw a rule, L2.
+    highlight
+        The group whose band is drawn; all groups' bands where none is named.
+    height
+        In pixels.
+    """
+    table = curves(distances, by, taus=tau_grid(distances, policy), policy=policy)
+    groups = list(table["group"].unique())
+    sizes = table.groupby("group")["n"].first()
+    table["legend"] = [f"{group} (n = {sizes[group]:,})" for group in table["group"]]
+    legend = [f"{group} (n = {sizes[group]:,})" for group in groups]
+    hovered = alt.selection_point(name="group", fields=["legend"], bind="legend", on="click")
+    colour = alt.Color(
+        "legend:N",
+        title="group",
+        scale=alt.Scale(domain=legend, range=[COLOURS[i % len(COLOURS)] for i in range(len(groups))]),
+        legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3, labelLimit=220, columns=1 + len(groups) // 21),
+    )
+    dash = alt.StrokeDash(
+        "legend:N",
+        title="group",
+        scale=alt.Scale(
+            domain=legend, range=[list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in range(len(groups))]
+        ),
+    )
+    x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False))
+    tooltip = [
+        alt.Tooltip("legend:N", title="group"),
+        alt.Tooltip("tau:Q", format=".3f"),
+        alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
+        alt.Tooltip("low:Q", title="95% from", format=".1%"),
+        alt.Tooltip("high:Q", title="95% to", format=".1%"),
+        alt.Tooltip("rb:Q", title="RB(P, tau)", format=".3f"),
+    ]
+    banded = table if highlight is None else table[table["group"] == highlight]
+    bands = (
+        alt.Chart(banded)
+        .mark_area(interpolate="step-after", opacity=0.12 if highlight is None else 0.25)
+        .encode(
+            x=x,
+            y=alt.Y("low:Q"),
+            y2="high:Q",
+            color=colour,
+            opacity=alt.condition(hovered, alt.value(0.12 if highlight is None else 0.25), alt.value(0.0)),
+        )
+    )
+    lines = (
+        alt.Chart(table)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=x,
+            y=alt.Y(
+                "share:Q",
+                title="I_P(tau): correct and farther than tau",
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
+            color=colour,
+            strokeDash=dash,
+            strokeWidth=alt.condition(alt.datum["group"] == highlight, alt.value(4), alt.value(2)),
+            opacity=alt.condition(hovered, alt.value(1.0), alt.value(0.15)),
+            tooltip=tooltip,
+        )
+        .add_params(hovered)
+    )
+    layers: list[alt.Chart] = [bands, lines]
+    if tau is not None:
+        layers.append(alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2).encode(x="tau:Q"))
+    return alt.layer(*layers, height=height)
+
+
+def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
+    """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
+
+    Red: the interval lies below 0, less robust than the rest; blue: above; grey: it includes 0.
+    """
+    table = bias.assign(
+        verdict=np.select([bias["high"] < 0, bias["low"] > 0], [LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE),
+        text=[f"{sigma:+.2f}" for sigma in bias["sigma"]],
+    )
+    y = alt.Y("group:N", title=None, sort=list(bias["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False))
+    colour = alt.Color(
+        "verdict:N",
+        title=None,
+        scale=alt.Scale(domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())),
+        legend=alt.Legend(orient="bottom"),
+    )
+    tooltip = [
+        "group:N",
+        alt.Tooltip("sigma:Q", format="+.3f"),
+        alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format="+.3f"),
+        alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format="+.3f"),
+        alt.Tooltip("n:Q"),
+    ]
+    base = alt.Chart(table).encode(y=y)
+    x = alt.X("sigma:Q", title=SIGMA_TITLE)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(x="zero:Q")
+    bars = base.mark_rule(size=3).encode(
+        x=alt.X("low:Q", title=SIGMA_TITLE), x2="high:Q", color=colour, tooltip=tooltip
+    )
+    dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
+    return alt.layer(zero, bars, dots, height=row_height * max(len(bias), 3))
+
+
+def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> Chart:
+    """Measure and draw sigma with its intervals in one call, for a notebook."""
+    return bias_intervals(robustness_bias(distances, by, policy=policy))

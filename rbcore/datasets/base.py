@@ -1,0 +1,188 @@
+"""What a dataset is: images in [0, 1], one row of facts a sample, and the registry of those that can be loaded."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rbcore.errors import DatasetError
+from rbcore.partitions import CLASS
+from rbcore.registry import Registry, unknown_name
+from rbcore.running import Progress
+from rbcore.store import sha256_of_facts, sha256_of_rows
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that was left out, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and what is known about them.
+
+    Attributes
+    ----------
+    name
+        Registered name.
+    images
+        Stored pixels, shape (n, channels, height, width), unsigned integers in [0, `white`]; may be memory-mapped.
+        Use `pixels` for images in [0, 1].
+    white
+        The stored value that stands for 1.0.
+    samples
+        One row an image: ``sample_id`` (unique text), ``split`` (train or test), ``label`` (int), ``class`` (the
+        label's name) and the attributes.
+    classes
+        Names of the labels; label ``k`` is called ``classes[k]``.
+    mean, std
+        Normalisation for a model's first layer, one value a channel, in units of [0, 1].
+    size
+        Height and width in pixels.
+    seed
+        Seed of the split.
+    skipped
+        Files that were left out.
+    fingerprint
+        SHA-256 of the content: pixels, labels, attributes, split. It holds no path and no name of a file's folder.
+    """
+
+    name: str
+    images: np.ndarray
+    white: int
+    samples: pd.DataFrame
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int
+    seed: int
+    skipped: tuple[SkippedFile, ...]
+    fingerprint: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the row numbers of a split, shape (m,), in a random order fixed by the seed: the first k are a fair draw."""
+        if split not in SPLITS:
+            raise unknown_name("split", split, list(SPLITS))
+        rows: np.ndarray = np.flatnonzero(self.samples["split"] == split)
+        shuffled: np.ndarray = np.random.default_rng(self.seed).permutation(rows)
+        return shuffled
+
+    def pixels(self, rows: np.ndarray) -> np.ndarray:
+        """Return images as float32 in [0, 1], shape (len(rows), channels, height, width)."""
+        pixels: np.ndarray = self.images[rows].astype(np.float32) / np.float32(self.white)
+        return pixels
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Return labels as int64, shape (len(rows),)."""
+        labels: np.ndarray = self.samples["label"].to_numpy(np.int64)[rows]
+        return labels
+
+    def rows_of(self, sample_ids: list[str]) -> np.ndarray:
+        """Return the row numbers of the named samples, or raise `DatasetError` for one that is not there."""
+        rows: np.ndarray = pd.Index(self.samples["sample_id"]).get_indexer(pd.Index(sample_ids))
+        if (rows < 0).any():
+            raise DatasetError(f"The dataset {self.name!r} has no sample {sample_ids[int(np.argmin(rows))]!r}.")
+        return rows
+
+
+def make_dataset(
+    *,
+    name: str,
+    images: np.ndarray,
+    images_sha256: str | None,
+    white: int,
+    samples: pd.DataFrame,
+    classes: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    seed: int,
+    skipped: tuple[SkippedFile, ...] = (),
+) -> Dataset:
+    """Check the parts of a dataset against each other, add the classes' names, and take the fingerprint.
+
+    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders that know it already.
+    """
+    if len(images) != len(samples):
+        raise DatasetError(f"The dataset {name!r} has {len(images)} images but {len(samples)} rows of facts.")
+    if len(samples) == 0 or set(samples["split"]) != set(SPLITS):
+        raise DatasetError(
+            f"The dataset {name!r} has {len(samples)} usable images; train and test need at least one each."
+        )
+    if samples["sample_id"].duplicated().any():
+        first = samples.loc[samples["sample_id"].duplicated(), "sample_id"].iloc[0]
+        raise DatasetError(f"The dataset {name!r} holds the sample {first!r} twice.")
+    samples = samples.reset_index(drop=True)
+    samples.insert(list(samples.columns).index("label") + 1, CLASS, samples["label"].map(dict(enumerate(classes))))
+    digest = images_sha256 or hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    fingerprint = sha256_of_facts(
+        {
+            "images": digest,
+            "shape": list(images.shape),
+            "white": white,
+            "samples": sha256_of_rows(samples),
+            "classes": classes,
+        }
+    )
+    return Dataset(name, images, white, samples, classes, mean, std, images.shape[-1], seed, skipped, fingerprint)
+
+
+Loader = Callable[[Path | None, int, int, Progress], Dataset]
+"""``load(root, size, seed, progress)``; ``root`` is None for data that come with a package."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset that can be loaded by name.
+
+    Attributes
+    ----------
+    name, title
+        Registered name, and the name for people.
+    load
+        The function that reads it.
+    classes, class_title
+        Names of the labels and what they mean.
+    partitions
+        What its samples can be grouped by, the class first.
+    channels, default_size
+        Colour channels, and height and width in pixels where none is asked for.
+    needs_folder
+        Whether the images lie in a folder that the user has to name.
+    source, licence, caution
+        Where it comes from, what may be done with it, and what a reader must know before trusting its labels.
+    """
+
+    name: str
+    title: str
+    load: Loader
+    classes: tuple[str, ...]
+    class_title: str
+    partitions: tuple[str, ...]
+    channels: int
+    default_size: int
+    needs_folder: bool
+    source: str
+    licence: str
+    caution: str
+
+    @property
+    def folder_variable(self) -> str:
+        """Name of the environment variable that may hold the folder."""
+        return f"RBCORE_{self.name.upper()}_ROOT"
+
+
+DATASETS: Registry[DatasetSpec] = Registry("dataset")

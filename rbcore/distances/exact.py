@@ -1,0 +1,65 @@
+"""The closed form for linear models (paper, section 6): min over k != y of (f_y - f_k) / ||w_y - w_k||.
+
+It ignores the box [0, 1], so it is a lower bound for any attack that is confined to valid images.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from rbcore.distances.base import METHODS, Method, Proposal
+from rbcore.errors import MethodError
+
+TOLERANCE = 1e-4
+"""Largest difference between a network and its linearisation, relative to its largest logit, that counts as linear."""
+
+
+def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return float64 weights (n_classes, n_pixels) and biases (n_classes,) of a network that is affine.
+
+    Raises
+    ------
+    MethodError
+        If the network's logits for these images differ from its linearisation at the origin, so it is not linear.
+    """
+    origin = torch.zeros_like(images[:1], requires_grad=True)
+    with torch.enable_grad():
+        logits = network(origin)[0]
+        gradients = [torch.autograd.grad(logit, origin, retain_graph=True)[0].flatten() for logit in logits]
+    weights, biases = torch.stack(gradients).double(), logits.detach().double()
+    with torch.no_grad():
+        actual = network(images).double()
+    linear = images.flatten(1).double() @ weights.T + biases
+    if (actual - linear).abs().max() > TOLERANCE * actual.abs().max().clamp_min(1.0):
+        raise MethodError(
+            "The exact distance exists for linear models only, and this network is not linear; use deepfool."
+        )
+    return weights, biases
+
+
+def run(network: nn.Module, images: Tensor, labels: Tensor) -> Proposal:
+    """Return the exact distance to the nearest class boundary, and the image's projection just across it."""
+    weights, biases = affine_form(network, images)
+    flat = images.flatten(1).double()
+    logits = flat @ weights.T + biases
+    rows = torch.arange(len(images), device=images.device)
+    margins = (logits[rows, labels][:, None] - logits).clamp_min(0.0)
+    normals = weights[labels][:, None, :] - weights[None, :, :]
+    lengths = normals.norm(dim=2)
+    distances = torch.where(lengths > 0, margins / lengths, torch.inf)
+    distances[rows, labels] = torch.inf
+    distance, nearest = distances.min(dim=1)
+    step = normals[rows, nearest] / lengths[rows, nearest][:, None]
+    projected = flat - (distance * (1 + 1e-5) + 1e-6)[:, None] * step
+    return Proposal(projected.to(images.dtype).view_as(images), distance)
+
+
+METHODS.add(
+    "exact",
+    Method(
+        "exact",
+        "Exact (linear models)",
+        run,
+        bound="exact",
+        description="closed form for linear models, without the box [0, 1] (paper, section 6)",
+    ),
+)

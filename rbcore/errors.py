@@ -1,0 +1,45 @@
+"""Every error this library raises on purpose: one sentence that names the thing, the value and the remedy."""
+
+
+class RobustnessBiasError(Exception):
+    """Base of all errors raised on purpose; its text is fit to be shown to a user as it is."""
+
+
+class UnknownNameError(RobustnessBiasError):
+    """A dataset, model, method, run, epoch, partition or parameter that does not exist."""
+
+
+class DatasetError(RobustnessBiasError):
+    """Images or labels that are missing, unreadable or inconsistent."""
+
+
+class ModelError(RobustnessBiasError):
+    """An architecture that cannot take the images it is asked to take."""
+
+
+class CheckpointError(RobustnessBiasError):
+    """Weights or their sidecar that are missing, altered or do not fit the network."""
+
+
+class MethodError(RobustnessBiasError):
+    """A distance method that cannot be applied to this network or with these parameters."""
+
+
+class MeasureError(RobustnessBiasError):
+    """A table, partition or policy for which a measure is not defined."""
+
+
+class StoreError(RobustnessBiasError):
+    """A cache folder or file that cannot be read or written."""
+
+
+class TrainingError(RobustnessBiasError):
+    """A training run that cannot start or cannot go on."""
+
+
+class DeviceError(RobustnessBiasError):
+    """A device that this machine does not have."""
+
+
+class Cancelled(RobustnessBiasError):
+    """The user asked a long call to stop; what was finished is kept."""

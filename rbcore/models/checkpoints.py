@@ -1,0 +1,200 @@
+"""Runs and their checkpoints: one safetensors file of weights an epoch, with a JSON sidecar of facts beside it.
+
+A *run* is dataset + model + size + recipe + seed + regularizer, with a name. It lies in
+``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as ``epoch-0001.safetensors`` and ``.json``.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from rbcore.errors import CheckpointError, StoreError, UnknownNameError
+from rbcore.models.base import Model, build_network
+from rbcore.registry import unknown_name
+from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run as its sidecars describe it.
+
+    Attributes
+    ----------
+    dataset, model, name
+        Which run it is.
+    folder
+        Where its checkpoints lie.
+    epochs
+        Epochs that have a checkpoint, ascending; counted from 1.
+    n_epochs
+        Epochs the recipe asks for.
+    facts
+        The sidecar of the newest checkpoint.
+    """
+
+    dataset: str
+    model: str
+    name: str
+    folder: Path
+    epochs: tuple[int, ...]
+    n_epochs: int
+    facts: Facts
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last epoch has its checkpoint."""
+        return self.n_epochs in self.epochs
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was trained without a regularizer."""
+        return self.facts["regularizer"] is None
+
+    def epoch(self, which: str | int) -> int:
+        """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs trained, or N itself.
+
+        Raises
+        ------
+        UnknownNameError
+            If that epoch has no checkpoint.
+        """
+        named = {"first": 1, "middle": -(-self.n_epochs // 2), "last": self.n_epochs}
+        text = str(which)
+        epoch = named[text] if text in named else int(text) if text.isdecimal() else None
+        if epoch not in self.epochs:
+            known = [name for name, number in named.items() if number in self.epochs]
+            raise unknown_name(
+                f"epoch of run {self.name} of {self.model} on {self.dataset}",
+                which,
+                known + [str(e) for e in self.epochs],
+            )
+        return epoch
+
+    def sidecar(self, which: str | int) -> Facts:
+        """Return the facts of one epoch's checkpoint."""
+        return read_json(self.folder / f"{_stem(self.epoch(which))}.json")
+
+
+def _stem(epoch: int) -> str:
+    return f"epoch-{epoch:04d}"
+
+
+def run_folder(dataset: str, model: str, name: str) -> Path:
+    """Return the folder in the user's cache for a run; a name that is no plain file name raises `CheckpointError`."""
+    if not RUN_NAME.fullmatch(name):
+        raise CheckpointError(
+            f"{name!r} cannot name a run; use up to 64 letters, digits, dots, dashes and underscores."
+        )
+    return cache_root() / "runs" / dataset / model / name
+
+
+def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]:
+    """Return all runs, the user's and those that ship, newest first; a name the user took hides a shipped one."""
+    found: dict[tuple[str, str, str], Run] = {}
+    for root in roots():
+        for folder in sorted((root / "runs").glob(f"{dataset or '*'}/{model or '*'}/*")):
+            run = _read_run(folder)
+            if run is not None:
+                found.setdefault((run.dataset, run.model, run.name), run)
+    return sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
+
+
+def _read_run(folder: Path) -> Run | None:
+    epochs = tuple(
+        int(path.stem.removeprefix("epoch-"))
+        for path in sorted(folder.glob("epoch-*.json"))
+        if path.with_suffix(".safetensors").exists()
+    )
+    if not epochs:
+        return None
+    facts = read_json(folder / f"{_stem(epochs[-1])}.json")
+    try:
+        return Run(facts["dataset"], facts["model"], facts["run"], folder, epochs, facts["n_epochs"], facts)
+    except KeyError as error:
+        raise StoreError(
+            f"The sidecar {folder / _stem(epochs[-1])}.json lacks {error}. Delete the run's folder."
+        ) from error
+
+
+def find_run(dataset: str, model: str, name: str | None = None) -> Run:
+    """Return the named run, or the newest complete plain one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the text says which there are and how to train one.
+    """
+    runs = list_runs(dataset, model)
+    if name is not None:
+        for run in runs:
+            if run.name == name:
+                return run
+        raise unknown_name(f"run of {model} on {dataset}", name, [run.name for run in runs])
+    chosen = next((run for run in runs if run.is_plain and run.is_complete), None)
+    if chosen is None:
+        raise UnknownNameError(
+            f"There is no complete plain run of {model} on {dataset}. Train one: python -m rbcore train {dataset} {model}"
+        )
+    return chosen
+
+
+def weights_bytes(network: torch.nn.Module) -> int:
+    """Return about how many bytes one checkpoint of the network takes."""
+    tensors: list[torch.Tensor] = list(network.state_dict().values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + 4096
+
+
+def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
+    """Raise `StoreError` if the disk that holds ``folder`` has less than ``needed`` bytes (and a tenth more) free."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < 1.1 * needed:
+        raise StoreError(
+            f"The checkpoints would take {needed / 1e6:,.1f} MB, but {existing} has {free / 1e6:,.1f} MB free. "
+            "Keep fewer (--keep 3) or set RBCORE_CACHE to another disk."
+        )
+
+
+def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: Facts) -> Facts:
+    """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    path = folder / f"{_stem(epoch)}.safetensors"
+    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary)))
+    sidecar = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
+    write_json(path.with_suffix(".json"), sidecar)
+    return sidecar
+
+
+def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
+    """Build the network of a run's epoch, check the file against its sidecar, and load the weights.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, was altered, or does not fit the network.
+    """
+    facts = run.sidecar(epoch)
+    path = run.folder / f"{_stem(facts['epoch'])}.safetensors"
+    if sha256_of_file(path) != facts["sha256"]:
+        raise CheckpointError(
+            f"{path} is not the file its sidecar describes (its SHA-256 differs). Train the run again."
+        )
+    channels, height, width = facts["input_shape"]
+    network = build_network(
+        facts["model"], (channels, height, width), len(facts["classes"]), tuple(facts["mean"]), tuple(facts["std"])
+    )
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit {facts['model']}: {error}") from error
+    return Model(network.to(device).eval(), facts["sha256"], facts, device)

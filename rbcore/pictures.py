@@ -1,0 +1,37 @@
+"""Images as a person can look at them: clean, perturbation magnified, perturbed, as 8-bit arrays."""
+
+import numpy as np
+
+GREY = 0.5
+
+
+def magnification(clean: np.ndarray, perturbed: np.ndarray) -> float:
+    """Return the factor that brings the largest change of a pixel to half the range; 1 where nothing changes."""
+    largest = float(np.abs(perturbed - clean).max())
+    return GREY / largest if largest > 0 else 1.0
+
+
+def perturbation_picture(clean: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
+    """Return the magnified perturbation around mid grey, float in [0, 1], shape as the images."""
+    picture: np.ndarray = np.clip(GREY + (perturbed - clean) * magnification(clean, perturbed), 0, 1)
+    return picture
+
+
+def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
+    """Return an image (channels, height, width) in [0, 1] as uint8 (height, width, 3), enlarged to about ``side`` pixels.
+
+    Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking at: rounding to 8
+    bits moves the image, so a prediction of the rounded picture can differ.
+    """
+    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    coloured = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    factor = max(1, round(side / max(coloured.shape[:2])))
+    enlarged: np.ndarray = coloured.repeat(factor, axis=0).repeat(factor, axis=1)
+    return enlarged
+
+
+def strip(clean: np.ndarray, perturbed: np.ndarray, side: int = 160) -> np.ndarray:
+    """Return clean | perturbation magnified | perturbed side by side, uint8 (height, width, 3), with white gaps."""
+    panels = [to_uint8(image, side) for image in (clean, perturbation_picture(clean, perturbed), perturbed)]
+    gap = np.full((panels[0].shape[0], 6, 3), 255, np.uint8)
+    return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)

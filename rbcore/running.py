@@ -1,0 +1,46 @@
+"""What every long call takes: a way to report progress, a way to be stopped, and a device."""
+
+from collections.abc import Callable
+
+import torch
+
+from rbcore.errors import Cancelled, DeviceError
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)``: whole units done, units in all, and a short text."""
+
+Cancel = Callable[[], bool]
+"""Called between units of work; a true answer stops the call with `Cancelled`."""
+
+
+def no_progress(done: int, total: int, what: str) -> None:
+    """Report nothing."""
+
+
+def never() -> bool:
+    """Never ask to stop."""
+    return False
+
+
+def stop_if(cancel: Cancel) -> None:
+    """Raise `Cancelled` if the caller asked to stop."""
+    if cancel():
+        raise Cancelled("Stopped on request; everything finished until then is kept.")
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """Turn ``auto | cpu | cuda[:N]`` into a device that this machine has, or raise `DeviceError`."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        resolved = None
+    if resolved is None or resolved.type not in ("cpu", "cuda"):
+        raise DeviceError(f"{device!r} is not a device; use auto, cpu, cuda or cuda:N.")
+    n_gpus = torch.cuda.device_count()
+    if resolved.type == "cuda" and (resolved.index or 0) >= n_gpus:
+        raise DeviceError(
+            f"The device {device!r} was asked for, but torch sees {n_gpus} CUDA devices; use cpu or auto."
+        )
+    return resolved
