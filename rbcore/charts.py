@@ -17,6 +17,7 @@ DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
 LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
 VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0"}
 N_TAUS = 200
+AXES_HEIGHT = 100
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
 
@@ -59,7 +60,9 @@ def robustness_curves(
         "legend:N",
         title="group",
         scale=alt.Scale(domain=legend, range=[COLOURS[i % len(COLOURS)] for i in range(len(groups))]),
-        legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3, labelLimit=220, columns=1 + len(groups) // 21),
+        legend=alt.Legend(
+            symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=220, columns=1 + len(groups) // 21
+        ),
     )
     dash = alt.StrokeDash(
         "legend:N",
@@ -144,7 +147,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         x=alt.X("low:Q", title=SIGMA_TITLE), x2="high:Q", color=colour, tooltip=tooltip
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
-    return alt.layer(zero, bars, dots, height=row_height * max(len(bias), 3))
+    return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT)
 
 
 def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> Chart:

@@ -44,3 +44,8 @@ def resolve_device(device: str = "auto") -> torch.device:
             f"The device {device!r} was asked for, but torch sees {n_gpus} CUDA devices; use cpu or auto."
         )
     return resolved
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine, the fastest first: ``cuda:0``, ..., ``cpu``."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]

@@ -197,4 +197,4 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
         network.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit {facts['model']}: {error}") from error
-    return Model(network.to(device).eval(), facts["sha256"], facts, device)
+    return Model(network.to(device).eval().requires_grad_(False), facts["sha256"], facts, device)

@@ -1,0 +1,15 @@
+"""The explorer: ``streamlit run app.py``. The menu and the pickers that all pages share; no logic."""
+
+import streamlit as st
+
+from pages.shell import menu, selection
+from pages.shell.text import plain
+from rbcore import RobustnessBiasError
+
+st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")
+page = st.navigation(menu.pages())
+try:
+    selection.pick()
+    page.run()
+except RobustnessBiasError as error:
+    st.error(plain(str(error)))

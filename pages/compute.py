@@ -1,0 +1,73 @@
+"""Compute: train a model or estimate distances beside the pages; watch, cancel, and go on meanwhile."""
+
+import streamlit as st
+
+from pages.shell import jobs, selection, tasks
+from rbcore import running, training
+from rbcore.datasets import known_folder
+from rbcore.distances import method_spellings
+
+chosen = selection.current()
+spec = chosen.spec
+runner = jobs.runner()
+st.title("Compute", anchor=False)
+st.caption(
+    "Work runs beside the pages, one job at a time. Cancelling keeps what is finished; starting again goes on from there."
+)
+
+device = st.segmented_control(
+    "Device", running.available_devices(), default=running.available_devices()[0], required=True
+)
+root = None
+if spec.needs_folder:
+    root = st.text_input(
+        f"Folder of the {spec.title} images, on the machine the app runs on",
+        value=str(known_folder(spec) or ""),
+        help=f"{spec.source}. {spec.licence}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
+    )
+
+train, estimate = st.columns(2, border=True)
+with train, st.form("train", border=False):
+    st.subheader(f"Train {chosen.model}", anchor=False)
+    recipe = training.recipe_for(chosen.dataset, chosen.model)
+    epochs = st.number_input("Epochs", 1, 1000, recipe.epochs)
+    size = st.number_input("Size in pixels", 8, 400, spec.default_size, disabled=not spec.needs_folder)
+    seed = st.number_input(
+        "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
+    )
+    keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
+    st.caption(f"SGD, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, momentum {recipe.momentum:g}.")
+    if st.form_submit_button("Train", type="primary"):
+        tasks.submit_training(
+            chosen.dataset,
+            chosen.model,
+            epochs=epochs,
+            size=size,
+            seed=seed,
+            keep=keep,
+            device=device,
+            root=root or None,
+        )
+with estimate, st.form("estimate", border=False):
+    st.subheader("Estimate distances", anchor=False)
+    if chosen.run is None:
+        st.info(f"No {chosen.model} is trained on {spec.title} yet; train one first.")
+    else:
+        n_test = chosen.run.facts["n_test"]
+        st.markdown(f"{method_spellings()[chosen.method]} on run `{chosen.run.name}`, epoch {chosen.epoch}")
+        limit = st.number_input(
+            "Test images", 1, n_test, n_test, help="The first so many in a random order fixed by the seed."
+        )
+    if st.form_submit_button("Estimate", type="primary", disabled=chosen.run is None):
+        tasks.submit_estimate(chosen, limit=limit, device=device)
+
+st.subheader("Jobs", anchor=False)
+active = tuple(job.key for job in runner.active())
+if active:
+    jobs.watch(active)
+ended = [job for job in reversed(runner.jobs.values()) if not job.is_active]
+for job in ended:
+    jobs.show_job(job)
+if not active and not ended:
+    st.caption("None yet on this server.")
+st.caption(spec.caution)

@@ -1,0 +1,1 @@
+"""What all pages share: the menu, the selection, cached results, running jobs."""

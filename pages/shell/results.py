@@ -1,0 +1,68 @@
+"""What the pages show, read once and kept: distances, measures, models, images. Missing distances come with their job."""
+
+import pandas as pd
+import streamlit as st
+
+import rbcore as rb
+from pages.shell import jobs, menu, tasks
+from pages.shell.selection import Selection
+from rbcore.api import Perturbations
+from rbcore.datasets import Dataset
+from rbcore.models import Model
+from rbcore.store import StoredTable
+
+
+def distances(selection: Selection) -> StoredTable:
+    """Return the stored distances of the selection, or offer the job that computes them and end the page."""
+    if selection.run is None:
+        st.info(f"No {selection.model} is trained on {selection.spec.title} yet.")
+        compute = next(page for page in menu.pages() if page.url_path == "compute")
+        st.page_link(compute, label="Train one on the Compute page", icon=":material/arrow_forward:")
+        st.stop()
+    stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
+    if stored is None:
+        _offer(selection)
+        st.stop()
+    return stored
+
+
+def _offer(selection: Selection) -> None:
+    key = tasks.estimate_key(selection)
+    job = jobs.runner().jobs.get(key)
+    if job is not None and job.is_active:
+        jobs.watch((key,))
+        return
+    if job is not None and job.state != jobs.DONE:
+        jobs.show_job(job)
+    n_test = selection.run.facts["n_test"]
+    st.info(f"These distances are not computed yet: {selection.title}, {n_test:,} test images.")
+    if st.button("Compute them now", type="primary"):
+        tasks.submit_estimate(selection)
+        st.rerun()
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: rb.Policy) -> pd.DataFrame:
+    """Return `rbcore.robustness_bias`, kept by the checksum of the rows and the policy's text."""
+    return rb.robustness_bias(_rows, by, policy=_policy)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the images")
+def dataset(name: str, size: int, seed: int, fingerprint: str) -> Dataset:
+    """Return the dataset a run was trained on."""
+    return rb.load_dataset(name, size=size, seed=seed)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the model")
+def model(weights: str, _selection: Selection, _data: Dataset) -> Model:
+    """Return the selection's network, kept by the hash of its weights."""
+    return rb.load_model(_selection.model, _data, epoch=_selection.epoch, run=_selection.run.name)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Computing the perturbed images")
+def perturbations(key: str, sample_ids: tuple[str, ...], _selection: Selection) -> Perturbations:
+    """Return clean and perturbed images of some samples, kept by the key of the distances."""
+    facts = _selection.run.sidecar(_selection.epoch)
+    data = dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
+    network = model(facts["sha256"], _selection, data)
+    return rb.perturbed_images(network, data, _selection.method, list(sample_ids))

@@ -1,0 +1,45 @@
+"""The two kinds of work a page can start: train a model, estimate distances. Each is one call of rbcore a step."""
+
+from pages.shell import jobs
+from pages.shell.selection import Selection
+from rbcore import api, training
+from rbcore.datasets import load_dataset
+from rbcore.running import Cancel, Progress
+
+
+def submit_training(
+    dataset: str, model: str, *, epochs: int, size: int, seed: int, keep: str, device: str, root: str | None
+) -> jobs.Job:
+    """Queue the training of a plain run."""
+
+    def work(progress: Progress, cancel: Cancel) -> str:
+        data = load_dataset(dataset, root=root, size=size, seed=seed, progress=progress)
+        run = training.train(model, data, epochs=epochs, keep=keep, device=device, progress=progress, cancel=cancel)
+        skipped = f"; {len(data.skipped)} files were skipped" if data.skipped else ""
+        accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
+        return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
+
+    key = f"train {dataset} {model} {epochs} {size} {seed} {keep}"
+    return jobs.runner().submit(key, f"Train {model} on {dataset}", work)
+
+
+def submit_estimate(selection: Selection, *, limit: int | None = None, device: str = "auto") -> jobs.Job:
+    """Queue the estimation of the distances the selection lacks."""
+    run, epoch = selection.run, selection.epoch
+    if run is None or epoch is None:
+        raise ValueError("an estimate needs a trained run")
+
+    def work(progress: Progress, cancel: Cancel) -> str:
+        data, _ = api.open_run(run.dataset, run.model, run=run.name, progress=progress)
+        model = api.load_model(run.model, data, epoch=epoch, run=run.name, device=device)
+        table = api.estimate_distances(model, data, selection.method, limit=limit, progress=progress, cancel=cancel)
+        n_failed = int((table["status"] == "failed").sum())
+        return f"distances of {len(table):,} images are ready, {n_failed} without a result."
+
+    return jobs.runner().submit(estimate_key(selection), f"{selection.method} on {run.name}, epoch {epoch}", work)
+
+
+def estimate_key(selection: Selection) -> str:
+    """Return the key of the job that computes the selection's distances."""
+    name = selection.run.name if selection.run else "-"
+    return f"estimate {selection.dataset} {selection.model} {name} {selection.epoch} {selection.method}"

@@ -1,0 +1,10 @@
+"""Names of groups, files and runs as plain text, whatever they contain."""
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+
+
+def plain(text: str) -> str:
+    """Escape everything that Markdown would read as markup, so that the text is shown as it is."""
+    return _MARKDOWN.sub(r"\\\1", text)

@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for every test; what ships stays visible below it."""
+    root = tmp_path / "cache"
+    monkeypatch.setenv("RBCORE_CACHE", str(root))
+    monkeypatch.delenv("RBCORE_UTKFACE_ROOT", raising=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data that is not part of the project: utkface/UTKFace, ug100."""
+    folder = os.environ.get("RBCORE_TEST_DATA")
+    if not folder:
+        pytest.skip("RBCORE_TEST_DATA is not set, so the real data are not at hand")
+    return Path(folder)
