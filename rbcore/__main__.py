@@ -1,16 +1,19 @@
 """The command line: ``python -m rbcore``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import pandas as pd
+import torch
 import typer
 from tqdm import tqdm
 
 from rbcore import api, inference, training
 from rbcore import verification as checks
-from rbcore.datasets import DATASETS, known_folder, load_dataset
+from rbcore.datasets import DATASETS, SkippedFile, known_folder, load_dataset
 from rbcore.distances import METHODS
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.models import MODELS, build_network
@@ -60,22 +63,26 @@ def print_table(table: pd.DataFrame, form: Format) -> None:
         typer.echo(table.to_string(index=False, float_format="{:.4g}".format, na_rep="-", max_colwidth=80))
 
 
-def bar() -> Progress:
-    """Return a progress callable that draws a tqdm bar on standard error."""
-    bars: list[tqdm[NoReturn]] = []
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Give a progress callable that draws one tqdm bar after another on standard error, and close what is left open."""
+    current: tqdm[NoReturn] | None = None
 
     def report(done: int, total: int, what: str) -> None:
-        if not bars:
-            bars.append(tqdm(total=total))
-        current = bars[0]
+        nonlocal current
+        current = current or tqdm(total=total)
         current.total = total
         current.set_description_str(what, refresh=False)
         current.update(done - current.n)
         if done >= total:
             current.close()
-            bars.clear()
+            current = None
 
-    return report
+    try:
+        yield report
+    finally:
+        if current is not None:
+            current.close()
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:
@@ -134,7 +141,8 @@ def _n_parameters(model: str, dataset: str) -> str:
     spec = DATASETS[dataset]
     shape = (spec.channels, spec.default_size, spec.default_size)
     try:
-        network = build_network(model, shape, len(spec.classes), (0.0,) * spec.channels, (1.0,) * spec.channels)
+        with torch.device("meta"):
+            network = build_network(model, shape, len(spec.classes), (0.0,) * spec.channels, (1.0,) * spec.channels)
     except RobustnessBiasError:
         return "-"
     return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
@@ -173,20 +181,22 @@ def train(
 ) -> None:
     """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
     MODELS[model]
-    loaded = load_dataset(dataset, root=root, size=size, seed=seed, progress=bar())
+    with progress_bar() as progress:
+        loaded = load_dataset(dataset, root=root, size=size, seed=seed, progress=progress)
     _tell_skipped(loaded.skipped)
     recipe = training.recipe_for(dataset, model, epochs)
     needed = training.announced_bytes(loaded, model, recipe, keep)
     typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
-    found = training.train(model, loaded, epochs=epochs, run=run, keep=keep, device=device, progress=bar())
+    with progress_bar() as progress:
+        found = training.train(model, loaded, epochs=epochs, run=run, keep=keep, device=device, progress=progress)
     columns = ("run", "epoch", "train_loss", "train_accuracy", "test_accuracy", "n_train", "n_test")
     sidecars = [found.sidecar(epoch) for epoch in found.epochs]
     print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), form)
 
 
-def _tell_skipped(skipped: tuple[object, ...]) -> None:
+def _tell_skipped(skipped: tuple[SkippedFile, ...]) -> None:
     for skip in skipped[:10]:
-        typer.echo(f"skipped {skip}", err=True)
+        typer.echo(f"skipped {skip.file}: {skip.reason}", err=True)
     if len(skipped) > 10:
         typer.echo(f"... and {len(skipped) - 10} more", err=True)
 
@@ -209,11 +219,13 @@ def estimate(
     DATASETS[dataset], MODELS[model]
     found = find_run(dataset, model, run)
     epochs = chosen_epochs(found, epoch)
-    loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=bar())
+    with progress_bar() as progress:
+        loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=progress)
     rows = []
     for number in epochs:
         network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
-        table = api.estimate_distances(network, loaded, method, limit=limit, progress=bar(), **parameters)
+        with progress_bar() as progress:
+            table = api.estimate_distances(network, loaded, method, limit=limit, progress=progress, **parameters)
         correct = table.loc[table["is_correct"], "distance"]
         counts = table["status"].value_counts().to_dict()
         rows.append(
@@ -269,7 +281,8 @@ def verify(
     form: FormatOption = Format.table,
 ) -> None:
     """Check every cached table against its key and checksum, and compute some rows again; exit 1 if one does not hold."""
-    findings = checks.verify(rows=rows, progress=bar())
+    with progress_bar() as progress:
+        findings = checks.verify(rows=rows, progress=progress)
     print_table(findings, form)
     if not findings["ok"].all():
         raise typer.Exit(1)

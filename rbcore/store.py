@@ -52,6 +52,19 @@ def roots() -> list[Path]:
     return [cache_root(), bundled_root()]
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, or raise `StoreError` naming it and the remedy."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    reason = error.strerror or str(error)
+    return StoreError(f"Cannot write {path}: {reason}. Set RBCORE_CACHE to a folder that can be written.")
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call ``write`` with a temporary name beside ``path`` and rename the result, so that no reader sees half a file.
 
@@ -61,17 +74,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         If the folder cannot be made or the file cannot be written; the text names it and the remedy.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write(temporary)
+        temporary.replace(path)
     except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}. Set RBCORE_CACHE to a folder that can be written."
-        ) from error
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, facts: Facts) -> None:

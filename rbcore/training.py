@@ -25,7 +25,7 @@ from rbcore.models.checkpoints import (
     weights_bytes,
 )
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device, stop_if
-from rbcore.store import Facts
+from rbcore.store import Facts, make_folder
 
 EVALUATION_BATCH = 256
 
@@ -102,7 +102,8 @@ def default_run_name(recipe: Recipe, size: int, seed: int) -> str:
 
 def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> int:
     """Return about how many bytes the checkpoints of a training run will take."""
-    network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+    with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
+        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
     return weights_bytes(network) * len(kept_epochs(keep, recipe.epochs))
 
 
@@ -177,6 +178,7 @@ def train(
         if existing.is_complete and set(kept_epochs(keep, recipe.epochs)) <= set(existing.epochs):
             return existing
     kept = kept_epochs(keep, recipe.epochs)
+    make_folder(folder)
     refuse_if_disk_is_short(folder, announced_bytes(dataset, model, recipe, keep))
     torch_device = resolve_device(device)
     facts |= {
