@@ -3,16 +3,21 @@
 import streamlit as st
 
 from pages.shell import jobs, selection, tasks
-from rbcore import running, training
+from rbcore import running
+from rbcore.charts import training_history
 from rbcore.datasets import known_folder
 from rbcore.distances import method_spellings
+from rbcore.models.checkpoints import list_runs
+from rbcore.recipes import NAMES as RECIPE_NAMES
+from rbcore.recipes import recipe_for
 
 chosen = selection.current()
 spec = chosen.spec
 runner = jobs.runner()
 st.title("Compute", anchor=False)
 st.caption(
-    "Work runs beside the pages, one job at a time. Cancelling keeps what is finished; starting again goes on from there."
+    "Work runs beside the pages, one job at a time. Cancelling keeps finished epochs and batches; started again, it goes on "
+    "from there."
 )
 
 device = st.segmented_control(
@@ -26,21 +31,24 @@ if spec.needs_folder:
         help=f"{spec.source}. {spec.licence}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
     )
 
+recipe_name = st.segmented_control("Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True)
+
 train, estimate = st.columns(2, border=True)
 with train, st.form("train", border=False):
     st.subheader(f"Train {chosen.model}", anchor=False)
-    recipe = training.recipe_for(chosen.dataset, chosen.model)
+    recipe = recipe_for(chosen.dataset, chosen.model, recipe_name)
     epochs = st.number_input("Epochs", 1, 1000, recipe.epochs)
     size = st.number_input("Size in pixels", 8, 400, spec.default_size, disabled=not spec.needs_folder)
     seed = st.number_input(
         "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
     )
     keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
-    st.caption(f"SGD, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, momentum {recipe.momentum:g}.")
+    st.caption(recipe.description)
     if st.form_submit_button("Train", type="primary"):
         tasks.submit_training(
             chosen.dataset,
             chosen.model,
+            recipe=recipe_name,
             epochs=epochs,
             size=size,
             seed=seed,
@@ -60,6 +68,17 @@ with estimate, st.form("estimate", border=False):
         )
     if st.form_submit_button("Estimate", type="primary", disabled=chosen.run is None):
         tasks.submit_estimate(chosen, limit=limit, device=device)
+
+runs = list_runs(chosen.dataset, chosen.model)
+if runs and runs[0].facts.get("history"):
+    with st.expander(f"Training of the newest run, {runs[0].name}", expanded=bool(runner.active())):
+        history = runs[0].facts["history"]
+        st.altair_chart(
+            training_history(history),
+            width="stretch",
+            alt=f"Mean training loss and test accuracy after each of {len(history)} epochs; the last: "
+            f"{history[-1]['test_accuracy']:.1%}.",
+        )
 
 st.subheader("Jobs", anchor=False)
 active = tuple(job.key for job in runner.active())

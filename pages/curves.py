@@ -19,18 +19,16 @@ rows = stored.rows
 
 with st.sidebar.expander("Definitions"):
     policy = rb.Policy(
-        misclassified=st.selectbox(
+        misclassified=selection.picker(
             "Misclassified images",
-            measures.CHOICES["misclassified"],
-            key="misclassified",
-            bind="query-params",
+            "misclassified",
+            list(measures.CHOICES["misclassified"]),
             help="zero: they stay in their group with distance 0 (paper, eq. 4-6). exclude: they are left out (eq. 1-2).",
         ),
-        rest=st.selectbox(
+        rest=selection.picker(
             "Compared with",
-            measures.CHOICES["rest"],
-            key="rest",
-            bind="query-params",
+            "rest",
+            list(measures.CHOICES["rest"]),
             help="pooled: all images outside the group. mean, sum: the other groups' curves (paper, fig. 4 and eq. 3).",
         ),
     )
@@ -46,8 +44,10 @@ st.caption(
 
 taus = tau_grid(rows, policy)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
-tau = left.slider("Attack budget tau (L2)", 0.0, float(taus[-1]), float(np.nanmedian(rows["distance"])), float(taus[1]))
-group = right.selectbox("Highlight", [LEAST, *bias["group"]], key="group", bind="query-params")
+middle = 0.0 if rows["distance"].isna().all() else float(rows["distance"].median())
+tau = left.slider("Attack budget tau (L2)", 0.0, float(taus[-1]), middle, float(taus[1]))
+with right:
+    group = selection.picker("Highlight", "group", [LEAST, *bias["group"]])
 least = inference.least_robust(bias)
 highlight = group if group != LEAST else None if least is None else least["group"]
 st.altair_chart(

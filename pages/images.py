@@ -11,6 +11,7 @@ from rbcore.store import distances_key
 
 PER_PAGE = 12
 COLUMNS = 3
+ALL = "all groups"
 
 chosen = selection.current()
 st.title("Images at the boundary", anchor=False)
@@ -18,8 +19,9 @@ st.caption(chosen.title)
 stored = results.distances(chosen)
 labels = group_labels(stored.rows, chosen.by)
 left, right = st.columns([2, 1])
-group = left.selectbox("Group", ["all groups", *group_order(labels)], key="group", bind="query-params")
-members = stored.rows if group == "all groups" else stored.rows[labels == group]
+with left:
+    group = selection.picker("Group", "group", [ALL, *group_order(labels)])
+members = stored.rows if group == ALL else stored.rows[labels == group]
 ordered = members[members["distance"].notna()].sort_values(["distance", "sample_id"])
 n_pages = max(1, -(-len(ordered) // PER_PAGE))
 page = right.number_input(f"Page (of {n_pages})", 1, n_pages, key="page")
@@ -36,8 +38,9 @@ if ordered.empty:
 shown = ordered.iloc[(page - 1) * PER_PAGE : page * PER_PAGE]
 found = results.perturbations(distances_key(stored.key_facts), tuple(shown["sample_id"]), chosen)
 classes = chosen.run.facts["classes"]
-columns = st.columns(COLUMNS)
 for index, row in enumerate(found.table.itertuples()):
+    if index % COLUMNS == 0:  # each row its own columns, so that the order holds where a narrow screen stacks them
+        columns = st.columns(COLUMNS)
     clean, perturbed = found.clean[index], found.perturbed[index]
     after = classes[row.perturbed_prediction] if row.perturbed_prediction >= 0 else "?"
     with columns[index % COLUMNS].container(border=True):
@@ -53,6 +56,6 @@ for index, row in enumerate(found.table.itertuples()):
         factor = pictures.magnification(clean, perturbed)
         own_group = labels.loc[shown.index[index]]
         st.caption(
-            plain(f"{row.sample_id} · {chosen.partition_title} {own_group} · change magnified {factor:.0f} times")
+            plain(f"{row.sample_id} · {chosen.partition_title} {own_group} · change magnified {factor:,.0f} times")
         )
 st.caption(chosen.spec.caution)

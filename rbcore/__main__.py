@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from rbcore import api, inference, training
 from rbcore import verification as checks
-from rbcore.datasets import DATASETS, SkippedFile, known_folder, load_dataset
+from rbcore.datasets import DATASETS, SkippedFile, count_on_disk, known_folder, load_dataset, remember_check
 from rbcore.distances import METHODS
-from rbcore.errors import MethodError, RobustnessBiasError
+from rbcore.errors import MethodError, ModelError, RobustnessBiasError
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
-from rbcore.registry import unknown_name
+from rbcore.models.foreign import register_builder
+from rbcore.recipes import recipe_for
 from rbcore.running import Progress
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,6 +48,13 @@ Epoch = Annotated[str, typer.Option("--epoch", help="first, middle, last, all or
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda[:N].")]
 Root = Annotated[
     Path | None, typer.Option("--root", help="Folder of the dataset's files; remembered for the next call.")
+]
+NoChecksum = Annotated[
+    bool,
+    typer.Option("--no-checksum", help="Accept files that are not the published ones; remembered with the folder."),
+]
+Builder = Annotated[
+    Path | None, typer.Option("--builder", help="Python file with build(input_shape, n_classes); its code runs.")
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
@@ -101,21 +109,21 @@ def chosen_epochs(run: Run, which: str) -> list[int]:
 
 @cli.command()
 def datasets(form: FormatOption = Format.table) -> None:
-    """List the datasets: what they are, where their files lie, what may be done with them."""
+    """List the datasets: what they are, the published numbers of images, what is on disk, what may be done with them."""
     rows = []
     for spec in DATASETS.values():
         folder = known_folder(spec)
-        place = (
-            "comes with scikit-learn" if not spec.needs_folder else str(folder) if folder else "folder not set: --root"
-        )
         rows.append(
             {
                 "name": spec.name,
                 "title": spec.title,
-                "classes": len(spec.classes),
-                "partitions": " ".join(spec.partitions),
+                "classes": "the folders" if spec.is_open else str(len(spec.classes)),
+                "partitions": " ".join(spec.partitions) + (" + metadata.csv" if spec.is_open else ""),
                 "size": spec.default_size,
-                "files": place,
+                "train": "-" if spec.n_train is None else f"{spec.n_train:,}",
+                "test": "-" if spec.n_test is None else f"{spec.n_test:,}",
+                "on disk": count_on_disk(spec),
+                "files": "-" if not spec.needs_folder else str(folder) if folder else "folder not set: --root",
                 "runs": len(list_runs(spec.name)),
                 "licence": spec.licence,
                 "source": spec.source,
@@ -139,6 +147,8 @@ def models(form: FormatOption = Format.table) -> None:
 
 def _n_parameters(model: str, dataset: str) -> str:
     spec = DATASETS[dataset]
+    if spec.is_open:
+        return "-"  # its classes are known once it is loaded
     shape = (spec.channels, spec.default_size, spec.default_size)
     try:
         with torch.device("meta"):
@@ -168,27 +178,52 @@ def methods(form: FormatOption = Format.table) -> None:
 def train(
     dataset: DatasetName,
     model: ModelName,
+    recipe: Annotated[str, typer.Option("--recipe", help="modern or paper.")] = "modern",
     epochs: Annotated[int | None, typer.Option("--epochs", help="The recipe's own by default.")] = None,
     size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
     root: Root = None,
+    no_checksum: NoChecksum = False,
+    download: Annotated[bool, typer.Option("--download", help="Fetch published files that are missing.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the split, the weights and the batches.")] = 0,
     run: RunName = None,
+    builder: Builder = None,
     keep: Annotated[
         str, typer.Option("--keep", help="Checkpoints to keep: all, 3 (first, middle, last) or a number.")
     ] = "all",
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Start from: none, imagenet, or a file; imagenet where the model has them."),
+    ] = None,
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
     """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
-    MODELS[model]
+    use_builder(builder, model)
     with progress_bar() as progress:
-        loaded = load_dataset(dataset, root=root, size=size, seed=seed, progress=progress)
+        loaded = load_dataset(
+            dataset,
+            root=root,
+            size=size,
+            seed=seed,
+            checksum=False if no_checksum else None,
+            download=download,
+            progress=progress,
+        )
     _tell_skipped(loaded.skipped)
-    recipe = training.recipe_for(dataset, model, epochs)
-    needed = training.announced_bytes(loaded, model, recipe, keep)
+    needed = training.announced_bytes(loaded, model, recipe_for(dataset, model, recipe, epochs), keep)
     typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
     with progress_bar() as progress:
-        found = training.train(model, loaded, epochs=epochs, run=run, keep=keep, device=device, progress=progress)
+        found = training.train(
+            model,
+            loaded,
+            recipe=recipe,
+            epochs=epochs,
+            run=run,
+            keep=keep,
+            weights=weights,
+            device=device,
+            progress=progress,
+        )
     columns = ("run", "epoch", "train_loss", "train_accuracy", "test_accuracy", "n_train", "n_test")
     sidecars = [found.sidecar(epoch) for epoch in found.epochs]
     print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), form)
@@ -201,6 +236,50 @@ def _tell_skipped(skipped: tuple[SkippedFile, ...]) -> None:
         typer.echo(f"... and {len(skipped) - 10} more", err=True)
 
 
+@cli.command("import")
+def import_(
+    dataset: DatasetName,
+    model: ModelName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors or a PyTorch state dict.")],
+    builder: Builder = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="Normalisation they were trained with, as in .485,.456,.406")
+    ] = None,
+    std: Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
+    root: Root = None,
+    no_checksum: NoChecksum = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
+    run: Annotated[str | None, typer.Option("--run", help="Name of the run; the file's own by default.")] = None,
+    device: Device = "auto",
+    form: FormatOption = Format.table,
+) -> None:
+    """Make a run of weights that others trained, and print its accuracy; everything else then treats it as any model."""
+    use_builder(builder, model)
+    with progress_bar() as progress:
+        loaded = load_dataset(
+            dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
+        )
+    channels = [_numbers("--mean", mean), _numbers("--std", std)]
+    found = api.import_weights(loaded, model, file, run=run, mean=channels[0], std=channels[1], device=device)
+    columns = ("run", "train_accuracy", "test_accuracy", "n_train", "n_test")
+    print_table(pd.DataFrame([{name: found.facts[name] for name in columns}]), form)
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError:
+        raise MethodError(f"{option} {text} is not a list of numbers such as .485,.456,.406") from None
+
+
+def use_builder(builder: Path | None, model: str) -> None:
+    """Register the builder of a Python file, if one is given, and check that the model exists."""
+    if builder is not None and register_builder(builder) != model:
+        raise ModelError(f"The builder {builder} is called {builder.stem!r}; use that name instead of {model!r}.")
+    MODELS[model]
+
+
 @cli.command()
 def estimate(
     dataset: DatasetName,
@@ -211,13 +290,18 @@ def estimate(
     limit: Annotated[int | None, typer.Option("--limit", help="Only so many test images.")] = None,
     settings: Settings = None,
     root: Root = None,
+    no_checksum: NoChecksum = False,
+    builder: Builder = None,
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
     """Estimate distances to the decision boundary and keep them; print what was found for each epoch."""
     parameters = parse_settings(settings)
-    DATASETS[dataset], MODELS[model]
+    use_builder(builder, model)
     found = find_run(dataset, model, run)
+    place = root or known_folder(DATASETS[dataset])
+    if no_checksum and place is not None:
+        remember_check(DATASETS[dataset], place, False)
     epochs = chosen_epochs(found, epoch)
     with progress_bar() as progress:
         loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=progress)
@@ -255,10 +339,7 @@ def bias(
 ) -> None:
     """Print the robustness bias of every group, from distances that `estimate` has kept."""
     parameters = parse_settings(settings)
-    spec = DATASETS[dataset]
-    MODELS[model]
-    if by not in spec.partitions:
-        raise unknown_name(f"partition of {dataset}", by, list(spec.partitions))
+    DATASETS[dataset]
     found = find_run(dataset, model, run)
     tables = []
     for number in chosen_epochs(found, epoch):

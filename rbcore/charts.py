@@ -1,6 +1,7 @@
 """Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers; from the ninth group on the dashes change too.
+Colours are those of Okabe and Ito, told apart by colour-blind readers, with olive for their black, which a dark page would
+swallow; from the ninth group on the dashes change too.
 """
 
 import altair as alt
@@ -12,7 +13,7 @@ from rbcore.measures import DEFAULT_POLICY, Policy
 
 Chart = alt.LayerChart | alt.FacetChart
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#999933")
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
 LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
 VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0"}
@@ -113,7 +114,11 @@ def robustness_curves(
     )
     layers: list[alt.Chart] = [bands, lines]
     if tau is not None:
-        layers.append(alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2).encode(x="tau:Q"))
+        layers.append(
+            alt.Chart(pd.DataFrame({"tau": [tau]}))
+            .mark_rule(strokeDash=[4, 4], size=2, color="#7F7F7F")
+            .encode(x="tau:Q")
+        )
     return alt.layer(*layers, height=height)
 
 
@@ -124,7 +129,6 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """
     table = bias.assign(
         verdict=np.select([bias["high"] < 0, bias["low"] > 0], [LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE),
-        text=[f"{sigma:+.2f}" for sigma in bias["sigma"]],
     )
     y = alt.Y("group:N", title=None, sort=list(bias["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False))
     colour = alt.Color(
@@ -153,3 +157,88 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
 def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> Chart:
     """Measure and draw sigma with its intervals in one call, for a notebook."""
     return bias_intervals(robustness_bias(distances, by, policy=policy))
+
+
+def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
+    """Draw sigma for models x groups, the epochs side by side (figures 7 and 8): red less robust, blue more robust.
+
+    Parameters
+    ----------
+    table
+        As `rbcore.analyses.bias_by_model` returns it. Cells whose distances are missing are empty with a dash; sigma is in
+        grey where its interval includes 0.
+    cell
+        Width of a cell in pixels.
+    """
+    sigma = table["sigma"].to_numpy(np.float64)
+    limit = min(1.0, max(0.1, float(np.nanmax(np.abs(sigma))) if np.isfinite(sigma).any() else 1.0))
+    includes_zero = (table["low"] <= 0) & (table["high"] >= 0)
+    cells = table.assign(
+        text=[f"{value:+.2f}" if np.isfinite(value) else "–" for value in sigma],  # noqa: RUF001
+        shown=np.select(
+            [~np.isfinite(sigma), includes_zero], ["missing", "interval includes 0"], "interval excludes 0"
+        ),
+        is_strong=np.abs(np.nan_to_num(sigma)) > 0.6 * limit,
+    )
+    groups, models = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["model"]))
+    panels: list[alt.LayerChart | alt.FacetChart] = []
+    for epoch in dict.fromkeys(table["epoch"]):
+        base = alt.Chart(cells[cells["epoch"] == epoch]).encode(
+            x=alt.X(
+                "group:N", title=None, sort=groups, axis=alt.Axis(labelAngle=-40, labelOverlap=False, labelLimit=110)
+            ),
+            y=alt.Y(
+                "model:N",
+                title=None,
+                sort=models,
+                axis=alt.Axis(labelOverlap=False, labelLimit=160) if not panels else None,
+            ),
+            tooltip=[
+                "model:N",
+                alt.Tooltip("epoch_number:Q", title="epoch"),
+                "group:N",
+                alt.Tooltip("sigma:Q", format="+.3f"),
+                alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format="+.3f"),
+                alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format="+.3f"),
+                "n:Q",
+                alt.Tooltip("shown:N", title="verdict"),
+            ],
+        )
+        rectangles = base.mark_rect(stroke="#BBBBBB", strokeWidth=0.5).encode(
+            color=alt.condition(
+                "isValid(datum.sigma)",
+                alt.Color(
+                    "sigma:Q",
+                    title="sigma",
+                    scale=alt.Scale(scheme="redblue", domain=[-limit, limit], clamp=True),
+                    legend=alt.Legend(format="+.1f"),
+                ),
+                alt.value("#00000000"),
+            )
+        )
+        labels = base.mark_text(fontSize=11).encode(
+            text="text:N",
+            color=alt.when("datum.is_strong")
+            .then(alt.value("white"))
+            .when("datum.shown == 'interval excludes 0'")
+            .then(alt.value("#111111"))
+            .otherwise(alt.value("#6B6B6B")),
+        )
+        panels.append(alt.layer(rectangles, labels, title=f"{epoch} epoch", width=alt.Step(cell), height=alt.Step(30)))
+    return alt.HConcatChart(hconcat=panels, resolve=alt.Resolve(scale=alt.ScaleResolveMap(color="shared")))
+
+
+def training_history(history: list[dict[str, float]], *, height: int = 160) -> alt.HConcatChart:
+    """Draw the mean training loss and the test accuracy after each epoch, as a run's sidecar keeps them."""
+    table = pd.DataFrame(history)
+    base = alt.Chart(table).mark_line(point=True).encode(x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")))
+    loss = base.encode(
+        y=alt.Y("train_loss:Q", title="training loss"), tooltip=["epoch", alt.Tooltip("train_loss", format=".3f")]
+    )
+    test = base.encode(
+        y=alt.Y("test_accuracy:Q", title="test accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+        tooltip=["epoch", alt.Tooltip("test_accuracy", format=".1%")],
+    )
+    return alt.HConcatChart(
+        hconcat=[loss.properties(height=height, width=300), test.properties(height=height, width=300)]
+    )

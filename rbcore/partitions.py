@@ -1,7 +1,15 @@
-"""Partitions of a table of samples into groups: by class, or by any categorical attribute."""
+"""Partitions of a table of samples into groups: by class, by an attribute, by bins of a number, and by intersections.
 
+How a partition is spelled, everywhere the same: ``class``; ``race``; ``age:15,25,40,60`` for a number cut at these values
+(left-closed); ``gender*race`` for an intersection.
+"""
+
+import math
+from itertools import pairwise
+
+import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from rbcore.errors import MeasureError
 from rbcore.registry import unknown_name
@@ -21,10 +29,16 @@ RESULT_COLUMNS = (
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
 
+TIMES = " × "  # noqa: RUF001  (the sign between the names of an intersection's parts)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
 
 def partition_names(table: pd.DataFrame) -> list[str]:
-    """Return the partitions a table of distances offers, the class first."""
-    return [name for name in table.columns if name not in RESULT_COLUMNS and not is_numeric_dtype(table[name])]
+    """Return the simple partitions a table of distances offers, the class first: its class and categorical attributes."""
+    return [name for name in table.columns if name not in RESULT_COLUMNS and not _is_number(table[name])]
 
 
 def group_labels(table: pd.DataFrame, by: str) -> pd.Series:
@@ -35,32 +49,58 @@ def group_labels(table: pd.DataFrame, by: str) -> pd.Series:
     table
         A table of distances, or any table with a column ``class`` and columns of attributes.
     by
-        ``"class"`` or the name of a categorical attribute.
+        A partition as it is spelled above.
 
     Raises
     ------
     UnknownNameError
-        If the table has no such partition.
+        If the table has no such class or attribute.
     MeasureError
-        If the attribute is numeric, or missing for some rows.
+        If a number is not cut into bins or has no such bins, or an attribute is missing for some rows.
     """
-    if by in table.columns and by not in RESULT_COLUMNS and is_numeric_dtype(table[by]):
-        raise MeasureError(
-            f"{by!r} is a number, not a group. Partition by one of: {', '.join(partition_names(table))}."
-        )
-    if by not in partition_names(table):
-        raise unknown_name("partition", by, partition_names(table))
-    labels = table[by]
-    if labels.isna().any():
-        raise MeasureError(f"{int(labels.isna().sum())} of {len(labels)} rows have no value of {by!r}.")
-    return labels.astype(str)
+    parts = [_simple_labels(table, part.strip()) for part in by.split("*")]
+    labels = parts[0]
+    for part in parts[1:]:
+        labels = labels + TIMES + part
+    return labels
+
+
+def _simple_labels(table: pd.DataFrame, by: str) -> pd.Series:
+    name, _, cuts = by.partition(":")
+    if name not in table.columns or name in RESULT_COLUMNS:
+        raise unknown_name("partition", name, partition_names(table))
+    column = table[name]
+    if column.isna().any():
+        raise MeasureError(f"{int(column.isna().sum())} of {len(column)} rows have no value of {name!r}.")
+    if _is_number(column):
+        return _binned(column, name, cuts)
+    if cuts:
+        raise MeasureError(f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}.")
+    return column.astype(str)
+
+
+def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
+    try:
+        edges = [float(cut) for cut in cuts.split(",")]
+    except ValueError:
+        edges = []
+    if not edges or edges != sorted(set(edges)) or not all(map(math.isfinite, edges)):
+        raise MeasureError(f"{name!r} is a number; cut it at rising values, as in {name}:15,25,40 (not {cuts!r}).")
+    names = [f"<{edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in pairwise(edges)), f"{edges[-1]:g}+"]
+    which = np.searchsorted(edges, column.to_numpy(np.float64), side="right")
+    return pd.Series(np.array(names, dtype=object)[which], index=column.index, name=name).astype(str)
 
 
 def group_order(labels: pd.Series) -> list[str]:
     """Return the groups in the order in which they are always shown: numbers by value, then names by alphabet."""
 
     def rank(name: str) -> tuple[bool, float, str]:
-        head = name.split("-")[0].rstrip("+")
-        return (False, float(head), name) if head.isdecimal() else (True, 0.0, name.casefold())
+        head = name.removeprefix("<").split("-")[0].rstrip("+")
+        try:
+            number = float(head)
+        except ValueError:
+            number = math.nan
+        is_text = math.isnan(number)
+        return (is_text, 0.0 if is_text else number - name.startswith("<") * 1e-9, name.casefold())
 
     return sorted(labels.unique(), key=rank)

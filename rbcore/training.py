@@ -1,98 +1,44 @@
-"""Train a network and keep a checkpoint of its epochs: stochastic gradient descent as in the paper (section 5).
+"""Train a network and keep a checkpoint of its epochs.
 
-One seed fixes the split of the data, the initial weights, the order of the batches and the dropout.
+One seed fixes the split of the data, the initial weights, and, epoch by epoch, the order of the batches, the augmentation and
+the dropout. Since every epoch has its own random streams, a run that was killed goes on from its last finished epoch and
+ends, on a CPU, with the same bits as one that was not.
 """
 
-import datetime
+import json
+import os
 import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from rbcore.datasets import Dataset
-from rbcore.errors import CheckpointError, TrainingError
-from rbcore.models import build_network
+from rbcore.errors import TrainingError
+from rbcore.models import IMAGENET, MODELS, build_network, load_imagenet
 from rbcore.models.checkpoints import (
     Run,
     find_run,
     list_runs,
+    now,
+    refuse_another,
     refuse_if_disk_is_short,
     run_folder,
     save_checkpoint,
     weights_bytes,
 )
+from rbcore.recipes import Recipe, kept_epochs, recipe_for
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device, stop_if
-from rbcore.store import Facts, make_folder
+from rbcore.store import Facts, make_folder, sha256_of_facts, write_atomically
 
 EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: plain SGD on the cross entropy.
-
-    Attributes
-    ----------
-    name
-        What the recipe is called.
-    epochs
-        Passes over the training split.
-    batch_size
-        Images a step.
-    learning_rate, momentum
-        Of SGD; constant.
-    """
-
-    name: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float
-
-
-PAPER = Recipe("paper", epochs=50, batch_size=28, learning_rate=5e-4, momentum=0.9)
-"""The paper's recipe: no weight decay, no schedule, no augmentation."""
-
-RECIPES: dict[tuple[str, str], Recipe] = {
-    ("digits", "logistic_regression"): Recipe("quick", epochs=12, batch_size=32, learning_rate=0.02, momentum=0.9),
-    ("digits", "small_cnn"): Recipe("quick", epochs=12, batch_size=32, learning_rate=0.02, momentum=0.9),
-    ("utkface", "logistic_regression"): Recipe("quick", epochs=12, batch_size=64, learning_rate=1e-3, momentum=0.9),
-    ("utkface", "small_cnn"): Recipe("quick", epochs=12, batch_size=64, learning_rate=0.02, momentum=0.9),
-    ("utkface", "utk_classifier"): Recipe("quick", epochs=12, batch_size=64, learning_rate=0.01, momentum=0.9),
-}
-"""What is used where no recipe is named; the paper's for every pair that is not listed."""
-
-
-def recipe_for(dataset: str, model: str, epochs: int | None = None) -> Recipe:
-    """Return the recipe of a dataset and a model, with another number of epochs where one is given."""
-    recipe = RECIPES.get((dataset, model), PAPER)
-    if epochs is None:
-        return recipe
-    if not 1 <= epochs <= 10_000:
-        raise TrainingError(f"{epochs} epochs cannot be trained; give a number from 1 to 10000.")
-    return Recipe(**{**asdict(recipe), "epochs": epochs})
-
-
-def kept_epochs(keep: str, n_epochs: int) -> tuple[int, ...]:
-    """Return the epochs whose checkpoints are kept.
-
-    Parameters
-    ----------
-    keep
-        ``all``, or a number: 3 keeps first, middle and last; N keeps N, evenly spaced, the last always.
-    """
-    if keep == "all":
-        return tuple(range(1, n_epochs + 1))
-    if not keep.isdecimal() or int(keep) < 1:
-        raise TrainingError(f"keep={keep!r} is neither 'all' nor a number from 1.")
-    if int(keep) == 1:
-        return (n_epochs,)
-    if int(keep) == 3:
-        return tuple(sorted({1, -(-n_epochs // 2), n_epochs}))
-    return tuple(sorted({int(epoch) for epoch in np.linspace(1, n_epochs, int(keep)).round()}))
+RESUME = "resume.safetensors"
+NO_WEIGHTS = "none"
 
 
 def default_run_name(recipe: Recipe, size: int, seed: int) -> str:
@@ -100,20 +46,39 @@ def default_run_name(recipe: Recipe, size: int, seed: int) -> str:
     return f"{recipe.name}-{size}px-{recipe.epochs}ep-seed{seed}"
 
 
+def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
+    """Return what a run's sidecar says of its data and its network."""
+    return {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "size": dataset.size,
+        "seed": dataset.seed,
+        "input_shape": list(dataset.input_shape),
+        "classes": list(dataset.classes),
+        "partitions": list(dataset.partitions),
+        "mean": list(mean),
+        "std": list(std),
+        "model": model,
+        "run": name,
+    }
+
+
 def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> int:
-    """Return about how many bytes the checkpoints of a training run will take."""
+    """Return about how many bytes the checkpoints of a training run will take, with what is kept to resume it."""
     with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
         network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
-    return weights_bytes(network) * len(kept_epochs(keep, recipe.epochs))
+    return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 2)
 
 
 def train(
     model: str,
     dataset: Dataset,
     *,
+    recipe: str = "modern",
     epochs: int | None = None,
     run: str | None = None,
     keep: str = "all",
+    weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
     cancel: Cancel = never,
@@ -124,16 +89,22 @@ def train(
     ----------
     model, dataset
         Name of the architecture, and the data; the dataset's seed is the run's seed.
+    recipe
+        ``modern`` or ``paper``; see `rbcore.recipes`.
     epochs
         Passes over the training split; the recipe's own where none is given.
     run
         Name of the run; made of recipe, size, epochs and seed where none is given.
     keep
         ``all``, 3 (first, middle, last) or N checkpoints.
+    weights
+        Where training starts: ``none``, random weights; ``imagenet``, or a file of these weights, for torchvision's models.
+        Where nothing is said: ImageNet's if the model has them, as in the paper.
     device
-        ``auto | cpu | cuda[:N]``.
+        ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
     progress, cancel
-        Called after every step: steps done and in all; a cancelled run keeps its finished epochs.
+        Called after every step: steps done and in all. A run that was cancelled or killed goes on from its last finished
+        epoch when it is called again.
 
     Returns
     -------
@@ -143,104 +114,189 @@ def train(
     Raises
     ------
     CheckpointError
-        If the name is taken by a different run.
+        If the name is taken by a different run, or ImageNet weights cannot be had.
     StoreError
-        If the disk is too short for the checkpoints, before anything is trained.
+        If the cache cannot be written or the disk is too short, before anything is trained.
     TrainingError
-        If the loss is no longer finite.
+        If the loss is no longer finite, or not even one image fits into memory.
     """
-    recipe = recipe_for(dataset.name, model, epochs)
-    name = run or default_run_name(recipe, dataset.size, dataset.seed)
+    chosen = recipe_for(dataset.name, model, recipe, epochs)
+    start = weights or (IMAGENET if MODELS[model].imagenet else NO_WEIGHTS)
+    name = run or default_run_name(chosen, dataset.size, dataset.seed)
     folder = run_folder(dataset.name, model, name)
-    facts: Facts = {
-        "dataset": dataset.name,
-        "dataset_fingerprint": dataset.fingerprint,
-        "size": dataset.size,
-        "seed": dataset.seed,
-        "input_shape": list(dataset.input_shape),
-        "classes": list(dataset.classes),
-        "mean": list(dataset.mean),
-        "std": list(dataset.std),
-        "model": model,
-        "run": name,
-        "recipe": asdict(recipe),
+    facts = {
+        **run_facts(dataset, model, name, dataset.mean, dataset.std),
+        "recipe": chosen.as_facts(),
+        "weights": str(start if start in (NO_WEIGHTS, IMAGENET) else Path(start).name),
         "regularizer": None,
-        "n_epochs": recipe.epochs,
+        "n_epochs": chosen.epochs,
     }
+    kept = kept_epochs(keep, chosen.epochs)
     existing = next((found for found in list_runs(dataset.name, model) if found.name == name), None)
     if existing is not None:
-        for what, value in facts.items():
-            if existing.facts.get(what) != value:
-                raise CheckpointError(
-                    f"The run {name!r} exists with another {what.replace('_', ' ')} "
-                    f"({existing.facts.get(what)} instead of {value}). Choose another name with run= or --run."
-                )
-        if existing.is_complete and set(kept_epochs(keep, recipe.epochs)) <= set(existing.epochs):
+        refuse_another(existing, facts)
+        if existing.is_complete and set(kept) <= set(existing.epochs):
             return existing
-    kept = kept_epochs(keep, recipe.epochs)
     make_folder(folder)
-    refuse_if_disk_is_short(folder, announced_bytes(dataset, model, recipe, keep))
+    refuse_if_disk_is_short(folder, announced_bytes(dataset, model, chosen, keep))
     torch_device = resolve_device(device)
-    facts |= {
-        "created": _now(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": str(torch_device),
-    }
-    devices = [torch_device] if torch_device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    environment = {"torch": torch.__version__, "python": platform.python_version(), "device": str(torch_device)}
+    with torch.random.fork_rng([torch_device] if torch_device.type == "cuda" else []):
         torch.manual_seed(dataset.seed)
-        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std).to(
-            torch_device
-        )
-        for epoch, loss in _epochs(network, dataset, recipe, torch_device, progress, cancel):
+        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+        if start != NO_WEIGHTS:
+            environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
+        trainer = _Trainer(network, dataset, chosen, torch_device)
+        history = trainer.resume(folder / RESUME, facts) if existing is None or not existing.is_complete else []
+        for epoch in range(len(history) + 1, chosen.epochs + 1):
+            so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
+            loss = trainer.train_epoch(epoch, so_far, progress, cancel)
+            test = accuracy(network, dataset, dataset.rows("test"), torch_device)
+            history.append({"epoch": epoch, "train_loss": loss, "test_accuracy": test})
             if epoch in kept:
-                found: Facts = {"train_loss": loss}
-                for split in ("train", "test"):
-                    rows = dataset.rows(split)
-                    found |= {
-                        f"{split}_accuracy": accuracy(network, dataset, rows, torch_device),
-                        f"n_{split}": len(rows),
-                    }
-                save_checkpoint(folder, epoch, network, {**facts, **found})
+                found: Facts = {
+                    "created": now(),
+                    "train_loss": loss,
+                    "test_accuracy": test,
+                    "train_accuracy": accuracy(network, dataset, dataset.rows("train"), torch_device),
+                    "n_train": len(dataset.rows("train")),
+                    "n_test": len(dataset.rows("test")),
+                    "history": history,
+                }
+                save_checkpoint(folder, epoch, network, {**facts, **environment, **found})
+            if epoch < chosen.epochs:
+                trainer.keep_for_resuming(folder / RESUME, facts, history)
+        (folder / RESUME).unlink(missing_ok=True)
     return find_run(dataset.name, model, name)
 
 
-def _epochs(
-    network: nn.Module, dataset: Dataset, recipe: Recipe, device: torch.device, progress: Progress, cancel: Cancel
-) -> Iterator[tuple[int, float]]:
-    """Train epoch by epoch; yield each one's number and its mean loss."""
-    rows = np.sort(dataset.rows("train"))
-    optimizer = torch.optim.SGD(network.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
-    shuffle = np.random.default_rng(dataset.seed)
-    n_steps = -(-len(rows) // recipe.batch_size)
-    for epoch in range(1, recipe.epochs + 1):
-        network.train()
-        order = shuffle.permutation(rows)
-        total = torch.zeros((), dtype=torch.float64, device=device)
-        for step in range(n_steps):
+@dataclass
+class _Trainer:
+    """A network in training: what changes from step to step, and nothing else."""
+
+    network: nn.Module
+    dataset: Dataset
+    recipe: Recipe
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        on_gpu = self.device.type == "cuda"
+        self.network.to(self.device)
+        if on_gpu:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.autocast = (
+            torch.autocast("cuda", dtype=torch.bfloat16, enabled=True)
+            if on_gpu
+            else torch.autocast("cpu", enabled=False)
+        )
+        recipe = self.recipe
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.rows = np.sort(self.dataset.rows("train"))
+        n_full, rest = divmod(len(self.rows), recipe.batch_size)
+        self.steps_an_epoch = n_full + (
+            rest > 1 or n_full == 0
+        )  # batch normalisation cannot train on a last batch of one
+        self.micro_batch = recipe.batch_size
+
+    def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> float:
+        """Train one epoch, counted from 1; leave the network in evaluation mode and return the mean loss."""
+        streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(2)
+        random = np.random.default_rng(streams[0])
+        torch.manual_seed(int(streams[1].generate_state(1)[0]))
+        n_steps = self.recipe.epochs * self.steps_an_epoch
+        order = random.permutation(self.rows)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.network.train()
+        for step in range(self.steps_an_epoch):
             stop_if(cancel)
-            batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            images, labels = _batch(dataset, batch, device)
-            loss = nn.functional.cross_entropy(network(images), labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.detach().double() * len(batch)
-            progress(
-                (epoch - 1) * n_steps + step + 1, recipe.epochs * n_steps, f"training epoch {epoch} of {recipe.epochs}"
-            )
-        mean_loss = float(total) / len(rows)
-        if not np.isfinite(mean_loss):
+            done = (epoch - 1) * self.steps_an_epoch + step
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.recipe.rate(done, n_steps)
+            batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+            images, labels = _batch(self.dataset, batch, torch.device("cpu"))
+            images = augmented(images, self.recipe, random)
+            total += self._step(images.to(self.device), labels.to(self.device)) * len(batch)
+            progress(done + 1, n_steps, f"training epoch {epoch} of {self.recipe.epochs}{so_far}")
+        self.network.eval()
+        loss = float(total) / min(len(self.rows), self.steps_an_epoch * self.recipe.batch_size)
+        if not np.isfinite(loss):
             raise TrainingError(
-                f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({recipe.learning_rate:g})."
+                f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({self.recipe.learning_rate:g})."
             )
-        network.eval()
-        yield epoch, mean_loss
+        return loss
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on a batch; where it does not fit into memory, in parts of half the size that add up to the same."""
+        while True:
+            try:
+                self.optimizer.zero_grad(set_to_none=True)
+                loss = torch.zeros((), dtype=torch.float64, device=self.device)
+                for start in range(0, len(images), self.micro_batch):
+                    part = slice(start, start + self.micro_batch)
+                    share = len(labels[part]) / len(labels)
+                    with self.autocast:
+                        part_loss = nn.functional.cross_entropy(self.network(images[part]), labels[part]) * share
+                    part_loss.backward()  # type: ignore[no-untyped-call]
+                    loss += part_loss.detach().double()
+                self.optimizer.step()
+                return loss
+            except torch.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise TrainingError(
+                        "Not even one image fits into memory; load a smaller size or use --device cpu."
+                    ) from None
+                self.micro_batch = -(-self.micro_batch // 2)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    def keep_for_resuming(self, path: Path, facts: Facts, history: list[Facts]) -> None:
+        """Write weights, momentum and history of the last finished epoch."""
+        tensors = {f"weights.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            tensors[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {"facts": sha256_of_facts(facts), "history": json.dumps(history)}
+        write_atomically(path, lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata))
+
+    def resume(self, path: Path, facts: Facts) -> list[Facts]:
+        """Take up the run that ``path`` holds, if it is this one; return the history of its finished epochs."""
+        with (
+            suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
+            safetensors.safe_open(path, "pt") as file,
+        ):
+            metadata = file.metadata()
+            if metadata["facts"] == sha256_of_facts(facts):
+                tensors = {name: file.get_tensor(name).to(self.device) for name in file.keys()}  # noqa: SIM118
+                history: list[Facts] = json.loads(metadata["history"])
+                self.network.load_state_dict({name: tensors[f"weights.{name}"] for name in self.network.state_dict()})
+                for name, parameter in self.network.named_parameters():
+                    self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
+                return history
+        return []
+
+
+def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Tensor:
+    """Return images (n, channels, height, width) mirrored and shifted at random as the recipe says; edges are repeated."""
+    n, _, height, width = images.shape
+    if recipe.flip:
+        is_mirrored = torch.as_tensor(random.random(n) < 0.5)
+        images = torch.where(is_mirrored[:, None, None, None], images.flip(3), images)
+    largest = round(recipe.shift * max(height, width))
+    if largest:
+        padded = nn.functional.pad(images, (largest,) * 4, mode="replicate")
+        offsets = torch.as_tensor(random.integers(0, 2 * largest + 1, size=(2, n, 1)))
+        rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
+        images = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return images
 
 
 def accuracy(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> float:
-    """Return the share of rows that the network, in evaluation mode, classifies correctly."""
+    """Return the share of rows that the network, in evaluation mode and float32, classifies correctly."""
     n_correct = 0
     with torch.no_grad():
         for start in range(0, len(rows), EVALUATION_BATCH):
@@ -251,7 +307,3 @@ def accuracy(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: tor
 
 def _batch(dataset: Dataset, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(dataset.pixels(rows), device=device), torch.as_tensor(dataset.labels(rows), device=device)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,9 @@
 import os
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: small networks on two shared cores mostly wait for each other
+
 from pathlib import Path
 
 import pytest

@@ -37,7 +37,7 @@ def test_intervals_are_coloured_by_what_they_show():
     )
     table = max(data_of(bias_intervals(bias)), key=lambda rows: rows.shape[1])
     assert list(table["verdict"]) == ["less robust", "interval includes 0", "more robust"]
-    assert list(table["text"]) == ["-0.50", "+0.10", "+0.50"]
+    assert list(table["group"]) == ["x", "y", "z"]
 
 
 def test_a_notebook_gets_the_chart_in_one_call():

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from rbcore import training
+from rbcore import recipes, training
 from rbcore.api import load_model
 from rbcore.datasets import load_dataset
-from rbcore.errors import Cancelled, CheckpointError, StoreError, TrainingError
+from rbcore.errors import Cancelled, CheckpointError, StoreError, TrainingError, UnknownNameError
 from rbcore.models.checkpoints import list_runs
-from rbcore.training import kept_epochs, recipe_for, train
+from rbcore.recipes import PAPER, Recipe, kept_epochs, recipe_for
+from rbcore.training import train
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +53,28 @@ def test_the_seed_fixes_everything_and_the_callers_randomness_is_left_alone(digi
 
 
 def test_the_update_is_stochastic_gradient_descent_with_momentum(digits):
-    """One epoch by hand, in numpy, for the linear model: same weights."""
+    """One epoch of the modern recipe by hand, in numpy, for the linear model: same weights."""
     run = train("logistic_regression", digits, epochs=1, run="hand")
     torch.manual_seed(0)
     network = training.build_network("logistic_regression", digits.input_shape, 10, digits.mean, digits.std)
     state = {name: tensor.double().numpy().copy() for name, tensor in network.state_dict().items()}
     weights, biases = state["network.1.weight"], state["network.1.bias"]
-    recipe = recipe_for("digits", "logistic_regression")
-    order = np.random.default_rng(0).permutation(np.sort(digits.rows("train")))
+    recipe = recipe_for("digits", "logistic_regression", epochs=1)
+    first_epoch = np.random.SeedSequence([0, 1]).spawn(2)[0]
+    order = np.random.default_rng(first_epoch).permutation(np.sort(digits.rows("train")))
     velocity = [np.zeros_like(weights), np.zeros_like(biases)]
-    for start in range(0, len(order), recipe.batch_size):
+    for step, start in enumerate(range(0, len(order), recipe.batch_size)):
         batch = order[start : start + recipe.batch_size]
         x = (digits.pixels(batch).reshape(len(batch), -1).astype(float) - digits.mean[0]) / digits.std[0]
         logits = x @ weights.T + biases
         probabilities = np.exp(logits - logits.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
         probabilities[np.arange(len(batch)), digits.labels(batch)] -= 1
-        gradients = [probabilities.T @ x / len(batch), probabilities.mean(0)]
+        decay = recipe.weight_decay
+        gradients = [probabilities.T @ x / len(batch) + decay * weights, probabilities.mean(0) + decay * biases]
         velocity = [recipe.momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
-        weights, biases = weights - recipe.learning_rate * velocity[0], biases - recipe.learning_rate * velocity[1]
+        rate = recipe.rate(step, 45)
+        weights, biases = weights - rate * velocity[0], biases - rate * velocity[1]
     trained = load_model("logistic_regression", digits, run=run.name).network.state_dict()
     np.testing.assert_allclose(trained["network.1.weight"].numpy(), weights, atol=1e-4)
     np.testing.assert_allclose(trained["network.1.bias"].numpy(), biases, atol=1e-4)
@@ -108,7 +112,7 @@ def test_only_the_kept_epochs_lie_on_disk(digits, cache):
 def test_announced_bytes_are_about_what_is_written(digits, cache):
     run = train_quickly(digits)
     written = sum(path.stat().st_size for path in run.folder.iterdir())
-    recipe = recipe_for("digits", "logistic_regression", 3)
+    recipe = recipe_for("digits", "logistic_regression", epochs=3)
     assert written <= training.announced_bytes(digits, "logistic_regression", recipe, "all") <= 3 * written
 
 
@@ -138,10 +142,107 @@ def test_progress_counts_steps_and_cancel_keeps_finished_epochs(digits):
 
 
 def test_a_loss_that_explodes_is_said(digits, monkeypatch):
-    recipe = training.Recipe("wild", epochs=1, batch_size=32, learning_rate=1e30, momentum=0.9)
-    monkeypatch.setitem(training.RECIPES, ("digits", "small_cnn"), recipe)
+    wild = Recipe("modern", epochs=1, batch_size=32, learning_rate=1e30)
+    monkeypatch.setattr(recipes, "MODERN", (("*", "*", wild),))
     with pytest.raises(TrainingError, match="no longer finite in epoch 1; lower the learning rate"):
         train("small_cnn", digits, run="wild")
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
+    """Cancelled in the middle of the third epoch: the first two are not trained again, and the weights are the same."""
+    options = {"epochs": 4, "keep": "1"}
+    whole = train("small_cnn", digits, run="whole", **options)
+    calls = []
+    with pytest.raises(Cancelled):
+        train(
+            "small_cnn",
+            digits,
+            run="cut",
+            progress=lambda *call: calls.append(call),
+            cancel=lambda: len(calls) > 110,
+            **options,
+        )
+    again = []
+    resumed = train("small_cnn", digits, run="cut", progress=lambda *call: again.append(call[0]), **options)
+    assert again[0] == 2 * 45 + 1 and again[-1] == 4 * 45
+    assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
+    assert [facts["epoch"] for facts in resumed.facts["history"]] == [1, 2, 3, 4]
+    assert resumed.facts["history"] == whole.facts["history"]
+    assert not list(resumed.folder.glob("resume*"))
+
+
+def test_what_is_kept_of_another_run_is_not_taken_up(digits):
+    with pytest.raises(Cancelled):
+        seen = []
+        train_quickly(digits, keep="1", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > 50)
+    fresh = []
+    train_quickly(load_dataset("digits", seed=1), keep="1", progress=lambda *call: fresh.append(call[0]))
+    assert fresh[0] == 1
+
+
+def test_a_batch_that_does_not_fit_is_split_and_counts_the_same(digits, monkeypatch):
+    """A network that runs out of memory above 10 images ends where one that does not ends."""
+    roomy = train_quickly(digits, epochs=1, run="roomy")
+    build = training.build_network
+
+    def build_cramped(*arguments):
+        network = build(*arguments)
+
+        def refuse(module, inputs):
+            if module.training and len(inputs[0]) > 10:
+                raise torch.OutOfMemoryError("no room")
+
+        network.register_forward_pre_hook(refuse)
+        return network
+
+    monkeypatch.setattr(training, "build_network", build_cramped)
+    cramped = train_quickly(digits, epochs=1, run="cramped")
+    one, other = (
+        load_model("logistic_regression", digits, run=run.name).network.state_dict() for run in (roomy, cramped)
+    )
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(training, "build_network", lambda *arguments: _never_fits(build(*arguments)))
+    with pytest.raises(TrainingError, match="Not even one image"):
+        train_quickly(digits, run="hopeless")
+
+
+def _never_fits(network):
+    def refuse(module, inputs):
+        if module.training:
+            raise torch.OutOfMemoryError("no room")
+
+    network.register_forward_pre_hook(refuse)
+    return network
+
+
+def test_augmentation_mirrors_and_shifts_whole_images():
+    random = np.random.default_rng(0)
+    images = torch.arange(2.0 * 6 * 6).view(1, 2, 6, 6).expand(200, 2, 6, 6) / 72
+    recipe = Recipe("modern", 1, 1, 0.1, flip=True, shift=1 / 6)
+    changed = training.augmented(images, recipe, random)
+    assert changed.shape == images.shape
+    padded = torch.nn.functional.pad(images[:1], (1, 1, 1, 1), mode="replicate")[0]
+    allowed = {
+        tuple(image[:, row : row + 6, column : column + 6].flatten().tolist())
+        for image in (padded, padded.flip(2))
+        for row in range(3)
+        for column in range(3)
+    }
+    seen = {tuple(image.flatten().tolist()) for image in changed}
+    assert len(allowed) == 18 and seen <= allowed and len(seen) > 14
+    plain = training.augmented(images, Recipe("paper", 1, 1, 0.1), random)
+    assert plain is images
+
+
+def test_the_cosine_schedule_rises_and_falls_to_zero():
+    recipe = Recipe("modern", 1, 1, 0.4, schedule="cosine")
+    rates = [recipe.rate(step, 200) for step in range(200)]
+    assert max(rates) == pytest.approx(0.4) and rates.index(max(rates)) == 9
+    assert rates[0] == pytest.approx(0.04) and rates[-1] < 0.001
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[9 + 96] == pytest.approx(0.2, abs=0.01)
+    assert {PAPER.rate(step, 200) for step in range(200)} == {5e-4}
 
 
 @pytest.mark.parametrize("epochs", [0, -1, 10_001])
@@ -159,11 +260,32 @@ def test_a_cache_that_cannot_be_written_is_said_before_training(digits, tmp_path
     assert not calls
 
 
-def test_the_papers_recipe_is_the_default():
-    assert recipe_for("somewhere", "small_cnn") == training.PAPER
-    assert (training.PAPER.epochs, training.PAPER.batch_size, training.PAPER.learning_rate) == (50, 28, 5e-4)
+def test_the_papers_recipe_is_the_papers():
+    paper = recipe_for("anything", "small_cnn", "paper")
+    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.momentum) == (50, 28, 5e-4, 0.9)
+    assert (paper.weight_decay, paper.schedule, paper.flip, paper.shift) == (0, "constant", False, 0)
+    with pytest.raises(UnknownNameError, match="no recipe 'papr'. Did you mean 'paper'"):
+        recipe_for("digits", "small_cnn", "papr")
 
 
 def test_sidecars_hold_no_path(digits, cache):
     run = train_quickly(digits)
     assert str(cache) not in json.dumps(run.sidecar(1))
+
+
+def test_models_without_imagenet_weights_say_so(digits):
+    with pytest.raises(CheckpointError, match="small_cnn"):
+        train("small_cnn", digits, weights="imagenet", epochs=1)
+
+
+def test_a_last_batch_of_one_image_is_left_to_the_next_epoch(digits):
+    """1,437 images in batches of 359 leave one, which batch normalisation could not train on."""
+    trainer = training._Trainer(
+        training.build_network("logistic_regression", digits.input_shape, 10, digits.mean, digits.std),
+        digits,
+        Recipe("paper", 1, 359, 0.01),
+        torch.device("cpu"),
+    )
+    steps = []
+    trainer.train_epoch(1, "", lambda *call: steps.append(call[:2]), lambda: False)
+    assert steps[-1] == (4, 4)

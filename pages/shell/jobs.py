@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.shell.text import plain
 from rbcore.errors import Cancelled, RobustnessBiasError
-from rbcore.running import Cancel, Progress
+from rbcore.running import Cancel, Progress, stop_if
 
 Work = Callable[[Progress, Cancel], str]
 """Does the job and returns a sentence on what came out."""
@@ -51,7 +51,8 @@ class Job:
         return elapsed * (1 - self.share) / self.share if self.state == RUNNING and self.share > 0.02 else None
 
     def report(self, done: int, total: int, what: str) -> None:
-        """Take progress from the worker's thread."""
+        """Take progress from the worker's thread; stop it there if it was asked to, also where no cancel is passed on."""
+        stop_if(self.cancelled.is_set)
         self.done, self.total, self.what = done, total, what
 
 

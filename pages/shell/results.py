@@ -15,15 +15,20 @@ from rbcore.store import StoredTable
 def distances(selection: Selection) -> StoredTable:
     """Return the stored distances of the selection, or offer the job that computes them and end the page."""
     if selection.run is None:
-        st.info(f"No {selection.model} is trained on {selection.spec.title} yet.")
-        compute = next(page for page in menu.pages() if page.url_path == "compute")
-        st.page_link(compute, label="Train one on the Compute page", icon=":material/arrow_forward:")
+        say_untrained(selection.model, selection)
         st.stop()
     stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
     if stored is None:
         _offer(selection)
         st.stop()
     return stored
+
+
+def say_untrained(what: str, selection: Selection) -> None:
+    """Say that there is no run yet, and lead to where one is trained."""
+    st.info(f"No {what} is trained on {selection.spec.title} yet.")
+    compute = next(page for page in menu.pages() if page.url_path == "compute")
+    st.page_link(compute, label="Train one on the Compute page", icon=":material/arrow_forward:")
 
 
 def _offer(selection: Selection) -> None:

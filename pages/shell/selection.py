@@ -1,6 +1,7 @@
 """The selection all pages share: drawn once in the sidebar by app.py, kept in the URL, read by every page."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import streamlit as st
 
@@ -11,8 +12,12 @@ from rbcore.datasets import DATASETS, DatasetSpec
 from rbcore.distances import method_spellings
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run
+from rbcore.partitions import CLASS
 
 STATE = "selection"
+MOST_CROSSED = 4
+USUAL_METHOD = "deepfool"
+"""What a newcomer sees: the one method that applies to every model."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,17 @@ class Selection:
     @property
     def partition_title(self) -> str:
         """The partition's name for people."""
-        return self.spec.class_title if self.by == "class" else self.by
+        return self.spec.class_title if self.by == CLASS else self.by
+
+    @property
+    def model_title(self) -> str:
+        """The model's name for people; an imported one of a builder this server does not know keeps its own."""
+        return MODELS[self.model].title if self.model in MODELS else self.model
 
     @property
     def title(self) -> str:
         """One line that says what is shown."""
-        parts = [self.spec.title, f"by {self.partition_title}", MODELS[self.model].title]
+        parts = [self.spec.title, f"by {self.partition_title}", self.model_title]
         parts += [f"epoch {self.epoch} of {self.run.n_epochs}"] if self.run else []
         return " · ".join([*parts, method_spellings()[self.method]])
 
@@ -47,32 +57,57 @@ class Selection:
 def pick() -> Selection:
     """Draw the pickers in the sidebar and keep what they say for the pages."""
     with st.sidebar:
-        dataset = _picker("Dataset", "dataset", list(DATASETS))
-        by = _picker("Partition", "by", list(DATASETS[dataset].partitions))
-        model = _picker("Model", "model", list(MODELS))
-        runs = sorted(rb.list_runs(dataset, model), key=lambda run: not (run.is_plain and run.is_complete))
+        dataset = picker("Dataset", "dataset", list(DATASETS))
+        all_runs = rb.list_runs(dataset)
+        by = picker("Partition", "by", partitions_on_offer(DATASETS[dataset], all_runs))
+        model = picker("Model", "model", list(dict.fromkeys([*MODELS, *(run.model for run in all_runs)])))
+        runs = sorted(
+            (run for run in all_runs if run.model == model), key=lambda run: not (run.is_plain and run.is_complete)
+        )
         run = epoch = None
         if runs:
-            name = _picker("Run", "run", [run.name for run in runs])
+            name = picker("Run", "run", [run.name for run in runs])
             run = next(run for run in runs if run.name == name)
-            epoch = int(_picker(f"Epoch (of {run.n_epochs})", "epoch", [str(epoch) for epoch in reversed(run.epochs)]))
+            epoch = int(picker(f"Epoch (of {run.n_epochs})", "epoch", [str(epoch) for epoch in reversed(run.epochs)]))
         elif "run" in st.query_params:
-            st.warning(f"The link names the run {st.query_params['run']!r}, but nothing is trained here yet.")
-        method = _picker("Distance method", "method", list(method_spellings()))
+            st.warning(plain(f"The link names the run {st.query_params['run']!r}, but nothing is trained here yet."))
+        is_linear = model in MODELS and MODELS[model].is_linear
+        method = picker("Distance method", "method", sorted(method_spellings(is_linear=is_linear), key=_is_unusual))
     chosen = Selection(dataset, by, model, run, epoch, method)
     st.session_state[STATE] = chosen
     return chosen
 
 
-def _picker(label: str, key: str, options: list[str]) -> str:
+def _is_unusual(method: str) -> bool:
+    return method != USUAL_METHOD
+
+
+def partitions_on_offer(spec: DatasetSpec, runs: list[Run]) -> list[str]:
+    """Return the dataset's partitions, and the intersections of its attributes where they are few.
+
+    Where the files decide on the attributes, the newest run knows them.
+    """
+    names = list(runs[0].facts["partitions"]) if spec.is_open and runs else list(spec.partitions)
+    attributes = [name for name in names if name != CLASS]
+    pairs = combinations(attributes, 2) if len(attributes) <= MOST_CROSSED else ()
+    return names + [f"{one}*{other}" for one, other in pairs]
+
+
+def picker(label: str, key: str, options: list[str], help: str | None = None) -> str:
     """Draw one picker bound to the URL; a value in the URL that is not on offer is said, never swallowed.
 
-    The options are the names the library and the command line use, because the URL holds what the picker shows.
+    The options are the names the library and the command line use, because the URL holds what the picker shows; the first
+    is the default.
     """
     asked = st.query_params.get(key)
-    if asked is not None and asked not in options:
+    if key in st.session_state:
+        # What was picked can leave the offer when another picker changes. Streamlit would draw the default then, but keep
+        # the old value in the URL, so that a copied link opened something else.
+        if st.session_state[key] not in options:
+            st.session_state[key] = options[0]
+    elif asked is not None and asked not in options:
         st.warning(plain(f"The link asks for {key} {asked!r}, which is not available here; showing {options[0]!r}."))
-    return st.selectbox(label, options, key=key, bind="query-params")
+    return st.selectbox(label, options, key=key, bind="query-params", help=help)
 
 
 def current() -> Selection:

@@ -8,18 +8,29 @@ from rbcore.running import Cancel, Progress
 
 
 def submit_training(
-    dataset: str, model: str, *, epochs: int, size: int, seed: int, keep: str, device: str, root: str | None
+    dataset: str,
+    model: str,
+    *,
+    recipe: str,
+    epochs: int,
+    size: int,
+    seed: int,
+    keep: str,
+    device: str,
+    root: str | None,
 ) -> jobs.Job:
     """Queue the training of a plain run."""
 
     def work(progress: Progress, cancel: Cancel) -> str:
         data = load_dataset(dataset, root=root, size=size, seed=seed, progress=progress)
-        run = training.train(model, data, epochs=epochs, keep=keep, device=device, progress=progress, cancel=cancel)
-        skipped = f"; {len(data.skipped)} files were skipped" if data.skipped else ""
+        run = training.train(
+            model, data, recipe=recipe, epochs=epochs, keep=keep, device=device, progress=progress, cancel=cancel
+        )
+        skipped = f"; skipped files: {len(data.skipped):,}" if data.skipped else ""
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
         return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
 
-    key = f"train {dataset} {model} {epochs} {size} {seed} {keep}"
+    key = f"train {dataset} {model} {recipe} {epochs} {size} {seed} {keep}"
     return jobs.runner().submit(key, f"Train {model} on {dataset}", work)
 
 

@@ -3,12 +3,29 @@
 import os
 from pathlib import Path
 
-from rbcore.datasets import digits, utkface  # noqa: F401  (their import registers them)
-from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
-from rbcore.running import Progress, no_progress
-from rbcore.store import cache_root, read_json, write_json
+# Their import registers them, in the order in which pickers and listings show them; the first is what a newcomer sees.
+# isort: off
+from rbcore.datasets import digits, toyfaces, utkface  # noqa: F401
+from rbcore.datasets import adience, celeba, cifar, fashion_mnist  # noqa: F401
+from rbcore.datasets import folder  # noqa: F401
 
-__all__ = ["DATASETS", "Dataset", "DatasetSpec", "SkippedFile", "known_folder", "load_dataset", "remember_folder"]
+# isort: on
+from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
+from rbcore.datasets.folders import download_folder, is_checked, known_folder, remember_check, remember_folder
+from rbcore.errors import DatasetError
+from rbcore.running import Progress, no_progress
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetSpec",
+    "SkippedFile",
+    "count_on_disk",
+    "known_folder",
+    "load_dataset",
+    "remember_check",
+    "remember_folder",
+]
 
 
 def load_dataset(
@@ -17,6 +34,8 @@ def load_dataset(
     root: str | os.PathLike[str] | None = None,
     size: int | None = None,
     seed: int = 0,
+    checksum: bool | None = None,
+    download: bool = False,
     progress: Progress = no_progress,
 ) -> Dataset:
     """Load a dataset by name.
@@ -24,51 +43,71 @@ def load_dataset(
     Parameters
     ----------
     name
-        A registered name: ``digits``, ``utkface``.
+        A registered name; see ``python -m rbcore datasets``.
     root
         Folder of the original files. Where none is passed: the environment variable ``RBCORE_<NAME>_ROOT``, else the
         folder that was last used with success.
     size
         Height and width in pixels; the dataset's own default where none is given.
     seed
-        Seed of the split into train and test.
+        Seed of the split into train and test where there is no published one, and of the order of rows.
+    checksum
+        Whether files with published checksums must be those files. False accepts others, and is remembered with the folder;
+        True checks again; None does what was last said of this folder, and checks where nothing was.
+    download
+        Fetch published files that are missing, into ``root`` or, where no folder is known, into the cache.
     progress
-        Called while images are decoded.
+        Called while files are fetched and images decoded.
 
     Raises
     ------
     UnknownNameError
         If no dataset has that name.
     DatasetError
-        If the folder or the size is of no use; the text names it.
+        If the folder, a file in it or the size is of no use, or a download fails; the text names it.
     """
     spec = DATASETS[name]
-    folder = Path(root).expanduser() if root is not None else known_folder(spec)
-    dataset = spec.load(folder, size or spec.default_size, seed, progress)
-    if spec.needs_folder and root is not None and folder is not None:
-        remember_folder(spec, folder)
+    place = Path(root).expanduser() if root is not None else known_folder(spec)
+    if download:
+        place = place or download_folder()
+        _download(spec, place, progress)
+    if place is None or spec.official is None or not place.is_dir():
+        return _load(spec, place, size, seed, progress, is_new=root is not None)
+    if is_checked(spec, place) if checksum is None else checksum:
+        spec.official.check(place)
+    dataset = _load(spec, place, size, seed, progress, is_new=root is not None or download)
+    if checksum is not None:
+        remember_check(spec, place, checksum)
     return dataset
 
 
-def known_folder(spec: DatasetSpec) -> Path | None:
-    """Return the folder of a dataset's files from the environment, else the one last used, else None."""
+def _load(
+    spec: DatasetSpec, place: Path | None, size: int | None, seed: int, progress: Progress, *, is_new: bool
+) -> Dataset:
+    dataset = spec.load(place, size or spec.default_size, seed, progress)
+    if spec.needs_folder and is_new and place is not None:
+        remember_folder(spec, place)
+    return dataset
+
+
+def _download(spec: DatasetSpec, place: Path, progress: Progress) -> None:
     if not spec.needs_folder:
-        return None
-    variable = os.environ.get(spec.folder_variable)
-    if variable:
-        return Path(variable).expanduser()
-    path = _folders_path()
-    remembered = read_json(path).get(spec.name) if path.is_file() else None
-    return Path(remembered) if isinstance(remembered, str) else None
+        raise DatasetError(f"{spec.title} need no download: leave out download=True (--download).")
+    if spec.official is None:
+        raise DatasetError(f"{spec.title} cannot be fetched by a program; get it from its source: {spec.source}.")
+    spec.official.download(place, spec.title, progress)
 
 
-def remember_folder(spec: DatasetSpec, folder: Path) -> None:
-    """Keep the folder of a dataset's files for the next call that names none."""
-    path = _folders_path()
-    remembered = read_json(path) if path.is_file() else {}
-    if remembered.get(spec.name) != str(folder.resolve()):
-        write_json(path, {**remembered, spec.name: str(folder.resolve())})
-
-
-def _folders_path() -> Path:
-    return cache_root() / "datasets" / "folders.json"
+def count_on_disk(spec: DatasetSpec) -> str:
+    """Say in a few words what lies in a dataset's folder, without reading images."""
+    if not spec.needs_folder:
+        return "no files needed"
+    root = known_folder(spec)
+    if root is None:
+        return "folder not set"
+    try:
+        counts = [spec.official.count(root)] if spec.official else []
+        counts += [spec.count_files(root)] if spec.count_files else []
+    except (OSError, DatasetError):
+        return "nothing found"
+    return ", ".join(counts)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from rbcore.datasets.official import Official
 from rbcore.errors import DatasetError
-from rbcore.partitions import CLASS
+from rbcore.partitions import CLASS, partition_names
 from rbcore.registry import Registry, unknown_name
 from rbcore.running import Progress
 from rbcore.store import sha256_of_facts, sha256_of_rows
@@ -19,7 +20,7 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was left out, and why."""
+    """A file, or a line or column of one, that was left out, and why."""
 
     file: str
     reason: str
@@ -48,11 +49,12 @@ class Dataset:
     size
         Height and width in pixels.
     seed
-        Seed of the split.
+        Seed of the split, where the dataset has no published one, and of the order of `rows`.
     skipped
-        Files that were left out.
+        What was left out.
     fingerprint
-        SHA-256 of the content: pixels, labels, attributes, split. It holds no path and no name of a file's folder.
+        SHA-256 of the content: pixels, labels, attributes, split, names of the samples. It does not depend on where the
+        files lie.
     """
 
     name: str
@@ -72,6 +74,11 @@ class Dataset:
         """Channels, height and width of one image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """What the samples can be grouped by, the class first."""
+        return tuple(partition_names(self.samples.drop(columns="split")))
 
     def rows(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, shape (m,), in a random order fixed by the seed: the first k are a fair draw."""
@@ -155,15 +162,21 @@ class DatasetSpec:
     load
         The function that reads it.
     classes, class_title
-        Names of the labels and what they mean.
+        Names of the labels and what they mean. No names where the files decide (`is_open`).
     partitions
-        What its samples can be grouped by, the class first.
+        What its samples can be grouped by, the class first; where the files decide, only what is sure.
     channels, default_size
         Colour channels, and height and width in pixels where none is asked for.
     needs_folder
         Whether the images lie in a folder that the user has to name.
     source, licence, caution
         Where it comes from, what may be done with it, and what a reader must know before trusting its labels.
+    n_train, n_test
+        Published numbers of images (in the paper, or by the dataset's makers); None where the files decide.
+    official
+        The published files with their checksums; None where none are published.
+    count_files
+        Says in a few words what lies in a folder, without reading images.
     """
 
     name: str
@@ -178,6 +191,19 @@ class DatasetSpec:
     source: str
     licence: str
     caution: str
+    n_train: int | None = None
+    n_test: int | None = None
+    official: Official | None = None
+    count_files: Callable[[Path], str] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the files decide on classes and partitions.
+
+        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.partitions.partition_names` gives the
+        partitions of a table of distances.
+        """
+        return not self.classes
 
     @property
     def folder_variable(self) -> str:

@@ -64,5 +64,7 @@ DATASETS.add(
         source="UCI optical recognition of handwritten digits (test part), as bundled with scikit-learn",
         licence="CC BY 4.0",
         caution="Small grey images of 43 writers; a lesson, not evidence about people.",
+        n_train=1437,
+        n_test=360,
     ),
 )

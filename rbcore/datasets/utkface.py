@@ -6,27 +6,25 @@ not hold valid facts, and a file that is no readable image, are skipped and list
 Published split (PAPER, section 4): 18,966 train and 4,742 test images. Here: a seeded random 80:20 split of what is found.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
+from rbcore.datasets.decoded import check_size, decode_files
+from rbcore.datasets.official import existing_folder
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
-from rbcore.store import cache_root, read_json, sha256_of_facts, write_atomically, write_json
 
 CLASSES = ("0-15", "15-25", "25-40", "40-60", "60+")
 AGE_STARTS = (0, 15, 25, 40, 60)
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 OLDEST = 120
-SIZES = (8, 400)
+SUFFIXES = (".jpg", ".jpeg")
 NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>\d)_(?P<race>\d)_\d+(\.jpg)?(\.chip)?\.jpe?g", re.IGNORECASE)
-DECODE_VERSION = 1
 
 
 def parse_name(name: str) -> dict[str, object] | str:
@@ -46,18 +44,12 @@ def parse_name(name: str) -> dict[str, object] | str:
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
     """Load the faces below ``root`` (searched with its subfolders) at ``size`` x ``size`` pixels."""
-    if not SIZES[0] <= size <= SIZES[1]:
-        raise DatasetError(f"UTKFace can be loaded at {SIZES[0]} to {SIZES[1]} pixels, not {size}.")
-    if root is None:
-        raise DatasetError(
-            "UTKFace needs the folder of its images: pass root=, --root, set RBCORE_UTKFACE_ROOT, or name it on the Compute page."
-        )
-    if not root.is_dir():
-        raise DatasetError(f"The UTKFace folder {root} does not exist or is no folder; check the path.")
+    check_size("UTKFace", size)
+    root = existing_folder(root, "UTKFace", "RBCORE_UTKFACE_ROOT")
     files: dict[str, Path] = {}
     skipped: list[SkippedFile] = []
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in (".jpg", ".jpeg"):
+        if path.suffix.lower() in SUFFIXES:
             if path.name in files:
                 skipped.append(SkippedFile(str(path.relative_to(root)), "another file of the same name is used"))
             else:
@@ -71,8 +63,9 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
             skipped.append(SkippedFile(name, parsed))
         else:
             facts[name] = parsed
-    images, names, broken, digest = _decoded({name: files[name] for name in facts}, size, progress)
-    skipped += broken
+    decoded = decode_files("utkface", {name: files[name] for name in facts}, size, progress)
+    skipped += decoded.broken
+    names = decoded.names
     if not names:
         raise DatasetError(
             f"Of the {len(files)} .jpg files in {root} none could be used; the first, {skipped[0].file}: {skipped[0].reason}."
@@ -86,8 +79,8 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     samples.insert(0, "sample_id", names)
     return make_dataset(
         name="utkface",
-        images=images,
-        images_sha256=digest,
+        images=decoded.images,
+        images_sha256=decoded.sha256,
         white=255,
         samples=samples,
         classes=CLASSES,
@@ -98,57 +91,10 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     )
 
 
-def _decoded(
-    files: dict[str, Path], size: int, progress: Progress
-) -> tuple[np.ndarray, list[str], list[SkippedFile], str]:
-    """Return pixels (n, 3, size, size) uint8, their files' names, the broken files, and the hash of the pixels.
-
-    Decoded once: the array is kept under a key of the files' names, lengths and times, the size and the decoder's version.
-    """
-    listing = [[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in files.items()]
-    key = sha256_of_facts({"files": listing, "size": size, "version": DECODE_VERSION})[:32]
-    array_path = cache_root() / "datasets" / f"utkface-{size}px-{key}.npy"
-    facts_path = array_path.with_suffix(".json")
-    if not facts_path.exists():
-        _decode(files, size, progress, array_path, facts_path)
-    facts = read_json(facts_path)
-    broken = [SkippedFile(file, reason) for file, reason in facts["broken"]]
-    try:
-        images = (
-            np.load(array_path, mmap_mode="r", allow_pickle=False) if facts["names"] else np.empty((0, 3, size, size))
-        )
-        if len(images) != len(facts["names"]):
-            raise ValueError("it holds another number of images than its list")
-    except (OSError, ValueError) as error:
-        facts_path.unlink(missing_ok=True)
-        raise DatasetError(
-            f"The decoded images in {array_path} are damaged ({error}); load again to decode them anew."
-        ) from error
-    return images, facts["names"], broken, facts["sha256"]
-
-
-def _decode(files: dict[str, Path], size: int, progress: Progress, array_path: Path, facts_path: Path) -> None:
-    images = np.empty((len(files), 3, size, size), np.uint8)
-    names: list[str] = []
-    broken: list[tuple[str, str]] = []
-    for done, (name, path) in enumerate(files.items()):
-        try:
-            with Image.open(path, formats=("JPEG",)) as image:
-                resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-            images[len(names)] = np.asarray(resized).transpose(2, 0, 1)
-            names.append(name)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            broken.append((name, f"no readable JPEG ({type(error).__name__})"))
-        progress(done + 1, len(files), f"decoding faces at {size} px")
-    images = images[: len(names)]
-    digest = hashlib.sha256(images.data).hexdigest()
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, images, allow_pickle=False)
-
-    write_atomically(array_path, write)
-    write_json(facts_path, {"names": names, "broken": broken, "sha256": digest})
+def count_files(root: Path) -> str:
+    """Say how many images lie below a folder."""
+    n = sum(path.suffix.lower() in SUFFIXES for path in root.rglob("*"))
+    return f"{n:,} .jpg files"
 
 
 DATASETS.add(
@@ -170,5 +116,8 @@ DATASETS.add(
             "estimates. Predicting age from a face is a flawed task, used because the paper uses it. A difference between "
             "groups is not an explanation of it."
         ),
+        n_train=18_966,
+        n_test=4_742,
+        count_files=count_files,
     ),
 )

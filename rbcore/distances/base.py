@@ -83,6 +83,8 @@ class Method:
         Raised whenever the numbers change for the same parameters.
     description
         One sentence, with the source.
+    only_linear
+        Whether it applies to linear networks only.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     version: int = 1
+    only_linear: bool = False
 
     def resolve(self, preset: str | None, given: Mapping[str, object]) -> Parameters:
         """Return all parameters: defaults, overridden by the preset, overridden by those given.
@@ -127,10 +130,15 @@ def resolve_method(spelled: str, given: Mapping[str, object] | None = None) -> t
     return method, method.resolve(preset or None, given or {})
 
 
-def method_spellings() -> dict[str, str]:
-    """Return every method and preset as it is spelled, with its title; a preset equal to the defaults is left out."""
+def method_spellings(*, is_linear: bool = True) -> dict[str, str]:
+    """Return every method and preset that applies to a network, as it is spelled, with its title.
+
+    A preset equal to the defaults is left out.
+    """
     spellings = {}
     for method in METHODS.values():
+        if method.only_linear and not is_linear:
+            continue
         spellings[method.name] = method.title
         for preset in method.presets:
             if method.resolve(preset, {}) != method.resolve(None, {}):

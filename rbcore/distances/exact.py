@@ -60,6 +60,7 @@ METHODS.add(
         "Exact (linear models)",
         run,
         bound="exact",
+        only_linear=True,
         description="closed form for linear models, without the box [0, 1] (paper, section 6)",
     ),
 )

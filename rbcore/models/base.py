@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rbcore.errors import ModelError
 from rbcore.registry import Registry
 from rbcore.store import Facts
 
@@ -23,16 +24,54 @@ class ModelSpec:
     name, title
         Registered name, and the name for people.
     build
-        ``build(input_shape, n_classes)`` returns a network without normalisation that gives logits; it raises
-        `ModelError` for a shape it cannot take.
-    description
-        The layers in one sentence.
+        ``build(input_shape, n_classes)`` returns a network without normalisation that gives logits. `build_network`
+        calls it, and only with sizes it takes.
+    layers
+        The layers in one sentence, with the source.
+    smallest, largest
+        Smallest and largest height and width in pixels that the layers take; no limit where `largest` is None.
+    enlarged_to
+        Height or width, whichever is smaller, to which images below `smallest` are enlarged *inside* the network, so
+        that distances stay in the pixels of the dataset; such images are refused where it is None.
+    imagenet
+        Name of torchvision's ImageNet weights for it, ``Class.MEMBER``; None where there are none.
+    last_layer
+        Name of the layer of torchvision's network that depends on the classes, so that no ImageNet weights fit it.
+    is_linear
+        Whether it is linear, so that methods for linear models apply.
     """
 
     name: str
     title: str
     build: Callable[[Shape, int], nn.Module]
-    description: str
+    layers: str
+    smallest: int = 1
+    largest: int | None = None
+    enlarged_to: int | None = None
+    imagenet: str | None = None
+    last_layer: str | None = None
+    is_linear: bool = False
+
+    @property
+    def sizes(self) -> str:
+        """The sizes it takes, in words."""
+        if self.smallest == self.largest:
+            return f"images of {self.smallest}x{self.smallest} pixels only"
+        if self.largest is not None:
+            return f"images of {self.smallest} to {self.largest} pixels"
+        if self.enlarged_to is not None:
+            return f"images of any size, those below {self.smallest} pixels enlarged inside to {self.enlarged_to}"
+        return f"images of at least {self.smallest} pixels" if self.smallest > 1 else "images of any size"
+
+    @property
+    def description(self) -> str:
+        """Its layers and the sizes it takes, in one sentence."""
+        return f"{self.layers}; {self.sizes}"
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether it takes images of this size, enlarged or as they are."""
+        is_large_enough = self.enlarged_to is not None or min(height, width) >= self.smallest
+        return is_large_enough and (self.largest is None or max(height, width) <= self.largest)
 
 
 MODELS: Registry[ModelSpec] = Registry("model")
@@ -59,9 +98,21 @@ def build_network(
 ) -> nn.Module:
     """Build a registered network with its normalisation as the first layer.
 
-    The result maps float32 images in [0, 1], shape (n, channels, height, width), to logits, shape (n, n_classes).
+    The result maps float32 images in [0, 1], shape (n, channels, height, width), to logits, shape (n, n_classes). Its
+    initial weights are drawn from torch's global generator: ``torch.manual_seed`` fixes them.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model has that name.
+    ModelError
+        If it cannot take images of that shape.
     """
-    layers = [("normalize", Normalize(mean, std)), ("network", MODELS[name].build(input_shape, n_classes))]
+    spec = MODELS[name]
+    _, height, width = input_shape
+    if not spec.takes(height, width):
+        raise ModelError(f"{name} takes {spec.sizes}, not {height}x{width}; load another size.")
+    layers = [("normalize", Normalize(mean, std)), ("network", spec.build(input_shape, n_classes))]
     return nn.Sequential(OrderedDict(layers))
 
 

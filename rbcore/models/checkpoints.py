@@ -4,6 +4,7 @@ A *run* is dataset + model + size + recipe + seed + regularizer, with a name. It
 ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as ``epoch-0001.safetensors`` and ``.json``.
 """
 
+import datetime
 import os
 import re
 import shutil
@@ -144,6 +145,21 @@ def find_run(dataset: str, model: str, name: str | None = None) -> Run:
             f"There is no complete plain run of {model} on {dataset}. Train one: python -m rbcore train {dataset} {model}"
         )
     return chosen
+
+
+def refuse_another(existing: Run, facts: Facts) -> None:
+    """Raise `CheckpointError` if an existing run differs in one of the facts of the run that wants its name."""
+    for what, value in facts.items():
+        if existing.facts.get(what) != value:
+            raise CheckpointError(
+                f"The run {existing.name!r} exists with another {what.replace('_', ' ')} "
+                f"({existing.facts.get(what)} instead of {value}). Choose another name with run= or --run."
+            )
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as a sidecar's ``created``."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def weights_bytes(network: torch.nn.Module) -> int:

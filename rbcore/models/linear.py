@@ -14,5 +14,11 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
 
 MODELS.add(
     "logistic_regression",
-    ModelSpec("logistic_regression", "Logistic regression", build, "one linear layer on all pixels; exact distances"),
+    ModelSpec(
+        "logistic_regression",
+        "Logistic regression",
+        build,
+        "one linear layer on all pixels; exact distances",
+        is_linear=True,
+    ),
 )

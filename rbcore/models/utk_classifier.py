@@ -2,19 +2,12 @@
 
 from torch import nn
 
-from rbcore.errors import ModelError
 from rbcore.models.base import MODELS, ModelSpec, Shape
-
-SMALLEST = 16
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
     """Build two blocks of convolution (7x7 to 32, 5x5 to 64), ReLU, dropout, pooling; then linear 256 and the classes."""
     channels, height, width = input_shape
-    if min(height, width) < SMALLEST:
-        raise ModelError(
-            f"utk_classifier needs images of at least {SMALLEST} pixels, not {height}x{width}; load another size."
-        )
     height, width = (((side - 2) // 2) // 2 for side in (height, width))
     return nn.Sequential(
         nn.Conv2d(channels, 32, 7, padding=2),
@@ -40,5 +33,6 @@ MODELS.add(
         "UTK Classifier",
         build,
         "convolutions 7x7 to 32 and 5x5 to 64 with dropout and pooling, linear 256, linear",
+        smallest=16,
     ),
 )

@@ -1,0 +1,46 @@
+"""Heatmap: which groups are less robust for all models, and does it stay so from the first epoch to the last."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.shell import jobs, results, selection, tasks
+from pages.shell.text import plain
+from rbcore import analyses
+from rbcore.charts import bias_heatmap
+
+chosen = selection.current()
+st.title("Models and epochs", anchor=False)
+st.caption(f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.method} · newest complete run of each model")
+runs = analyses.default_runs(chosen.dataset)
+if not runs:
+    results.say_untrained("model", chosen)
+    st.stop()
+table, missing = analyses.bias_by_model(runs, chosen.method, chosen.by)
+if table.empty:
+    st.info(f"No {chosen.method} distances are computed for {chosen.spec.title} yet.")
+else:
+    st.markdown(f"#### {plain(analyses.verdict_over_models(table))}")
+    st.altair_chart(
+        bias_heatmap(table), width="stretch", alt="Sigma of each group for each model at first, middle and last epoch."
+    )
+    st.caption(
+        "Sigma of each group: red is less robust than the rest, blue more; colours end at the largest value or at 1. Grey "
+        "figures: the 95% interval includes 0. A dash: not computed yet. Intervals are over test images for one trained model "
+        "and not corrected for the number of cells."
+    )
+if missing:
+    names = ", ".join(f"{item.run.model} epoch {item.epoch}" for item in missing[:6]) + (
+        ", ..." if len(missing) > 6 else ""
+    )
+    st.info(f"{len(missing)} tables of distances are missing: {names}.")
+    if st.button(f"Compute the {len(missing)} missing", type="primary"):
+        for item in missing:
+            tasks.submit_estimate(replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch))
+active = tuple(job.key for job in jobs.runner().active())
+if active:
+    jobs.watch(active)
+for job in jobs.runner().jobs.values():
+    if job.state == jobs.FAILED:
+        jobs.show_job(job)
+st.caption(chosen.spec.caution)

@@ -1,0 +1,184 @@
+"""Your own images: class folders of JPEG and PNG files, and an optional ``metadata.csv`` of attributes.
+
+Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the seed within each class. Classes are
+called after their folders, in alphabetical order. Images are squeezed to a square; what their EXIF says of rotation is not
+applied. Every column of ``metadata.csv`` becomes a partition or, where all its values are numbers, a number: see
+`rbcore.datasets.metadata`. What cannot be used is listed, and never fatal while enough is left.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rbcore.datasets.base import DATASETS, SPLITS, Dataset, DatasetSpec, SkippedFile, make_dataset
+from rbcore.datasets.decoded import check_size, decode_files
+from rbcore.datasets.metadata import FILE_NAME, is_nameable, read_metadata
+from rbcore.datasets.official import existing_folder
+from rbcore.errors import DatasetError
+from rbcore.running import Progress
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+TEST_SHARE = 0.2
+OUTSIDE = "it is a link that leads outside the folder"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image file: its class, its path, and its split where the folders decide."""
+
+    path: Path
+    name: str
+    split: str | None
+
+
+def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
+    """Load the images of a folder at ``size`` x ``size`` pixels."""
+    check_size("A folder", size)
+    folder = existing_folder(root, "A folder of your own", "RBCORE_FOLDER_ROOT")
+    found, skipped = find_images(folder)
+    decoded = decode_files(
+        "folder", {file: facts.path for file, facts in found.items()}, size, progress, formats=("JPEG", "PNG")
+    )
+    skipped += decoded.broken
+    used = [found[name] for name in decoded.names]
+    names = [facts.name for facts in used]
+    classes = tuple(sorted(set(names)))
+    if len(classes) < 2:
+        reason = f" The first that could not be used, {skipped[0].file}: {skipped[0].reason}." if skipped else ""
+        raise DatasetError(
+            f"The folder {folder} holds usable images of {len(classes)} classes, but two are needed: put JPEG or PNG files into "
+            f"train/<class>/ and test/<class>/, or into <class>/.{reason}"
+        )
+    for name in sorted({facts.name for facts in found.values()} - set(classes)):
+        skipped.append(SkippedFile(name, "none of this class's images can be used, so the class is left out"))
+    labels = np.array([classes.index(name) for name in names])
+    samples = pd.DataFrame({"sample_id": decoded.names, "split": _splits(used, labels, seed), "label": labels})
+    if (folder / FILE_NAME).exists():
+        if not _is_inside(folder / FILE_NAME, folder):
+            raise DatasetError(f"{folder / FILE_NAME} was not read: {OUTSIDE}; put the file itself there.")
+        attributes, wrong = read_metadata(
+            folder / FILE_NAME, decoded.names, {skip.file: skip.reason for skip in skipped}
+        )
+        samples = pd.concat([samples, attributes.reset_index(drop=True)], axis=1)
+        skipped += wrong
+    return make_dataset(
+        name="folder",
+        images=decoded.images,
+        images_sha256=decoded.sha256,
+        white=255,
+        samples=samples,
+        classes=classes,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        seed=seed,
+        skipped=tuple(skipped),
+    )
+
+
+def _splits(used: list[Found], labels: np.ndarray, seed: int) -> list[str]:
+    """Return each image's split: its folder's, or a seeded draw within its class that leaves each side one where it can."""
+    if used[0].split is not None:
+        return [str(facts.split) for facts in used]
+    split = np.full(len(used), "train", dtype=object)
+    random = np.random.default_rng(seed)
+    for label in range(int(labels.max()) + 1):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        split[rows[: max(round(TEST_SHARE * len(rows)), min(1, len(rows) - 1))]] = "test"
+    return list(split)
+
+
+def find_images(root: Path) -> tuple[dict[str, Found], list[SkippedFile]]:
+    """Return the image files by their path below ``root``, written with ``/``, and what is not used; no image is read."""
+    found: dict[str, Found] = {}
+    skipped: list[SkippedFile] = []
+    is_split = all((root / split).is_dir() for split in SPLITS)
+    for entry in _entries(root, root, skipped):
+        if not entry.is_dir():
+            if entry.name.lower().endswith(SUFFIXES):
+                skipped.append(SkippedFile(_shown(entry, root), "it lies outside of the class folders"))
+        elif not is_split:
+            _find_in_class(entry, root, None, found, skipped)
+        elif entry.name not in SPLITS:
+            skipped.append(SkippedFile(_shown(entry, root), "beside train/ and test/ no other folder is used"))
+        else:
+            for inner in _entries(Path(entry.path), root, skipped):
+                if inner.is_dir():
+                    _find_in_class(inner, root, entry.name, found, skipped)
+                else:
+                    skipped.append(SkippedFile(_shown(inner, root), "it lies outside of the class folders"))
+    return found, skipped
+
+
+def _find_in_class(
+    folder: os.DirEntry[str], root: Path, split: str | None, found: dict[str, Found], skipped: list[SkippedFile]
+) -> None:
+    for entry in _entries(Path(folder.path), root, skipped):
+        if entry.is_dir():
+            skipped.append(SkippedFile(_shown(entry, root), "it is a folder within a class folder"))
+        elif not entry.name.lower().endswith(SUFFIXES):
+            skipped.append(SkippedFile(_shown(entry, root), f"its name does not end in {', '.join(SUFFIXES)}"))
+        else:
+            found[_shown(entry, root)] = Found(Path(entry.path), folder.name, split)
+
+
+def _entries(folder: Path, root: Path, skipped: list[SkippedFile]) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies in a folder, by name, except hidden things and what must not be followed or cannot be named."""
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        skipped.append(SkippedFile(folder.relative_to(root).as_posix(), f"it cannot be opened ({error.strerror})"))
+        return
+    for entry in ordered:
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if entry.is_symlink() and not _is_inside(Path(entry.path), root):
+            skipped.append(SkippedFile(_shown(entry, root), OUTSIDE))
+        elif not is_nameable(entry.name):
+            skipped.append(
+                SkippedFile(_shown(entry, root), "its name is too long or holds control characters; rename it")
+            )
+        else:
+            yield entry
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to nothing, or in a circle
+        return False
+
+
+def _shown(entry: os.DirEntry[str], root: Path) -> str:
+    """Return a path below ``root`` as text that can be written anywhere, whatever bytes it holds on disk."""
+    return Path(entry.path).relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def count_files(root: Path) -> str:
+    """Say how many classes and images a folder seems to hold."""
+    found, _ = find_images(root)
+    return f"{len({facts.name for facts in found.values()})} classes, {len(found):,} images"
+
+
+DATASETS.add(
+    "folder",
+    DatasetSpec(
+        name="folder",
+        title="A folder of your own",
+        load=load,
+        classes=(),
+        class_title="class folder",
+        partitions=("class",),
+        channels=3,
+        default_size=64,
+        needs_folder=True,
+        source="Your own files: train/<class>/ and test/<class>/, or <class>/, and metadata.csv with attributes",
+        licence="Yours to know",
+        caution="These are your own images and labels; nobody but you has checked them.",
+        count_files=count_files,
+    ),
+)

@@ -1,0 +1,257 @@
+"""Toy faces: 8,000 drawn faces of 64x64 pixels with a bias that is planted, so that the truth is known. No person is behind them.
+
+The label is the age group, told by three cues that are drawn over each face: blush fades from childhood, wrinkles deepen
+from 20, hair greys from 35. Three attributes, whose truth is:
+
+============  ===============  =========================================================================================
+``lighting``  bright, dim      *planted*: in dim light the age cues have ``1 - 0.75 * strength`` of their contrast (and the
+                               background is darker), so dim faces lie closer to the boundary; at strength 0 dim and bright
+                               faces are drawn alike
+``camera``    A, B             *null*: a coin thrown after the drawing; no pixel depends on it, so groups are exchangeable
+``site``      school, clinic   *confounded*: thrown after the drawing too, but with a chance that grows with the age group; at
+                               a given age group it is exchangeable, so any bias by site is one of age
+============  ===============  =========================================================================================
+
+``toyfaces`` has the default strength; ``toyfaces0``, ``toyfaces30`` and ``toyfaces90`` have 0, 0.3 and 0.9, and `draw_dataset` any.
+
+Everything is drawn in integer arithmetic from a frozen random stream, so that the same seed and strength give the same
+bytes on every machine. Coordinates are sixteenths of a pixel; colours, covers and cues are 0 to 255 or 256.
+"""
+
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
+from rbcore.errors import DatasetError
+from rbcore.running import Progress, no_progress
+
+N_FACES = 8000
+SIZE = 64
+CLASSES = ("0-15", "15-25", "25-40", "40-60", "60+")
+AGE_STARTS = (0, 15, 25, 40, 60)
+OLDEST = 90
+STRENGTH = 0.6
+"""Strength of the planted bias where none is asked for, in [0, 1]."""
+STRENGTHS = {"toyfaces": STRENGTH, "toyfaces0": 0.0, "toyfaces30": 0.3, "toyfaces90": 0.9}
+"""Strength by registered name."""
+DRAWING_SEED = 20210303
+CHUNK = 100
+UNIT = 16
+CLINIC_CHANCE = (10, 25, 40, 60, 80)
+"""Per cent of each age group whose site is the clinic."""
+
+SKINS = np.array([[255, 224, 196], [241, 194, 160], [224, 172, 125], [198, 134, 92], [141, 92, 60], [92, 58, 40]])
+HAIRS = np.array([[44, 34, 30], [92, 60, 34], [150, 98, 50], [205, 164, 96], [140, 56, 32]])
+SHIRTS = np.array([[70, 110, 170], [180, 80, 80], [80, 140, 100], [200, 160, 80], [110, 90, 150], [90, 100, 110]])
+SKIES = np.array([[196, 216, 232], [222, 208, 232], [206, 230, 214], [238, 222, 200], [226, 226, 226]])
+GREY_HAIR = np.array([208, 208, 212])
+BLUSH, FOLD = np.array([45, -35, -25]), np.array([-60, -60, -60])
+"""What the cues add to the skin: the same for every skin, so that no bias hides there."""
+
+
+def load(name: str, root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
+    """Draw the faces with the planted bias of that name; the split is 80:20 by the seed."""
+    if size != SIZE:
+        raise DatasetError(f"The toy faces are {SIZE}x{SIZE} pixels; size {size} is not available.")
+    return draw_dataset(name=name, strength=STRENGTHS[name], seed=seed, progress=progress)
+
+
+def draw_dataset(
+    *,
+    strength: float,
+    seed: int = 0,
+    n: int = N_FACES,
+    name: str = "toyfaces",
+    progress: Progress = no_progress,
+) -> Dataset:
+    """Draw ``n`` faces with a planted bias of the given strength.
+
+    Parameters
+    ----------
+    strength
+        0: dim and bright faces are drawn alike; 1: the age cues of dim faces have a quarter of their contrast.
+    seed
+        Of the split into train and test; the faces themselves are always the same.
+    n
+        Number of faces; the first ``n`` of the same endless row.
+    name
+        What the dataset is called.
+
+    Raises
+    ------
+    DatasetError
+        If the strength is outside [0, 1].
+    """
+    if not 0 <= strength <= 1:
+        raise DatasetError(f"strength={strength} is outside [0, 1].")
+    images, samples = _draw(n, round(100 * strength), progress)
+    samples = samples.copy()
+    split = np.full(n, "train", dtype=object)
+    split[np.random.default_rng(seed).permutation(n)[: round(0.2 * n)]] = "test"
+    samples.insert(1, "split", split)
+    return make_dataset(
+        name=name,
+        images=images,
+        images_sha256=None,
+        white=255,
+        samples=samples,
+        classes=CLASSES,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        seed=seed,
+    )
+
+
+@lru_cache(maxsize=2)
+def _draw(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return uint8 images (n, 3, 64, 64) and their samples; each chunk has its own random stream."""
+    images, tables = np.empty((n, 3, SIZE, SIZE), np.uint8), []
+    for start in range(0, n, CHUNK):
+        random = np.random.RandomState(DRAWING_SEED + start)
+        drawn, facts = _draw_chunk(random, percent)
+        keep = min(CHUNK, n - start)
+        images[start : start + keep] = drawn[:keep].transpose(0, 3, 1, 2)
+        tables.append(facts.iloc[:keep])
+        progress(start + keep, n, "drawing toy faces")
+    images.flags.writeable = False  # it is kept for the next call
+    samples = pd.concat(tables, ignore_index=True)
+    samples.insert(0, "sample_id", [f"toyface-{row:05d}" for row in range(n)])
+    return images, samples
+
+
+def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray, pd.DataFrame]:
+    def pick(low: int, high: int) -> np.ndarray:
+        """Return one integer a face from low to high, shaped to broadcast over its pixels."""
+        return random.randint(low, high + 1, size=CHUNK, dtype=np.int32)[:, None, None]
+
+    def colour(choices: np.ndarray, spread: int) -> np.ndarray:
+        base = choices[random.randint(len(choices), size=CHUNK)] + random.randint(-spread, spread + 1, size=(CHUNK, 1))
+        varied: np.ndarray = np.clip(base + random.randint(-4, 5, size=(CHUNK, 3)), 0, 255).astype(np.int32)
+        return varied
+
+    label = random.randint(len(CLASSES), size=CHUNK)
+    ends = np.array([*AGE_STARTS[1:], OLDEST])
+    age = np.array(AGE_STARTS)[label] + random.randint(1 << 20, size=CHUNK) % (ends - np.array(AGE_STARTS))[label]
+    is_dim = random.randint(2, size=CHUNK).astype(bool)
+    contrast = np.where(is_dim, 256 - 192 * percent // 100, 256)[:, None, None].astype(np.int32)
+    years = age[:, None, None].astype(np.int32)
+
+    def cue(amount: np.ndarray) -> np.ndarray:
+        """Return a cue of 0 to 256 with its own blur, at the contrast of the light."""
+        seen: np.ndarray = np.clip(amount + pick(-36, 36), 0, 256) * contrast >> 8
+        return seen
+
+    blush = cue(np.clip((32 - years) * 8, 0, 256))
+    wrinkles = cue(np.clip((years - 20) * 4, 0, 256))
+    greying = cue(np.clip((years - 35) * 6, 0, 256))
+
+    x, y = np.meshgrid(np.arange(SIZE, dtype=np.int32) * UNIT, np.arange(SIZE, dtype=np.int32) * UNIT)
+    x, y = x[None], y[None]
+    cx, cy = pick(30 * UNIT, 33 * UNIT), pick(33 * UNIT, 36 * UNIT)
+    width, height = pick(15 * UNIT, 18 * UNIT), pick(19 * UNIT, 22 * UNIT)
+    skin, hair, shirt, sky = colour(SKINS, 10), colour(HAIRS, 10), colour(SHIRTS, 15), colour(SKIES, 8)
+    hair_drawn = hair + ((GREY_HAIR - hair) * greying[:, :, 0] >> 8)
+    dusk = np.where(is_dim, 256 - 110 * percent // 100, 256)[:, None, None].astype(np.int32)
+
+    canvas = np.empty((CHUNK, SIZE, SIZE, 3), np.int32)
+    shade = (256 - (y * 48 // (SIZE * UNIT))) * dusk >> 8
+    canvas[:] = sky[:, None, None, :] * shade[..., None] >> 8
+
+    def paint(cover: np.ndarray, colours: np.ndarray) -> None:
+        rows, columns = np.flatnonzero(cover.any(axis=(0, 2))), np.flatnonzero(cover.any(axis=(0, 1)))
+        if len(rows):
+            box = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            canvas[box] += (colours[:, None, None, :].astype(np.int32) - canvas[box]) * cover[box][..., None] >> 8
+
+    def ellipse(dx: np.ndarray | int, dy: np.ndarray | int, rx: np.ndarray | int, ry: np.ndarray | int) -> np.ndarray:
+        """Cover, 0 to 256, of an ellipse around a point off the face's centre, with an edge about a pixel wide."""
+        q = (x - cx - dx) ** 2 * 1024 // (rx * rx) + (y - cy - dy) ** 2 * 1024 // (ry * ry)
+        cover: np.ndarray = np.clip(128 + (1024 - q) * np.minimum(rx, ry) // 128, 0, 256)
+        return cover
+
+    def stroke(
+        dx: np.ndarray | int, dy: np.ndarray | int, half: np.ndarray | int, bend: np.ndarray | int, thick: int
+    ) -> np.ndarray:
+        """Cover of a bent horizontal line of half length ``half``; positive ``bend`` lifts its ends."""
+        along = x - cx - dx
+        off = np.abs(y - cy - dy + bend * along * along // (half * half))
+        ends = np.clip((half - np.abs(along)) * 256 // (2 * UNIT), 0, 256)
+        cover: np.ndarray = np.clip(256 - off * 256 // thick, 0, 256) * ends >> 8
+        return cover
+
+    darker = skin * 200 >> 8
+    long_hair = pick(0, 8 * UNIT)
+    paint(ellipse(0, 36 * UNIT, 26 * UNIT, 16 * UNIT), shirt)
+    paint(ellipse(0, long_hair - 3 * UNIT, width + 3 * UNIT, height + 2 * UNIT), hair_drawn)
+    paint(ellipse(0, 18 * UNIT, 6 * UNIT, 9 * UNIT), darker)
+    for side in (-1, 1):
+        paint(ellipse(side * width, 0, 3 * UNIT, 4 * UNIT), darker)
+    head = ellipse(0, 0, width, height)
+    paint(head, skin)
+    hairline = pick(-14 * UNIT, -11 * UNIT)
+    fringe = np.clip(128 + (hairline + (x - cx) ** 2 // (24 * UNIT) - (y - cy)) * 16, 0, 256)
+    paint(np.minimum(head, fringe), hair_drawn)
+
+    eye_gap, eye = pick(6 * UNIT, 7 * UNIT), pick(38, 46)
+    gaze, brow = pick(-10, 10), pick(-6 * UNIT, -5 * UNIT)
+    iris = colour(np.array([[70, 50, 36], [60, 90, 60], [60, 84, 120]]), 12)
+    white, black = np.full((CHUNK, 3), 248), np.full((CHUNK, 3), 16)
+    for side in (-1, 1):
+        paint(ellipse(side * eye_gap, -2 * UNIT, eye + 8, eye * 3 // 4), white)
+        paint(ellipse(side * eye_gap + gaze, -2 * UNIT, 26, 28), iris)
+        paint(ellipse(side * eye_gap + gaze, -2 * UNIT, 12, 13), black)
+        paint(stroke(side * eye_gap, brow, 4 * UNIT, -12, 20), hair * 160 >> 8)
+    paint(stroke(0, 5 * UNIT, 2 * UNIT, 14, 14), darker * 200 >> 8)
+    lips = np.clip(skin - np.array([10, 70, 60]), 0, 255)
+    paint(stroke(0, 11 * UNIT, pick(4 * UNIT, 6 * UNIT), pick(4, 40), 24), lips)
+
+    rosy, lines = np.clip(skin + BLUSH, 0, 255), np.clip(skin + FOLD, 0, 255)
+    for side in (-1, 1):
+        far = (x - cx - side * (eye_gap + 2 * UNIT)) ** 2 + (y - cy - 5 * UNIT) ** 2
+        paint(np.clip(256 - far * 256 // (6 * UNIT) ** 2, 0, 256) * blush >> 8, rosy)
+    for row in (-10, -8, -6):
+        paint(np.minimum(stroke(0, row * UNIT, 8 * UNIT, 10, 15), 256 - fringe) * wrinkles >> 8, lines)
+    for side in (-1, 1):
+        paint(stroke(side * (eye_gap + UNIT), 2 * UNIT, 4 * UNIT, 30, 15) * wrinkles >> 8, lines)
+        paint(stroke(side * 8 * UNIT, 9 * UNIT, 3 * UNIT, -60, 18) * wrinkles >> 8, lines)
+
+    grain = random.randint(-5, 6, size=(CHUNK, SIZE, SIZE, 1), dtype=np.int32)
+    images = np.clip(canvas + grain, 0, 255).astype(np.uint8)
+    camera = np.array(["A", "B"])[random.randint(2, size=CHUNK)]
+    is_clinic = random.randint(100, size=CHUNK) < np.array(CLINIC_CHANCE)[label]
+    facts = {
+        "label": label,
+        "lighting": np.where(is_dim, "dim", "bright"),
+        "camera": camera,
+        "site": np.where(is_clinic, "clinic", "school"),
+        "age": age,
+    }
+    return images, pd.DataFrame(facts)
+
+
+for _name, _strength in STRENGTHS.items():
+    DATASETS.add(
+        _name,
+        DatasetSpec(
+            name=_name,
+            title=f"Toy faces (synthetic, planted bias {_strength:.0%})",
+            load=partial(load, _name),
+            classes=CLASSES,
+            class_title="age group",
+            partitions=("class", "lighting", "camera", "site"),
+            channels=3,
+            default_size=SIZE,
+            needs_folder=False,
+            source="drawn by rbcore/datasets/toyfaces.py",
+            licence="MIT, as this project",
+            caution=(
+                "Synthetic: drawn by code, no person behind them. The bias by lighting is planted, camera is pure chance, and "
+                "site only follows the age group; what is found here is known in advance and says nothing about people."
+            ),
+            n_train=N_FACES * 4 // 5,
+            n_test=N_FACES // 5,
+        ),
+    )

@@ -1,0 +1,50 @@
+"""Adience Classifier: the network the paper trains from scratch on Adience (section 5; 224x224 pixels there).
+
+After Levi and Hassner 2015, "Age and Gender Classification using Convolutional Neural Networks", with batch normalisation
+and without strides, as in the paper's released code.
+"""
+
+from torch import nn
+
+from rbcore.models.base import MODELS, ModelSpec, Shape
+
+CONVOLUTIONS = ((96, 7), (256, 5), (384, 3))
+"""Output channels and kernel size."""
+
+
+def build(input_shape: Shape, n_classes: int) -> nn.Module:
+    """Build three times convolution, batch normalisation, ReLU, 3x3 max pooling of stride 2; then three linear layers."""
+    channels, height, width = input_shape
+    layers: list[nn.Module] = []
+    for out, kernel in CONVOLUTIONS:
+        layers += [
+            nn.Conv2d(channels, out, kernel),
+            nn.BatchNorm2d(out, eps=1e-3),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+        ]
+        channels = out
+        height, width = ((side - kernel + 1 - 3) // 2 + 1 for side in (height, width))
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Linear(channels * height * width, 512),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(512, 512),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(512, n_classes),
+    )
+
+
+MODELS.add(
+    "adience_classifier",
+    ModelSpec(
+        "adience_classifier",
+        "Adience Classifier",
+        build,
+        "convolutions 7x7 to 96, 5x5 to 256, 3x3 to 384 with batch normalisation and pooling, twice linear 512, linear",
+        smallest=37,
+    ),
+)

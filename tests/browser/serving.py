@@ -1,0 +1,111 @@
+"""What the browser tests share: start a server, and read a page once it has settled."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 60
+
+expect.set_options(timeout=30_000)
+
+
+@contextmanager
+def serve(checkout: Path, cache: Path) -> Iterator[str]:
+    """Run the app of a checkout with this cache; give its address, and stop it at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    command += ["--server.address=127.0.0.1", "--server.headless=true"]
+    command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    environment = {name: value for name, value in os.environ.items() if name != "RBCORE_UTKFACE_ROOT"}
+    log = cache.with_name(f"{cache.name}.log")
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, cwd=checkout, env={**environment, "RBCORE_CACHE": str(cache)}, stdout=output, stderr=output
+        )
+        try:
+            _wait_until_healthy(server, f"http://127.0.0.1:{port}", log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:  # a job in its thread holds the interpreter until its next step
+                server.kill()
+                server.wait()
+
+
+def _wait_until_healthy(server: subprocess.Popen, address: str, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert server.poll() is None, f"the server ended: {log.read_text()}"
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                if answer.read() == b"ok":
+                    return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise AssertionError(f"the server was not ready within {START_SECONDS} s: {log.read_text()}")
+
+
+def copy_without_results(folder: Path) -> Path:
+    """Copy what the app needs, but nothing that ships computed."""
+    for name in ("pages", "rbcore", "assets", ".streamlit"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("app.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def settled(page: Page) -> Page:
+    """Wait until the page's script has ended."""
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+    return page
+
+
+def visit(page: Page, address: str, title: str) -> Page:
+    """Open an address and wait until its page stands."""
+    page.goto(address, wait_until="domcontentloaded")
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    return settled(page)
+
+
+def picker(page: Page, label: str) -> Locator:
+    """Return the field of a picker."""
+    return page.get_by_test_id("stSelectbox").filter(has_text=label).locator("input")
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose an option of a picker as a visitor would."""
+    picker(page, label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    expect(picker(page, label)).to_have_value(option)
+    settled(page)
+
+
+def expect_picked(page: Page, picked: dict[str, str]) -> None:
+    """Wait until the pickers show these options."""
+    for label, option in picked.items():
+        expect(picker(page, label)).to_have_value(option)
+
+
+def extents(page: Page, marks: str) -> list[tuple[float, float]]:
+    """Return width and height in pixels of a kind of marks of the page's charts, without those of legends and axes."""
+    found = page.locator(f'[data-testid="stVegaLiteChart"] svg .mark-{marks}.role-mark path')
+    expect(found.first).to_be_attached()
+    return [
+        tuple(extent)
+        for extent in found.evaluate_all("marks => marks.map(m => [m.getBBox().width, m.getBBox().height])")
+    ]

@@ -1,0 +1,59 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from rbcore.datasets import decoded
+from rbcore.errors import StoreError
+from rbcore.running import no_progress
+from tests.official_layouts import write_noise_image
+
+
+def files_in(folder, n=4):
+    return {f"{i}.jpg": write_noise_image(folder / f"{i}.jpg", seed=i) for i in range(n)}
+
+
+def test_too_little_room_is_said_before_anything_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000))
+    with pytest.raises(
+        StoreError, match=r"take 0\.0 GB but .* has 0\.0 GB left; choose a smaller size or set RBCORE_CACHE"
+    ):
+        decoded.decode_files("x", files_in(tmp_path), 64, no_progress)
+
+
+def test_a_stop_while_decoding_leaves_nothing_behind(tmp_path, cache):
+    def stop(done, total, what):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decoded.decode_files("x", files_in(tmp_path), 64, stop)
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+def test_images_are_mapped_not_read(tmp_path):
+    found = decoded.decode_files("x", files_in(tmp_path), 20, no_progress)
+    assert (
+        isinstance(found.images, np.memmap)
+        and found.images.dtype == np.uint8
+        and found.names == list(files_in(tmp_path))
+    )
+
+
+def test_files_that_vanish_are_named_and_not_remembered(tmp_path):
+    files = files_in(tmp_path)
+    files["1.jpg"].rename(tmp_path / "away")
+    found = decoded.decode_files("x", files, 20, no_progress)
+    assert found.names == ["0.jpg", "2.jpg", "3.jpg"]
+    assert [(skip.file, skip.reason) for skip in found.broken] == [
+        ("1.jpg", "the file cannot be opened (No such file or directory)")
+    ]
+    (tmp_path / "away").rename(files["1.jpg"])
+    assert decoded.decode_files("x", files, 20, no_progress).names == list(files)
+
+
+def test_nothing_usable_is_an_empty_array(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    for _ in range(2):
+        found = decoded.decode_files("x", {"a.jpg": tmp_path / "a.jpg"}, 20, no_progress)
+        assert found.images.shape == (0, 3, 20, 20) and len(found.broken) == 1
+    assert decoded.decode_files("x", {}, 20, no_progress).images.shape == (0, 3, 20, 20)
