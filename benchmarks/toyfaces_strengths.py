@@ -45,21 +45,30 @@ def figure(table: pd.DataFrame) -> alt.FacetChart:
     colour = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
     bars = base.mark_rule(size=2).encode(x=x, y=alt.Y("low:Q", title="sigma (95%)"), y2="high:Q", color=colour)
     dots = base.mark_circle(size=60, opacity=1).encode(x=x, y="sigma:Q", color=colour)
-    layers = alt.layer(zero.encode(y=alt.datum(0)), bars, dots, data=table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1)))
+    layers = alt.layer(
+        zero.encode(y=alt.datum(0)),
+        bars,
+        dots,
+        data=table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1)),
+    )
     return layers.properties(width=220, height=220).facet(alt.Column("attribute:N", title=None, sort=None))
 
 
 def main(seeds: int = 3, epochs: int = 5) -> None:
     """Measure, print and write the table and the figure."""
     table = measure(seeds, epochs)
-    lines = ["| strength | attribute (truth) | " + " | ".join(f"seed {seed}: sigma [95%], n" for seed in range(seeds)) + " |"]
+    lines = [
+        "| strength | attribute (truth) | " + " | ".join(f"seed {seed}: sigma [95%], n" for seed in range(seeds)) + " |"
+    ]
     lines.append("|---|---|" + "---|" * seeds)
     for (strength, attribute, truth), rows in table.groupby(["strength", "attribute", "truth"], sort=False):
         cells = [f"{row.sigma:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.n}" for row in rows.itertuples()]
         lines.append(f"| {strength:g} | {attribute} ({truth}) | " + " | ".join(cells) + " |")
     accuracies = table.groupby("strength")["model_accuracy"].agg(["min", "max"])
     lines += ["", "Test accuracy, least and greatest over the seeds: "]
-    lines[-1] += "; ".join(f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}" for strength, row in accuracies.iterrows()) + "."
+    lines[-1] += (
+        "; ".join(f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}" for strength, row in accuracies.iterrows()) + "."
+    )
     text = "\n".join(lines)
     print(text)
     (HERE / "toyfaces_strengths.md").write_text(text + "\n", encoding="utf-8")

@@ -5,11 +5,13 @@ import streamlit as st
 from pages.shell import jobs, selection, tasks
 from rbcore import running
 from rbcore.charts import training_history
-from rbcore.datasets import known_folder
+from rbcore.datasets import count_on_disk, known_folder
 from rbcore.distances import method_spellings
+from rbcore.models import IMAGENET, MODELS
 from rbcore.models.checkpoints import list_runs
 from rbcore.recipes import NAMES as RECIPE_NAMES
 from rbcore.recipes import recipe_for
+from rbcore.training import NO_WEIGHTS
 
 chosen = selection.current()
 spec = chosen.spec
@@ -23,13 +25,20 @@ st.caption(
 device = st.segmented_control(
     "Device", running.available_devices(), default=running.available_devices()[0], required=True
 )
-root = None
+root, checksum, download = None, True, False
 if spec.needs_folder:
     root = st.text_input(
         f"Folder of the {spec.title} images, on the machine the app runs on",
         value=str(known_folder(spec) or ""),
         help=f"{spec.source}. {spec.licence}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
     )
+    st.caption(f"There: {count_on_disk(spec)}.")
+    if spec.official:
+        left, right = st.columns(2)
+        checksum = not left.checkbox(
+            "These files are not the published ones", help="Their checksums are then not compared."
+        )
+        download = bool(spec.official.archives) and right.checkbox("Fetch published files that are missing")
 
 recipe_name = st.segmented_control("Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True)
 
@@ -42,6 +51,11 @@ with train, st.form("train", border=False):
     seed = st.number_input(
         "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
     )
+    weights = None
+    if chosen.model in MODELS and MODELS[chosen.model].imagenet:
+        weights = st.selectbox(
+            "Start from", [IMAGENET, NO_WEIGHTS], help="ImageNet weights as in the paper, or random ones."
+        )
     keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
     st.caption(recipe.description)
     if st.form_submit_button("Train", type="primary"):
@@ -53,8 +67,11 @@ with train, st.form("train", border=False):
             size=size,
             seed=seed,
             keep=keep,
+            weights=weights,
             device=device,
             root=root or None,
+            checksum=None if checksum else False,
+            download=download,
         )
 with estimate, st.form("estimate", border=False):
     st.subheader("Estimate distances", anchor=False)

@@ -25,6 +25,9 @@ from rbcore.running import Progress
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+USUAL_SIZES = (32, 64, 224)
+
+
 class Format(StrEnum):
     """How a table is printed."""
 
@@ -134,28 +137,16 @@ def datasets(form: FormatOption = Format.table) -> None:
 
 @cli.command()
 def models(form: FormatOption = Format.table) -> None:
-    """List the models, with their runs and, for each dataset's default size, their parameters."""
+    """List the models, with their runs, and their parameters for colour images of 10 classes at a usual size."""
     rows = []
     for spec in MODELS.values():
-        row: dict[str, object] = {"name": spec.name, "title": spec.title}
-        for data in DATASETS.values():
-            row[f"parameters on {data.name}"] = _n_parameters(spec.name, data.name)
-        row |= {"runs": len(list_runs(model=spec.name)), "layers": spec.description}
-        rows.append(row)
+        size = next(side for side in USUAL_SIZES if spec.takes(side, side))
+        with torch.device("meta"):  # shapes only
+            network = build_network(spec.name, (3, size, size), 10, (0.0,) * 3, (1.0,) * 3)
+        n_parameters = sum(parameter.numel() for parameter in network.parameters())
+        row = {"name": spec.name, "title": spec.title, "parameters": f"{n_parameters:,}", "at": f"{size} px"}
+        rows.append({**row, "runs": len(list_runs(model=spec.name)), "layers": spec.description})
     print_table(pd.DataFrame(rows), form)
-
-
-def _n_parameters(model: str, dataset: str) -> str:
-    spec = DATASETS[dataset]
-    if spec.is_open:
-        return "-"  # its classes are known once it is loaded
-    shape = (spec.channels, spec.default_size, spec.default_size)
-    try:
-        with torch.device("meta"):
-            network = build_network(model, shape, len(spec.classes), (0.0,) * spec.channels, (1.0,) * spec.channels)
-    except RobustnessBiasError:
-        return "-"
-    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
 
 
 @cli.command()
@@ -298,10 +289,11 @@ def estimate(
     """Estimate distances to the decision boundary and keep them; print what was found for each epoch."""
     parameters = parse_settings(settings)
     use_builder(builder, model)
+    spec = DATASETS[dataset]
     found = find_run(dataset, model, run)
-    place = root or known_folder(DATASETS[dataset])
+    place = root or known_folder(spec)
     if no_checksum and place is not None:
-        remember_check(DATASETS[dataset], place, False)
+        remember_check(spec, place, False)
     epochs = chosen_epochs(found, epoch)
     with progress_bar() as progress:
         loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=progress)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.api import stored_distances
-from rbcore.inference import robustness_bias
+from rbcore.inference import FEWEST, robustness_bias
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models.checkpoints import Run, list_runs
 
@@ -77,9 +77,10 @@ def bias_by_model(
 
 def verdict_over_models(table: pd.DataFrame) -> str:
     """Say in words which group is less robust for most models at the last epoch, and how often signs stay from the first."""
-    last = table[(table["epoch"] == "last") & table["sigma"].notna()]
+    ranked = table[table["sigma"].notna() & (table["n"] >= FEWEST)]
+    last = ranked[ranked["epoch"] == "last"]
     if last.empty:
-        return "No distances of a last epoch are computed yet."
+        return "No distances of a last epoch with large enough groups are computed yet."
     n_models = last["model"].nunique()
     below = last[last["high"] < 0].groupby("group")["model"].nunique()
     if below.empty:
@@ -87,7 +88,7 @@ def verdict_over_models(table: pd.DataFrame) -> str:
     else:
         groups = " and ".join(below.index[below == below.max()].astype(str))
         sentence = f"At the last epoch {groups} is less robust than the rest in {below.max()} of {n_models} models (95% interval below 0)."
-    first = table[(table["epoch"] == "first") & table["sigma"].notna()]
+    first = ranked[ranked["epoch"] == "first"]
     both = first.merge(last, on=["model", "group"], suffixes=("_first", "_last"))
     if both.empty:
         return sentence

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import CONFIDENCE, curves, robustness_bias
+from rbcore.inference import CONFIDENCE, FEWEST, curves, robustness_bias
 from rbcore.measures import DEFAULT_POLICY, Policy
 
 Chart = alt.LayerChart | alt.FacetChart
@@ -16,7 +16,9 @@ Chart = alt.LayerChart | alt.FacetChart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#999933")
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
 LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
-VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0"}
+TOO_FEW = f"fewer than {FEWEST} images"
+VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0", TOO_FEW: "#C9C9C9"}
+SHOWN = "interval excludes 0"
 N_TAUS = 200
 AXES_HEIGHT = 100
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
@@ -125,10 +127,12 @@ def robustness_curves(
 def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
-    Red: the interval lies below 0, less robust than the rest; blue: above; grey: it includes 0.
+    Red: the interval lies below 0, less robust than the rest; blue: above; grey: it includes 0; pale: too few images to say.
     """
     table = bias.assign(
-        verdict=np.select([bias["high"] < 0, bias["low"] > 0], [LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE),
+        verdict=np.select(
+            [~bias["is_ranked"], bias["high"] < 0, bias["low"] > 0], [TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE
+        ),
     )
     y = alt.Y("group:N", title=None, sort=list(bias["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False))
     colour = alt.Color(
@@ -176,7 +180,7 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
     cells = table.assign(
         text=[f"{value:+.2f}" if np.isfinite(value) else "–" for value in sigma],  # noqa: RUF001
         shown=np.select(
-            [~np.isfinite(sigma), includes_zero], ["missing", "interval includes 0"], "interval excludes 0"
+            [~np.isfinite(sigma), table["n"] < FEWEST, includes_zero], ["missing", TOO_FEW, NO_DIFFERENCE], SHOWN
         ),
         is_strong=np.abs(np.nan_to_num(sigma)) > 0.6 * limit,
     )
@@ -220,7 +224,7 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
             text="text:N",
             color=alt.when("datum.is_strong")
             .then(alt.value("white"))
-            .when("datum.shown == 'interval excludes 0'")
+            .when(f"datum.shown == '{SHOWN}'")
             .then(alt.value("#111111"))
             .otherwise(alt.value("#6B6B6B")),
         )

@@ -50,7 +50,8 @@ def robustness_bias(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``accuracy``; ``auc``, the area under I_P
+        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``is_ranked``, whether it has at least
+        `FEWEST` samples; ``accuracy``; ``auc``, the area under I_P
         (L2); ``sigma`` (eq. 3; negative, less robust than the rest); ``low`` and ``high``, its interval over test images;
         ``failed_low`` and ``failed_high``, sigma if the failed samples had counted worst and best.
 
@@ -69,6 +70,7 @@ def robustness_bias(
             "n": grouped.n,
             "n_correct": grouped.n_correct,
             "n_failed": grouped.n_failed,
+            "is_ranked": grouped.n >= FEWEST,
             "accuracy": grouped.n_correct / grouped.n,
             "auc": areas_under_curves(grouped),
             "sigma": sigma,
@@ -150,7 +152,7 @@ def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDEN
 
 def least_robust(bias: pd.DataFrame) -> pd.Series | None:
     """Return the row of the least robust group that is large enough to be ranked, or None if none is."""
-    ranked = bias[(bias["n"] >= FEWEST) & bias["sigma"].notna()]
+    ranked = bias[bias["is_ranked"] & bias["sigma"].notna()]
     return None if ranked.empty else ranked.iloc[int(ranked["sigma"].argmin())]
 
 

@@ -33,8 +33,12 @@ def cells(sigma_first, sigma_last, high_last):
     rows = []
     for model, firsts, lasts, highs in zip("AB", sigma_first, sigma_last, high_last, strict=True):
         for group, first, last, high in zip(("x", "y"), firsts, lasts, highs, strict=True):
-            rows.append({"model": model, "group": group, "epoch": "first", "sigma": first, "low": -9.0, "high": 9.0})
-            rows.append({"model": model, "group": group, "epoch": "last", "sigma": last, "low": -9.0, "high": high})
+            rows.append(
+                {"model": model, "group": group, "epoch": "first", "sigma": first, "low": -9.0, "high": 9.0, "n": 50}
+            )
+            rows.append(
+                {"model": model, "group": group, "epoch": "last", "sigma": last, "low": -9.0, "high": high, "n": 50}
+            )
     return pd.DataFrame(rows)
 
 

@@ -29,7 +29,8 @@ def test_intervals_are_coloured_by_what_they_show():
     bias = pd.DataFrame(
         {
             "group": ["x", "y", "z"],
-            "n": 9,
+            "n": 99,
+            "is_ranked": [True, True, True],
             "sigma": [-0.5, 0.1, 0.5],
             "low": [-0.6, -0.1, 0.4],
             "high": [-0.4, 0.3, 0.6],
@@ -37,7 +38,8 @@ def test_intervals_are_coloured_by_what_they_show():
     )
     table = max(data_of(bias_intervals(bias)), key=lambda rows: rows.shape[1])
     assert list(table["verdict"]) == ["less robust", "interval includes 0", "more robust"]
-    assert list(table["group"]) == ["x", "y", "z"]
+    few = max(data_of(bias_intervals(bias.assign(is_ranked=[False, True, True]))), key=lambda rows: rows.shape[1])
+    assert list(few["verdict"]) == ["fewer than 20 images", "interval includes 0", "more robust"]
 
 
 def test_a_notebook_gets_the_chart_in_one_call():

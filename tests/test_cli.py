@@ -103,7 +103,7 @@ def test_train_estimate_bias_verify_on_faces(tmp_path):
         (("estimate", "digits", "small_cnn", "deepfool", "--set", "steps"), "not of the form NAME=VALUE"),
         (("estimate", "digits", "small_cnn", "deepfool", "--device", "tpu"), "'tpu' is not a device"),
         (("estimate", "digits", "small_cnn", "exact"), "not linear"),
-        (("bias", "digits", "small_cnn", "deepfool", "--by", "race"), "no partition of digits 'race'"),
+        (("bias", "digits", "small_cnn", "deepfool", "--by", "race"), "no partition 'race'"),
         (
             ("bias", "digits", "small_cnn", "deepfool:paper", "--by", "class"),
             "python -m rbcore estimate digits small_cnn deepfool:paper",

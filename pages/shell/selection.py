@@ -90,7 +90,8 @@ def partitions_on_offer(spec: DatasetSpec, runs: list[Run]) -> list[str]:
     names = list(runs[0].facts["partitions"]) if spec.is_open and runs else list(spec.partitions)
     attributes = [name for name in names if name != CLASS]
     pairs = combinations(attributes, 2) if len(attributes) <= MOST_CROSSED else ()
-    return names + [f"{one}*{other}" for one, other in pairs]
+    first = [spec.shown_by] if spec.shown_by in names else []
+    return list(dict.fromkeys([*first, *names, *(f"{one}*{other}" for one, other in pairs)]))
 
 
 def picker(label: str, key: str, options: list[str], help: str | None = None) -> str:

@@ -3,8 +3,10 @@
 from pages.shell import jobs
 from pages.shell.selection import Selection
 from rbcore import api, training
-from rbcore.datasets import load_dataset
+from rbcore.datasets import Dataset, load_dataset
 from rbcore.running import Cancel, Progress
+
+NAMED = 5
 
 
 def submit_training(
@@ -16,22 +18,44 @@ def submit_training(
     size: int,
     seed: int,
     keep: str,
+    weights: str | None,
     device: str,
     root: str | None,
+    checksum: bool | None,
+    download: bool,
 ) -> jobs.Job:
     """Queue the training of a plain run."""
 
     def work(progress: Progress, cancel: Cancel) -> str:
-        data = load_dataset(dataset, root=root, size=size, seed=seed, progress=progress)
-        run = training.train(
-            model, data, recipe=recipe, epochs=epochs, keep=keep, device=device, progress=progress, cancel=cancel
+        data = load_dataset(
+            dataset, root=root, size=size, seed=seed, checksum=checksum, download=download, progress=progress
         )
-        skipped = f"; skipped files: {len(data.skipped):,}" if data.skipped else ""
+        run = training.train(
+            model,
+            data,
+            recipe=recipe,
+            epochs=epochs,
+            keep=keep,
+            weights=weights,
+            device=device,
+            progress=progress,
+            cancel=cancel,
+        )
+        skipped = _skipped(data)
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
         return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
 
     key = f"train {dataset} {model} {recipe} {epochs} {size} {seed} {keep}"
     return jobs.runner().submit(key, f"Train {model} on {dataset}", work)
+
+
+def _skipped(data: Dataset) -> str:
+    """Say how many files were left out and name the first, with the reason."""
+    if not data.skipped:
+        return ""
+    named = "; ".join(f"{skip.file}: {skip.reason}" for skip in data.skipped[:NAMED])
+    more = f"; and {len(data.skipped) - NAMED:,} more" if len(data.skipped) > NAMED else ""
+    return f"; skipped files: {len(data.skipped):,} ({named}{more})"
 
 
 def submit_estimate(selection: Selection, *, limit: int | None = None, device: str = "auto") -> jobs.Job:

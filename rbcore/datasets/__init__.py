@@ -5,7 +5,7 @@ from pathlib import Path
 
 # Their import registers them, in the order in which pickers and listings show them; the first is what a newcomer sees.
 # isort: off
-from rbcore.datasets import digits, toyfaces, utkface  # noqa: F401
+from rbcore.datasets import toyfaces, digits, utkface  # noqa: F401
 from rbcore.datasets import adience, celeba, cifar, fashion_mnist  # noqa: F401
 from rbcore.datasets import folder  # noqa: F401
 

@@ -171,6 +171,8 @@ class DatasetSpec:
         Whether the images lie in a folder that the user has to name.
     source, licence, caution
         Where it comes from, what may be done with it, and what a reader must know before trusting its labels.
+    shown_by
+        The partition a newcomer sees first.
     n_train, n_test
         Published numbers of images (in the paper, or by the dataset's makers); None where the files decide.
     official
@@ -191,6 +193,7 @@ class DatasetSpec:
     source: str
     licence: str
     caution: str
+    shown_by: str = "class"
     n_train: int | None = None
     n_test: int | None = None
     official: Official | None = None

@@ -251,6 +251,7 @@ for _name, _strength in STRENGTHS.items():
                 "Synthetic: drawn by code, no person behind them. The bias by lighting is planted, camera is pure chance, and "
                 "site only follows the age group; what is found here is known in advance and says nothing about people."
             ),
+            shown_by="lighting",
             n_train=N_FACES * 4 // 5,
             n_test=N_FACES // 5,
         ),

@@ -20,7 +20,7 @@ def train(page: Page, epochs: str, seed: str) -> None:
 
 
 def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
-    visit(page, f"{empty}/compute", "Compute")
+    visit(page, f"{empty}/compute?dataset=digits", "Compute")
     train(page, epochs="1", seed="0")
     expect(page.get_by_test_id("stAlert").filter(has_text=re.compile("run .* is ready, test accuracy"))).to_be_visible()
     run = picker(page, "Run").input_value()
@@ -38,7 +38,7 @@ def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     page.get_by_role("link", name="Compute").click()
     train(page, epochs="1000", seed="1")
     expect(page.get_by_text("training epoch")).to_be_visible()
-    other = visit(page.context.new_page(), f"{empty}/images", "Images at the boundary")
+    other = visit(page.context.new_page(), f"{empty}/images?dataset=digits", "Images at the boundary")
     expect(other.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
     other.close()
     expect(page.get_by_text("training epoch")).to_be_visible()

@@ -4,7 +4,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.serving import ROOT, choose, expect_picked, serve, settled, visit
 from tests.pages.app import SHIPPED_RUN
 
-QUERY = f"model=logistic_regression&run={SHIPPED_RUN}&epoch=3&method=exact"
+QUERY = f"dataset=digits&model=logistic_regression&run={SHIPPED_RUN}&epoch=3&method=exact"
 PICKED = {
     "Dataset": "digits",
     "Model": "logistic_regression",
@@ -24,7 +24,9 @@ def test_a_link_is_restored_by_a_server_that_has_served_nothing_yet(browser, pag
         visit(page, f"{address}/images?{QUERY}", "Images at the boundary")
         expect_restored(page)
         expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
-        expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(["Curves", "Images", "Compute"])
+        expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(
+            ["Curves", "Heatmap", "Images", "Compute"]
+        )
 
 
 @pytest.mark.parametrize(("path", "title"), [("", "Robustness curves"), ("compute", "Compute")])
@@ -39,11 +41,11 @@ def test_a_link_to_another_dataset_and_partition_is_restored(full, page):
 
 
 def test_what_is_picked_is_in_the_address_and_survives_a_new_tab_reload_and_back(full, page):
-    visit(page, full, "Robustness curves")
+    visit(page, f"{full}/?dataset=digits", "Robustness curves")
     choose(page, "Model", "logistic_regression")
     choose(page, "Distance method", "exact")
     choose(page, "Epoch", "3")
-    picked = "epoch=3&method=exact&model=logistic_regression"
+    picked = "dataset=digits&epoch=3&method=exact&model=logistic_regression"
     expect(page).to_have_url(f"{full}/?{picked}")
 
     page.get_by_role("link", name="Images").click()
@@ -62,7 +64,7 @@ def test_what_is_picked_is_in_the_address_and_survives_a_new_tab_reload_and_back
 def test_the_address_forgets_what_left_the_offer(full, page):
     visit(page, f"{full}/?dataset=utkface&by=race", "Robustness curves")
     choose(page, "Dataset", "digits")
-    expect(page).to_have_url(f"{full}/")
+    expect(page).to_have_url(f"{full}/?dataset=digits")
     assert page.get_by_text("The link asks").count() == 0
     choose(page, "Dataset", "utkface")
     expect_picked(page, {"Partition": "class"})
@@ -70,7 +72,7 @@ def test_the_address_forgets_what_left_the_offer(full, page):
 
 
 def test_a_wrong_value_in_a_link_is_named(full, page):
-    visit(page, f"{full}/?model=nope&epoch=99", "Robustness curves")
+    visit(page, f"{full}/?dataset=digits&model=nope&epoch=99", "Robustness curves")
     warnings = page.get_by_test_id("stSidebar").get_by_test_id("stAlert")
     expect(warnings).to_have_text(
         [

@@ -5,7 +5,12 @@ from rbcore import store
 from tests.browser.serving import choose, extents, picker, visit
 from tests.pages.app import shipped
 
-TITLES = {"/": "Robustness curves", "/images": "Images at the boundary", "/compute": "Compute"}
+TITLES = {
+    "/": "Robustness curves",
+    "/heatmap": "Models and epochs",
+    "/images": "Images at the boundary",
+    "/compute": "Compute",
+}
 ODD_GROUPS = ["<script>alert(1)</script>", "a|b", "😀 :smile:", "*x* _y_ $z$ `q`", "[a](http://example.org)"]
 
 
@@ -15,6 +20,8 @@ def test_each_page_shows_what_it_is_for(full, page, path):
     if path == "/":
         expect(page.get_by_role("slider", name="Attack budget tau")).to_be_visible()
         expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    elif path == "/heatmap":
+        assert len(extents(page, "rect")) == 2 * 3 * 2
     elif path == "/images":
         expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
     else:
@@ -30,14 +37,27 @@ def test_each_page_is_calm_where_nothing_is_trained(empty, page, path):
         expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
         expect(page.get_by_role("button", name="Estimate", exact=True)).to_be_disabled()
         return
-    expect(page.get_by_test_id("stAlert")).to_have_text("No small_cnn is trained on Handwritten digits (8x8) yet.")
+    what = "model" if path == "/heatmap" else "small_cnn"
+    expect(page.get_by_test_id("stAlert")).to_have_text(
+        f"No {what} is trained on Toy faces (synthetic, planted bias 60%) yet."
+    )
     page.get_by_role("link", name="Train one on the Compute page").click()
     expect(page.get_by_role("heading", name="Compute", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
 
 
-def test_the_first_screen_says_and_draws_each_group(full, page):
+def test_the_first_screen_finds_what_was_planted_and_says_that_it_is_synthetic(full, page):
     visit(page, full, TITLES["/"])
+    sentence = page.get_by_role("heading", name="dim is the least robust group")
+    expect(sentence).to_contain_text("interval")
+    assert page.get_by_text("n = all 1,600 test images").count() == 1
+    assert page.get_by_text("Synthetic: drawn by code, no person behind them").count() == 1
+    for marks in ("line", "symbol"):
+        assert len(extents(page, marks)) == 2
+
+
+def test_the_curves_say_and_draw_each_group(full, page):
+    visit(page, f"{full}/?dataset=digits", TITLES["/"])
     sentence = page.get_by_role("heading", name="robust").filter(has_text="interval")
     assert sentence.count() == 1
     assert page.get_by_text("n = all 360 test images").count() == 1
@@ -55,7 +75,7 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))
-    visit(page, f"{full}/?model=logistic_regression&epoch=2", TITLES["/"])
+    visit(page, f"{full}/?dataset=digits&model=logistic_regression&epoch=2", TITLES["/"])
     expect(page.get_by_role("heading").filter(has_text="interval")).to_contain_text("robust")
     assert len(extents(page, "line")) == len(ODD_GROUPS)
     legend = page.locator('[data-testid="stVegaLiteChart"] svg .role-legend-label text').all_text_contents()
@@ -69,7 +89,9 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
 
 
 def test_missing_distances_are_computed_from_the_page_that_lacks_them(full, page):
-    visit(page, f"{full}/images?model=logistic_regression&epoch=1&method=deepfool:paper", TITLES["/images"])
+    visit(
+        page, f"{full}/images?dataset=digits&model=logistic_regression&epoch=1&method=deepfool:paper", TITLES["/images"]
+    )
     expect(page.get_by_test_id("stAlert")).to_contain_text("not computed yet")
     page.get_by_role("button", name="Compute them now").click()
     expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
@@ -80,9 +102,26 @@ def test_missing_distances_are_computed_from_the_page_that_lacks_them(full, page
 
 def test_a_narrow_screen_shows_the_images_in_order(full, page):
     page.set_viewport_size({"width": 400, "height": 900})
-    visit(page, f"{full}/images?model=logistic_regression&method=exact", TITLES["/images"])
+    visit(page, f"{full}/images?dataset=digits&model=logistic_regression&method=exact", TITLES["/images"])
     texts = page.get_by_text("· distance")
     expect(texts).to_have_count(12)
     from_top = sorted(texts.all(), key=lambda text: text.bounding_box()["y"])
     distances = [float(text.inner_text().rsplit(" ", 1)[1]) for text in from_top]
     assert distances == sorted(distances)
+
+
+def test_the_heatmap_has_a_cell_for_each_model_epoch_and_group(full, page):
+    visit(page, f"{full}/heatmap?dataset=digits", TITLES["/heatmap"])
+    cells = extents(page, "rect")
+    assert len(cells) == 2 * 3 * 10 and all(width > 10 and height > 10 for width, height in cells)
+    expect(page.get_by_role("heading").filter(has_text="At the last epoch")).to_be_visible()
+
+
+def test_the_heatmap_computes_what_is_missing(full, page):
+    visit(page, f"{full}/heatmap?dataset=digits&model=logistic_regression&method=exact", TITLES["/heatmap"])
+    texts = page.locator('[data-testid="stVegaLiteChart"] svg .mark-text.role-mark text')
+    expect(texts.filter(has_text="–")).to_have_count(30)
+    visit(page, f"{full}/heatmap?dataset=digits&method=deepfool:paper", TITLES["/heatmap"])
+    page.get_by_role("button", name="Compute the", exact=False).click()
+    expect(page.get_by_text("tables of distances are missing")).to_have_count(0, timeout=120_000)
+    assert len(extents(page, "rect")) == 60

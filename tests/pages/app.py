@@ -18,7 +18,8 @@ JOB_SECONDS = 60
 
 
 def open_page(page: str = "curves", **query: str) -> AppTest:
-    """Run the app as a browser would after a click on a link with this query."""
+    """Run the app as a browser would after a click on a link with this query; the digits, where it names no dataset."""
+    query = {"dataset": "digits", **query}
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params.update(query)
     app.run()

@@ -1,0 +1,115 @@
+"""The toy faces: the same bytes everywhere, and a truth that holds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import rbcore as rb
+from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
+from rbcore.errors import DatasetError
+from rbcore.training import train
+
+FINGERPRINTS = {
+    "toyfaces": "afbb99bf99a27a340e7b6f4609f0e2ad5cbf98b93b4722e1d9d0aab4f5080876",
+    "toyfaces0": "cdb3bb5c1a8957b1f5acd8f2a22061e947123df233a2542ff14ca551e2aefd8e",
+    "toyfaces30": "6a0a389020230b79e68e8a11bafd7632bca2a4c3f8c5a887ca8e56749d609500",
+    "toyfaces90": "d2381cd4b650a9bab2179e783a5cadd3435a3a557c85dd1b1d5421eaca62d190",
+}
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_the_drawing_is_the_same_everywhere(name):
+    """What ships was computed on these very bytes; a change of the drawing must come with a new bundle."""
+    faces = rb.load_dataset(name)
+    assert faces.fingerprint == FINGERPRINTS[name]
+    assert len(faces.rows("train")) == 6400 and len(faces.rows("test")) == 1600
+
+
+def test_what_ships_fits_what_is_drawn():
+    for run in rb.list_runs("toyfaces"):
+        assert run.facts["dataset_fingerprint"] == FINGERPRINTS["toyfaces"]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return draw_dataset(strength=0, n=4000)
+
+
+@pytest.fixture(scope="module")
+def strong():
+    return draw_dataset(strength=0.9, n=4000)
+
+
+def test_the_strength_changes_dim_faces_only(plain, strong):
+    is_dim = (plain.samples["lighting"] == "dim").to_numpy()
+    is_same = (plain.images == strong.images).all(axis=(1, 2, 3))
+    assert is_same[~is_dim].all() and not is_same[is_dim].any()
+    drawn = ["sample_id", "label", "lighting", "camera", "site", "age"]
+    pd.testing.assert_frame_equal(plain.samples[drawn], strong.samples[drawn])
+
+
+def test_without_strength_dim_and_bright_faces_are_drawn_alike(plain):
+    brightness = plain.images.mean(axis=(1, 2, 3))
+    is_dim = plain.samples["lighting"] == "dim"
+    assert stats.ks_2samp(brightness[is_dim], brightness[~is_dim]).pvalue > 1e-3
+
+
+def test_dim_light_weakens_the_cues_of_age(plain, strong):
+    """The same faces, drawn bright and dim: old and young differ by less where it is dim."""
+    hair = np.s_[:, :, 14:18, 26:38]  # grows grey with age
+    is_dim = (plain.samples["lighting"] == "dim").to_numpy()
+    old, young = (plain.samples["label"] == 4).to_numpy(), (plain.samples["label"] == 2).to_numpy()
+
+    def difference(faces):
+        means = faces.images[hair].mean(axis=(1, 2, 3))
+        return means[is_dim & old].mean() - means[is_dim & young].mean()
+
+    assert 0.1 * difference(plain) < difference(strong) < 0.6 * difference(plain)
+
+
+def test_camera_is_chance_and_site_follows_the_age_group_alone(plain):
+    samples = plain.samples
+    for other in ("class", "lighting", "site"):
+        assert stats.chi2_contingency(pd.crosstab(samples["camera"], samples[other])).pvalue > 1e-3
+    assert stats.chi2_contingency(pd.crosstab(samples["site"], samples["class"])).pvalue < 1e-50
+    for _, own in samples.groupby("class"):
+        assert stats.chi2_contingency(pd.crosstab(own["site"], own["lighting"])).pvalue > 1e-3
+
+
+def test_ages_lie_in_their_group(plain):
+    starts = np.array([0, 15, 25, 40, 60, 90])
+    age, label = plain.samples["age"].to_numpy(), plain.samples["label"].to_numpy()
+    assert ((starts[label] <= age) & (age < starts[label + 1])).all()
+
+
+def test_fewer_faces_are_the_first_of_more(plain):
+    few = draw_dataset(strength=0, n=150)
+    np.testing.assert_array_equal(few.images, plain.images[:150])
+    assert list(few.samples["age"]) == list(plain.samples["age"][:150])
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_an_impossible_strength_is_refused(strength):
+    with pytest.raises(DatasetError, match="outside"):
+        draw_dataset(strength=strength)
+
+
+def test_other_sizes_are_refused():
+    with pytest.raises(DatasetError, match="64x64 pixels; size 32"):
+        rb.load_dataset("toyfaces", size=32)
+
+
+@pytest.mark.slow
+def test_an_attack_finds_the_planted_bias_and_no_other(plain, strong):
+    """In small what benchmarks/toyfaces_strengths.py shows: distances by attack on a trained network."""
+    sigmas = {}
+    for name, faces in (("plain", plain), ("strong", strong)):
+        run = train("small_cnn", faces, epochs=4, run=name, keep="1")
+        assert run.facts["test_accuracy"] > 0.4
+        table = rb.estimate_distances(rb.load_model("small_cnn", faces, run=name), faces, "deepfool", limit=600)
+        for by, group in (("lighting", "dim"), ("camera", "A")):
+            sigmas[name, by] = rb.robustness_bias(table, by).set_index("group").loc[group]
+    assert sigmas["strong", "lighting"]["high"] < 0
+    for null in (("plain", "lighting"), ("plain", "camera"), ("strong", "camera")):
+        assert sigmas[null]["low"] <= 0 <= sigmas[null]["high"], null
