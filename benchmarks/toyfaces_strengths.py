@@ -37,21 +37,21 @@ def measure(seeds: int, epochs: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def figure(table: pd.DataFrame) -> alt.FacetChart:
+def figure(table: pd.DataFrame) -> alt.HConcatChart:
     """Draw sigma against the planted strength, one panel an attribute, one interval a seed."""
-    base = alt.Chart(table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1)))
+    table = table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1))
     x = alt.X("place:Q", title="planted strength")
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F")
     colour = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
-    bars = base.mark_rule(size=2).encode(x=x, y=alt.Y("low:Q", title="sigma (95%)"), y2="high:Q", color=colour)
-    dots = base.mark_circle(size=60, opacity=1).encode(x=x, y="sigma:Q", color=colour)
-    layers = alt.layer(
-        zero.encode(y=alt.datum(0)),
-        bars,
-        dots,
-        data=table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1)),
-    )
-    return layers.properties(width=220, height=220).facet(alt.Column("attribute:N", title=None, sort=None))
+    limits = alt.Scale(domain=[table["low"].min(), table["high"].max()])
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(y=alt.Y("zero:Q", scale=limits))
+    panels = []
+    for (attribute, truth), rows in table.groupby(["attribute", "truth"], sort=False):
+        base = alt.Chart(rows)
+        low = alt.Y("low:Q", title="sigma (95%)", scale=limits)
+        bars = base.mark_rule(size=2).encode(x=x, y=low, y2="high:Q", color=colour)
+        dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=alt.Y("sigma:Q", title="sigma (95%)"), color=colour)
+        panels.append(alt.layer(zero, bars, dots, title=f"{attribute}: {truth}", width=220, height=220))
+    return alt.hconcat(*panels)
 
 
 def main(seeds: int = 3, epochs: int = 5) -> None:

@@ -59,6 +59,7 @@ def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], 
         "mean": list(mean),
         "std": list(std),
         "model": model,
+        "builder_sha256": MODELS[model].source_sha256,
         "run": name,
     }
 

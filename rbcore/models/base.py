@@ -39,6 +39,8 @@ class ModelSpec:
         Name of the layer of torchvision's network that depends on the classes, so that no ImageNet weights fit it.
     is_linear
         Whether it is linear, so that methods for linear models apply.
+    source_sha256
+        SHA-256 of the file a builder of the user's own was read from; None for what is registered here.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelSpec:
     imagenet: str | None = None
     last_layer: str | None = None
     is_linear: bool = False
+    source_sha256: str | None = None
 
     @property
     def sizes(self) -> str:

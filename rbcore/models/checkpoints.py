@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
-from rbcore.models.base import Model, build_network
+from rbcore.models.base import MODELS, Model, build_network
 from rbcore.registry import unknown_name
 from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
 
@@ -185,7 +185,9 @@ def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: F
     """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     path = folder / f"{_stem(epoch)}.safetensors"
-    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary)))
+    builder = facts.get("builder_sha256")  # in the file too: the same weights in another network are another model
+    metadata = {"builder_sha256": builder} if builder else None
+    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary), metadata))
     sidecar = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
     write_json(path.with_suffix(".json"), sidecar)
     return sidecar
@@ -204,6 +206,10 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
     if sha256_of_file(path) != facts["sha256"]:
         raise CheckpointError(
             f"{path} is not the file its sidecar describes (its SHA-256 differs). Train the run again."
+        )
+    if facts["model"] in MODELS and MODELS[facts["model"]].source_sha256 != facts.get("builder_sha256"):
+        raise CheckpointError(
+            f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. Import or train again."
         )
     channels, height, width = facts["input_shape"]
     network = build_network(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rbcore.errors import CheckpointError, ModelError
 from rbcore.models.base import MODELS, ModelSpec
+from rbcore.store import sha256_of_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 PREFIXES = ("module.", "_orig_mod.")
@@ -129,5 +130,5 @@ def register_builder(path: Path) -> str:
     build = getattr(module, "build", None)
     if not callable(build):
         raise ModelError(f"The builder {path} defines no function build(input_shape, n_classes).")
-    MODELS.add(name, ModelSpec(name, name, build, f"built by {path.name}"))
+    MODELS.add(name, ModelSpec(name, name, build, f"built by {path.name}", source_sha256=sha256_of_file(path)))
     return name

@@ -10,6 +10,7 @@ from rbcore.api import estimate_distances, import_weights, load_model
 from rbcore.datasets import load_dataset
 from rbcore.errors import CheckpointError, MethodError, ModelError
 from rbcore.models import MODELS, build_network
+from rbcore.models.checkpoints import find_run
 from rbcore.models.foreign import read_state_dict, register_builder
 
 LINEAR = "logistic_regression"
@@ -121,7 +122,14 @@ def test_a_builder_of_ones_own(digits, weights, tmp_path, monkeypatch):
     assert register_builder(builder) == "mine"
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file(weights, path)
-    assert import_weights(digits, "mine", path).facts["test_accuracy"] > 0.9
+    run = import_weights(digits, "mine", path)
+    assert run.facts["test_accuracy"] > 0.9
+    assert run.facts["sha256"] != find_run("digits", LINEAR).facts["sha256"]
+    builder.write_text(builder.read_text() + "# changed\n")
+    del MODELS._items["mine"]
+    register_builder(builder)
+    with pytest.raises(CheckpointError, match="is not the one run 'w' was made with"):
+        load_model("mine", digits)
 
 
 def test_a_builder_that_gives_probabilities_is_refused(digits, weights, tmp_path, monkeypatch):
