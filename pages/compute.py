@@ -57,11 +57,13 @@ with train, st.form("train", border=False):
             "Start from", [IMAGENET, NO_WEIGHTS], help="ImageNet weights as in the paper, or random ones."
         )
     keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
+    name = st.text_input("Name of the run", placeholder="made of recipe, size, epochs and seed")
     st.caption(recipe.description)
     if st.form_submit_button("Train", type="primary"):
         tasks.submit_training(
             chosen.dataset,
             chosen.model,
+            name=name or None,
             recipe=recipe_name,
             epochs=epochs,
             size=size,
@@ -84,7 +86,10 @@ with estimate, st.form("estimate", border=False):
             "Test images", 1, n_test, n_test, help="The first so many in a random order fixed by the seed."
         )
     if st.form_submit_button("Estimate", type="primary", disabled=chosen.run is None):
-        tasks.submit_estimate(chosen, limit=limit, device=device)
+        if jobs.runner().is_active(tasks.estimate_key(chosen)):
+            st.info("These distances are being computed already; wait for that job or cancel it first.")
+        else:
+            tasks.submit_estimate(chosen, limit=limit, device=device)
 
 runs = list_runs(chosen.dataset, chosen.model)
 if runs and runs[0].facts.get("history"):
@@ -101,7 +106,7 @@ st.subheader("Jobs", anchor=False)
 active = tuple(job.key for job in runner.active())
 if active:
     jobs.watch(active)
-ended = [job for job in reversed(runner.jobs.values()) if not job.is_active]
+ended = [job for job in reversed(list(runner.jobs.values())) if not job.is_active]
 for job in ended:
     jobs.show_job(job)
 if not active and not ended:

@@ -4,35 +4,20 @@ import numpy as np
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import results, selection
+from pages.shell import definitions, results, selection
 from pages.shell.text import plain
-from rbcore import inference, measures
+from rbcore import inference
 from rbcore.charts import bias_intervals, robustness_curves, tau_grid
 
 LEAST = "least robust"
 
 chosen = selection.current()
 st.title("Robustness curves", anchor=False)
-st.caption(chosen.title)
+st.caption(f"{chosen.title}. {chosen.method_note}")
 stored = results.distances(chosen)
 rows = stored.rows
 
-with st.sidebar.expander("Definitions"):
-    policy = rb.Policy(
-        misclassified=selection.picker(
-            "Misclassified images",
-            "misclassified",
-            list(measures.CHOICES["misclassified"]),
-            help="zero: they stay in their group with distance 0 (paper, eq. 4-6). exclude: they are left out (eq. 1-2).",
-        ),
-        rest=selection.picker(
-            "Compared with",
-            "rest",
-            list(measures.CHOICES["rest"]),
-            help="pooled: all images outside the group. mean, sum: the other groups' curves (paper, fig. 4 and eq. 3).",
-        ),
-    )
-
+policy = definitions.pick()
 bias = results.bias(stored.checksum, chosen.by, repr(policy), rows, policy)
 st.markdown(f"#### {plain(rb.verdict(bias))}")
 n_test, n_failed = chosen.run.facts["n_test"], int(bias["n_failed"].sum())
@@ -44,7 +29,7 @@ st.caption(
 
 taus = tau_grid(rows, policy)
 left, right = st.columns([3, 1], vertical_alignment="bottom")
-middle = 0.0 if rows["distance"].isna().all() else float(rows["distance"].median())
+middle = 0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))
 tau = left.slider("Attack budget tau (L2)", 0.0, float(taus[-1]), middle, float(taus[1]))
 with right:
     group = selection.picker("Highlight", "group", [LEAST, *bias["group"]])
@@ -58,7 +43,10 @@ st.altair_chart(
 
 st.subheader("Bias of each group", anchor=False)
 at_tau = inference.curves(rows, chosen.by, taus=np.array([tau]), policy=policy)
-intervals = [f"[{row.low:+.2f}, {row.high:+.2f}]" for row in bias.itertuples()]
+intervals = [
+    f"[{row.low:+.2f}, {row.high:+.2f}]" if row.is_ranked and np.isfinite(row.high - row.low) else verdict
+    for row, verdict in zip(bias.itertuples(), inference.verdicts(bias), strict=True)
+]
 table = bias.assign(interval=intervals, safe=at_tau["share"].to_numpy(), rb=at_tau["rb"].to_numpy())
 st.altair_chart(
     bias_intervals(bias),

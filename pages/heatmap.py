@@ -4,19 +4,22 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.shell import jobs, results, selection, tasks
+from pages.shell import definitions, jobs, results, selection, tasks
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.charts import bias_heatmap
 
 chosen = selection.current()
 st.title("Models and epochs", anchor=False)
-st.caption(f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.method} · newest complete run of each model")
-runs = analyses.default_runs(chosen.dataset)
+st.caption(
+    f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.method} · newest complete run of each model on the same data"
+)
+runs = analyses.comparable_runs(chosen.dataset, chosen.run)
 if not runs:
     results.say_untrained("model", chosen)
     st.stop()
-table, missing = analyses.bias_by_model(runs, chosen.method, chosen.by)
+policy = definitions.pick()
+table, missing = analyses.bias_by_model(runs, chosen.method, chosen.by, policy=policy)
 if table.empty:
     st.info(f"No {chosen.method} distances are computed for {chosen.spec.title} yet.")
 else:
@@ -33,14 +36,17 @@ if missing:
     names = ", ".join(f"{item.run.model} epoch {item.epoch}" for item in missing[:6]) + (
         ", ..." if len(missing) > 6 else ""
     )
-    st.info(f"{len(missing)} tables of distances are missing: {names}.")
+    st.info(f"{len(missing)} tables of distances are missing or cover a part of the test images: {names}.")
     if st.button(f"Compute the {len(missing)} missing", type="primary"):
         for item in missing:
             tasks.submit_estimate(replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch))
 active = tuple(job.key for job in jobs.runner().active())
 if active:
     jobs.watch(active)
-for job in jobs.runner().jobs.values():
-    if job.state == jobs.FAILED:
+left_out = [run.model for run in runs if not analyses.applies(chosen.method, run)]
+if left_out:
+    st.caption(plain(f"Left out, since {chosen.method} applies to linear models only: {', '.join(left_out)}."))
+for job in list(jobs.runner().jobs.values()):
+    if job.state == jobs.FAILED and job.key.startswith(f"estimate {chosen.dataset} "):
         jobs.show_job(job)
 st.caption(chosen.spec.caution)

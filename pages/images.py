@@ -15,7 +15,7 @@ ALL = "all groups"
 
 chosen = selection.current()
 st.title("Images at the boundary", anchor=False)
-st.caption(chosen.title)
+st.caption(f"{chosen.title}. {chosen.method_note}")
 stored = results.distances(chosen)
 labels = group_labels(stored.rows, chosen.by)
 left, right = st.columns([2, 1])

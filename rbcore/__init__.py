@@ -8,7 +8,7 @@
 """
 
 from rbcore import charts
-from rbcore.api import estimate_distances, load_model, open_run, perturbed_images, stored_distances
+from rbcore.api import estimate_distances, import_weights, load_model, open_run, perturbed_images, stored_distances
 from rbcore.datasets import load_dataset
 from rbcore.errors import RobustnessBiasError
 from rbcore.inference import robustness_bias, verdict
@@ -22,6 +22,7 @@ __all__ = [
     "RobustnessBiasError",
     "charts",
     "estimate_distances",
+    "import_weights",
     "list_runs",
     "load_dataset",
     "load_model",

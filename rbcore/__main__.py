@@ -16,6 +16,7 @@ from rbcore import verification as checks
 from rbcore.datasets import DATASETS, SkippedFile, count_on_disk, known_folder, load_dataset, remember_check
 from rbcore.distances import METHODS
 from rbcore.errors import MethodError, ModelError, RobustnessBiasError
+from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
 from rbcore.models.foreign import register_builder
@@ -327,10 +328,17 @@ def bias(
     epoch: Epoch = "last",
     run: RunName = None,
     settings: Settings = None,
+    misclassified: Annotated[
+        str, typer.Option("--misclassified", help="zero or exclude.")
+    ] = DEFAULT_POLICY.misclassified,
+    rest: Annotated[str, typer.Option("--rest", help="pooled, mean or sum.")] = DEFAULT_POLICY.rest,
+    failed: Annotated[str, typer.Option("--failed", help="exclude or raise.")] = DEFAULT_POLICY.failed,
+    tau_max: Annotated[float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")] = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Print the robustness bias of every group, from distances that `estimate` has kept."""
     parameters = parse_settings(settings)
+    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max)
     DATASETS[dataset]
     found = find_run(dataset, model, run)
     tables = []
@@ -341,10 +349,11 @@ def bias(
                 f"No {method} distances are stored for epoch {number} of run {found.name}. Compute them: "
                 f"python -m rbcore estimate {dataset} {model} {method} --epoch {number} --run {found.name}"
             )
-        table = inference.robustness_bias(stored.rows, by)
+        table = inference.robustness_bias(stored.rows, by, policy=policy)
         table.insert(0, "epoch", number)
         tables.append(table)
-        typer.echo(f"epoch {number}: {inference.verdict(table)}", err=True)
+        covered = f"{len(stored.rows):,} of {found.facts['n_test']:,} test images"
+        typer.echo(f"epoch {number}, {covered}: {inference.verdict(table)}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -186,17 +187,14 @@ def estimate_distances(
     key_facts = _key_facts(model.weights_sha256, dataset.fingerprint, chosen, values)
     order = dataset.rows(SPLIT)
     wanted = order[:limit]
-    stored = store.read_table(key_facts)
-    finished = store.read_parts(key_facts)
-    tables = ([stored.rows] if stored else []) + [rows for rows, _ in finished]
-    histories = (stored.provenance["computed"] if stored else []) + [facts for _, facts in finished]
+    stored, finished = store.read_table(key_facts), store.read_parts(key_facts)
+    tables = ([stored.rows] if stored else []) + [part.rows for part in finished]
     done = {sample for rows in tables for sample in rows["sample_id"]}
     missing = np.array([row for row in wanted if _sample_id(dataset, row) not in done], dtype=np.int64)
     what = f"{chosen.title} on {model.facts['model']}, epoch {model.facts['epoch']}"
     n_done = len(wanted) - len(missing)
     progress(n_done, len(wanted), what)
     engine = _engine(model, dataset, chosen, values, cancel)
-    position = {row: place for place, row in enumerate(order.tolist())}
     for batch in in_batches(missing, batch_size):
         started = time.perf_counter()
         rows = _as_rows(dataset, engine.estimate(batch), chosen)
@@ -206,16 +204,25 @@ def estimate_distances(
             "seconds": time.perf_counter() - started,
             **engine.network.take_counts(),
         }
-        store.write_part(key_facts, position[int(batch[0])], rows, history)
-        tables.append(rows)
-        histories.append(history)
+        store.write_part(key_facts, _sample_id(dataset, int(batch[0])), rows, history)
         n_done += len(batch)
         progress(n_done, len(wanted), what)
-    table = _in_order(dataset, tables, order)
-    if len(missing) or finished:
-        names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
-        store.write_table(table, key_facts, {**names, "computed": _summed(histories)})
+    table = _joined(model, dataset, key_facts, order)
     return table[table["sample_id"].isin(dataset.samples["sample_id"].iloc[wanted])].reset_index(drop=True)
+
+
+def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray) -> pd.DataFrame:
+    """Join what the store holds now, whoever computed it meanwhile, into one table; return its rows in the given order."""
+    with store.locked(key_facts) if store.read_parts(key_facts) else nullcontext():
+        stored, parts = store.read_table(key_facts), store.read_parts(key_facts)
+        tables = ([stored.rows] if stored else []) + [part.rows for part in parts]
+        table = _in_order(dataset, tables, order)
+        if parts:
+            names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
+            histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in parts]
+            store.write_table(table, key_facts, {**names, "computed": _summed(histories)})
+            store.remove_parts(key_facts, parts)
+    return table
 
 
 def _sample_id(dataset: Dataset, row: int) -> str:
@@ -303,6 +310,8 @@ def perturbed_images(
         If a sample does not exist.
     """
     chosen, values = resolve_method(method, parameters)
+    if not sample_ids:
+        raise DatasetError("No sample was named, so there is no image to perturb.")
     rows = dataset.rows_of(sample_ids)
     engine = _engine(model, dataset, chosen, values, cancel)
     parts = [engine.estimate(batch) for batch in in_batches(rows, BATCH_SIZE)]

@@ -8,17 +8,30 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import CONFIDENCE, FEWEST, curves, robustness_bias
+from rbcore.inference import (
+    CONFIDENCE,
+    LESS_ROBUST,
+    MORE_ROBUST,
+    NO_DIFFERENCE,
+    TOO_FEW,
+    UNDEFINED,
+    curves,
+    robustness_bias,
+    verdicts,
+)
 from rbcore.measures import DEFAULT_POLICY, Policy
 
 Chart = alt.LayerChart | alt.FacetChart
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#999933")
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
-LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
-TOO_FEW = f"fewer than {FEWEST} images"
-VERDICT_COLOURS = {LESS_ROBUST: "#CA0020", NO_DIFFERENCE: "#7F7F7F", MORE_ROBUST: "#0571B0", TOO_FEW: "#C9C9C9"}
-SHOWN = "interval excludes 0"
+VERDICT_COLOURS = {
+    LESS_ROBUST: "#CA0020",
+    NO_DIFFERENCE: "#7F7F7F",
+    MORE_ROBUST: "#0571B0",
+    UNDEFINED: "#E69F00",
+    TOO_FEW: "#C9C9C9",
+}
 N_TAUS = 200
 AXES_HEIGHT = 100
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
@@ -130,9 +143,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     Red: the interval lies below 0, less robust than the rest; blue: above; grey: it includes 0; pale: too few images to say.
     """
     table = bias.assign(
-        verdict=np.select(
-            [~bias["is_ranked"], bias["high"] < 0, bias["low"] > 0], [TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE
-        ),
+        verdict=verdicts(bias),
     )
     y = alt.Y("group:N", title=None, sort=list(bias["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False))
     colour = alt.Color(
@@ -176,12 +187,9 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
     """
     sigma = table["sigma"].to_numpy(np.float64)
     limit = min(1.0, max(0.1, float(np.nanmax(np.abs(sigma))) if np.isfinite(sigma).any() else 1.0))
-    includes_zero = (table["low"] <= 0) & (table["high"] >= 0)
     cells = table.assign(
         text=[f"{value:+.2f}" if np.isfinite(value) else "–" for value in sigma],  # noqa: RUF001
-        shown=np.select(
-            [~np.isfinite(sigma), table["n"] < FEWEST, includes_zero], ["missing", TOO_FEW, NO_DIFFERENCE], SHOWN
-        ),
+        shown=np.where(np.isfinite(sigma), verdicts(table.assign(is_ranked=table["is_ranked"].eq(True))), "missing"),
         is_strong=np.abs(np.nan_to_num(sigma)) > 0.6 * limit,
     )
     groups, models = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["model"]))
@@ -224,7 +232,7 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
             text="text:N",
             color=alt.when("datum.is_strong")
             .then(alt.value("white"))
-            .when(f"datum.shown == '{SHOWN}'")
+            .when(f"datum.shown == '{LESS_ROBUST}' || datum.shown == '{MORE_ROBUST}'")
             .then(alt.value("#111111"))
             .otherwise(alt.value("#6B6B6B")),
         )

@@ -50,8 +50,8 @@ def robustness_bias(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``is_ranked``, whether it has at least
-        `FEWEST` samples; ``accuracy``; ``auc``, the area under I_P
+        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_counted``, those that count under the policy;
+        ``is_ranked``, whether these are at least `FEWEST`; ``accuracy``; ``auc``, the area under I_P
         (L2); ``sigma`` (eq. 3; negative, less robust than the rest); ``low`` and ``high``, its interval over test images;
         ``failed_low`` and ``failed_high``, sigma if the failed samples had counted worst and best.
 
@@ -64,13 +64,15 @@ def robustness_bias(
     sigma = sigma_bias(grouped)
     low, high = bootstrap_sigma(grouped, confidence=confidence, n_resamples=n_resamples, seed=seed)
     failed_low, failed_high = sigma_bounds_of_failed(grouped)
+    n_counted = np.array([len(values) for values in grouped.values])
     return pd.DataFrame(
         {
             "group": grouped.groups,
             "n": grouped.n,
             "n_correct": grouped.n_correct,
             "n_failed": grouped.n_failed,
-            "is_ranked": grouped.n >= FEWEST,
+            "n_counted": n_counted,
+            "is_ranked": n_counted >= FEWEST,
             "accuracy": grouped.n_correct / grouped.n,
             "auc": areas_under_curves(grouped),
             "sigma": sigma,
@@ -150,6 +152,18 @@ def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDEN
     return low, high
 
 
+LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "interval includes 0", "more robust"
+UNDEFINED = "interval not defined"
+TOO_FEW = f"fewer than {FEWEST} images count"
+
+
+def verdicts(bias: pd.DataFrame) -> np.ndarray:
+    """Return for every row of a table of `robustness_bias` what its interval shows, in words, shape (n,)."""
+    low, high = bias["low"].to_numpy(np.float64), bias["high"].to_numpy(np.float64)
+    conditions = [~bias["is_ranked"].to_numpy(bool), ~np.isfinite(low) | ~np.isfinite(high), high < 0, low > 0]
+    return np.select(conditions, [TOO_FEW, UNDEFINED, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE)
+
+
 def least_robust(bias: pd.DataFrame) -> pd.Series | None:
     """Return the row of the least robust group that is large enough to be ranked, or None if none is."""
     ranked = bias[bias["is_ranked"] & bias["sigma"].notna()]
@@ -160,11 +174,24 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE) -> str:
     """Say in words which group of a table of `robustness_bias` is least robust, by how much, and how sure that is."""
     row = least_robust(bias)
     if row is None:
-        return f"No group can be ranked: each has fewer than {FEWEST} images or no defined sigma (n = {int(bias['n'].sum())} in all)."
-    numbers = f"sigma = {row['sigma']:+.2f}, {confidence:.0%} bootstrap interval [{row['low']:+.2f}, {row['high']:+.2f}], n = {row['n']:,}"
-    if row["high"] < 0:
+        return (
+            f"No group can be ranked: in each fewer than {FEWEST} images count, or sigma is not defined "
+            f"(n = {int(bias['n'].sum())} in all)."
+        )
+    interval = f"{confidence:.0%} bootstrap interval [{row['low']:+.2f}, {row['high']:+.2f}]"
+    (shown,) = verdicts(row.to_frame().T)
+    if shown == UNDEFINED:
+        interval = "no interval, since the rest has too few correct images"
+    counted = "" if row["n_counted"] == row["n"] else f", of which {row['n_counted']:,} count"
+    numbers = f"sigma = {row['sigma']:+.2f}, {interval}, n = {row['n']:,}{counted}"
+    if shown == LESS_ROBUST:
         return (
             f"{row['group']} is the least robust group: the area under its curve is {-row['sigma']:.0%} smaller than that of "
             f"the rest ({numbers})."
         )
-    return f"No group is shown to be less robust than the rest: the lowest, {row['group']}, has an interval that includes 0 ({numbers})."
+    if shown == UNDEFINED:
+        return f"No group is shown to be less robust than the rest: the lowest is {row['group']} ({numbers})."
+    return (
+        f"No group is shown to be less robust than the rest: the lowest, {row['group']}, has an interval that includes 0 "
+        f"({numbers})."
+    )

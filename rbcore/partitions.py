@@ -5,6 +5,7 @@ How a partition is spelled, everywhere the same: ``class``; ``race``; ``age:15,2
 """
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +29,8 @@ RESULT_COLUMNS = (
     "perturbed_prediction",
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
+
+LEADING_NUMBER = re.compile(r"(?P<below><?)(?P<value>-?\d+(\.\d+)?(e[+-]?\d+)?)(?=$|-|\+| )")
 
 TIMES = " × "  # noqa: RUF001  (the sign between the names of an intersection's parts)
 
@@ -86,7 +89,7 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
         edges = []
     if not edges or edges != sorted(set(edges)) or not all(map(math.isfinite, edges)):
         raise MeasureError(f"{name!r} is a number; cut it at rising values, as in {name}:15,25,40 (not {cuts!r}).")
-    names = [f"<{edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in pairwise(edges)), f"{edges[-1]:g}+"]
+    names = [f"<{edges[0]:.15g}", *(f"{low:.15g}-{high:.15g}" for low, high in pairwise(edges)), f"{edges[-1]:.15g}+"]
     which = np.searchsorted(edges, column.to_numpy(np.float64), side="right")
     return pd.Series(np.array(names, dtype=object)[which], index=column.index, name=name).astype(str)
 
@@ -94,13 +97,10 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
 def group_order(labels: pd.Series) -> list[str]:
     """Return the groups in the order in which they are always shown: numbers by value, then names by alphabet."""
 
-    def rank(name: str) -> tuple[bool, float, str]:
-        head = name.removeprefix("<").split("-")[0].rstrip("+")
-        try:
-            number = float(head)
-        except ValueError:
-            number = math.nan
-        is_text = math.isnan(number)
-        return (is_text, 0.0 if is_text else number - name.startswith("<") * 1e-9, name.casefold())
+    def rank(name: str) -> tuple[bool, float, bool, str]:
+        number = LEADING_NUMBER.match(name)
+        if number is None:
+            return True, 0.0, True, name.casefold()
+        return False, float(number["value"]), not number["below"], name.casefold()
 
     return sorted(labels.unique(), key=rank)

@@ -114,6 +114,11 @@ def recipe_for(dataset: str, model: str, name: str = "modern", epochs: int | Non
     return replace(recipe, epochs=epochs)
 
 
+def named_epochs(n_epochs: int) -> dict[str, int]:
+    """Return the epochs that have names: first is 1, middle ceil(E / 2), last E."""
+    return {"first": 1, "middle": -(-n_epochs // 2), "last": n_epochs}
+
+
 def kept_epochs(keep: str, n_epochs: int) -> tuple[int, ...]:
     """Return the epochs whose checkpoints are kept.
 
@@ -129,5 +134,5 @@ def kept_epochs(keep: str, n_epochs: int) -> tuple[int, ...]:
     if int(keep) == 1:
         return (n_epochs,)
     if int(keep) == 3:
-        return tuple(sorted({1, -(-n_epochs // 2), n_epochs}))
+        return tuple(sorted(set(named_epochs(n_epochs).values())))
     return tuple(sorted({int(epoch) for epoch in np.linspace(1, n_epochs, int(keep)).round()}))

@@ -31,13 +31,15 @@ def stop_if(cancel: Cancel) -> None:
 def resolve_device(device: str = "auto") -> torch.device:
     """Turn ``auto | cpu | cuda[:N]`` into a device that this machine has, or raise `DeviceError`."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except RuntimeError:
         resolved = None
     if resolved is None or resolved.type not in ("cpu", "cuda"):
         raise DeviceError(f"{device!r} is not a device; use auto, cpu, cuda or cuda:N.")
+    if resolved.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # a distance is measured in float32, as its provenance says
     n_gpus = torch.cuda.device_count()
     if resolved.type == "cuda" and (resolved.index or 0) >= n_gpus:
         raise DeviceError(

@@ -8,9 +8,9 @@ project (``cache/bundled``) is read-only and overlaid by what the user computed.
 import hashlib
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import pandas as pd
 import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors
+from filelock import FileLock
 
 from rbcore.errors import StoreError
 
@@ -60,8 +62,8 @@ def make_folder(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> StoreError:
-    reason = error.strerror or str(error)
+def _cannot_write(path: Path, error: Exception) -> StoreError:
+    reason = getattr(error, "strerror", None) or str(error)
     return StoreError(f"Cannot write {path}: {reason}. Set RBCORE_CACHE to a folder that can be written.")
 
 
@@ -78,7 +80,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(temporary)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, safetensors.SafetensorError) as error:
         raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -161,12 +163,19 @@ def _parts_folder(key: str) -> Path:
 
 
 def write_table(rows: pd.DataFrame, key_facts: Facts, provenance: Facts) -> Path:
-    """Write a table of distances under the key of its facts and remove the parts it was made of."""
-    key = distances_key(key_facts)
-    path = _table_path(cache_root(), key)
+    """Write a table of distances under the key of its facts."""
+    path = _table_path(cache_root(), distances_key(key_facts))
     _write_parquet(path, rows, {"key_facts": key_facts, "provenance": provenance, "checksum": sha256_of_rows(rows)})
-    shutil.rmtree(_parts_folder(key), ignore_errors=True)
     return path
+
+
+@contextmanager
+def locked(key_facts: Facts) -> Iterator[None]:
+    """Let one process at a time read, join and write the table with these facts."""
+    path = cache_root() / "locks" / f"{distances_key(key_facts)}.lock"
+    make_folder(path.parent)
+    with FileLock(path):
+        yield
 
 
 def read_table(key_facts: Facts) -> StoredTable | None:
@@ -193,22 +202,40 @@ def table_files() -> Iterator[Path]:
         yield from sorted((root / "distances").glob("*.parquet"))
 
 
-def write_part(key_facts: Facts, first: int, rows: pd.DataFrame, provenance: Facts) -> None:
+@dataclass(frozen=True)
+class Part:
+    """A finished batch of a run that has not ended: its file, its rows, and how they came about."""
+
+    path: Path
+    rows: pd.DataFrame
+    provenance: Facts
+
+
+def write_part(key_facts: Facts, first: str, rows: pd.DataFrame, provenance: Facts) -> None:
     """Keep the rows of a finished batch, so that a killed run loses at most the batch in hand.
 
     Parameters
     ----------
     first
-        Position of the batch's first sample in the dataset's split; it names the file.
+        Id of the batch's first sample; its hash names the file.
     """
-    path = _parts_folder(distances_key(key_facts)) / f"{first:08d}.parquet"
-    _write_parquet(path, rows, {"provenance": provenance})
+    name = hashlib.sha256(first.encode()).hexdigest()[:24]
+    _write_parquet(_parts_folder(distances_key(key_facts)) / f"{name}.parquet", rows, {"provenance": provenance})
 
 
-def read_parts(key_facts: Facts) -> list[tuple[pd.DataFrame, Facts]]:
-    """Return the finished batches of a run that did not end, each with its provenance, in order."""
+def read_parts(key_facts: Facts) -> list[Part]:
+    """Return the finished batches of runs that did not end."""
     files = sorted(_parts_folder(distances_key(key_facts)).glob("*.parquet"))
-    return [(rows, facts["provenance"]) for rows, facts in map(_read_parquet, files)]
+    tables = ((path, *_read_parquet(path)) for path in files)
+    return [Part(path, rows, facts["provenance"]) for path, rows, facts in tables]
+
+
+def remove_parts(key_facts: Facts, parts: list[Part]) -> None:
+    """Remove batches that a table holds now, and their folder if nothing else is in it."""
+    for part in parts:
+        part.path.unlink(missing_ok=True)
+    with suppress(OSError):
+        _parts_folder(distances_key(key_facts)).rmdir()
 
 
 def _write_parquet(path: Path, rows: pd.DataFrame, facts: Facts) -> None:

@@ -8,6 +8,7 @@ ends, on a CPU, with the same bits as one that was not.
 import json
 import os
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.datasets import Dataset
-from rbcore.errors import TrainingError
+from rbcore.errors import CheckpointError, TrainingError
 from rbcore.models import IMAGENET, MODELS, build_network, load_imagenet
 from rbcore.models.checkpoints import (
     Run,
@@ -34,7 +35,7 @@ from rbcore.models.checkpoints import (
 )
 from rbcore.recipes import Recipe, kept_epochs, recipe_for
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device, stop_if
-from rbcore.store import Facts, make_folder, sha256_of_facts, write_atomically
+from rbcore.store import Facts, make_folder, sha256_of_facts, sha256_of_file, write_atomically
 
 EVALUATION_BATCH = 256
 RESUME = "resume.safetensors"
@@ -68,7 +69,8 @@ def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> 
     """Return about how many bytes the checkpoints of a training run will take, with what is kept to resume it."""
     with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
         network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
-    return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 2)
+    # To resume, weights and momentum are kept too, and for a moment their successors beside them.
+    return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 4)
 
 
 def train(
@@ -128,7 +130,7 @@ def train(
     facts = {
         **run_facts(dataset, model, name, dataset.mean, dataset.std),
         "recipe": chosen.as_facts(),
-        "weights": str(start if start in (NO_WEIGHTS, IMAGENET) else Path(start).name),
+        "weights": _named_weights(start),
         "regularizer": None,
         "n_epochs": chosen.epochs,
     }
@@ -148,7 +150,8 @@ def train(
         if start != NO_WEIGHTS:
             environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
         trainer = _Trainer(network, dataset, chosen, torch_device)
-        history = trainer.resume(folder / RESUME, facts) if existing is None or not existing.is_complete else []
+        kept_before = set(existing.epochs) if existing else set()
+        history = trainer.resume(folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before)
         for epoch in range(len(history) + 1, chosen.epochs + 1):
             so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
             loss = trainer.train_epoch(epoch, so_far, progress, cancel)
@@ -169,6 +172,15 @@ def train(
                 trainer.keep_for_resuming(folder / RESUME, facts, history)
         (folder / RESUME).unlink(missing_ok=True)
     return find_run(dataset.name, model, name)
+
+
+def _named_weights(start: str | os.PathLike[str]) -> str:
+    """Return what a run's facts say of its start: a file of weights by its content."""
+    if start in (NO_WEIGHTS, IMAGENET):
+        return str(start)
+    if not Path(start).is_file():
+        raise CheckpointError(f"The weights {start} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}.")
+    return f"{Path(start).name} sha256:{sha256_of_file(Path(start))}"
 
 
 @dataclass
@@ -237,11 +249,13 @@ class _Trainer:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
                 loss = torch.zeros((), dtype=torch.float64, device=self.device)
-                for start in range(0, len(images), self.micro_batch):
-                    part = slice(start, start + self.micro_batch)
-                    share = len(labels[part]) / len(labels)
+                n_parts = -(-len(images) // self.micro_batch)
+                for part_images, part_labels in zip(
+                    images.tensor_split(n_parts), labels.tensor_split(n_parts), strict=True
+                ):
+                    share = len(part_labels) / len(labels)
                     with self.autocast:
-                        part_loss = nn.functional.cross_entropy(self.network(images[part]), labels[part]) * share
+                        part_loss = nn.functional.cross_entropy(self.network(part_images), part_labels) * share
                     part_loss.backward()  # type: ignore[no-untyped-call]
                     loss += part_loss.detach().double()
                 self.optimizer.step()
@@ -259,24 +273,31 @@ class _Trainer:
         """Write weights, momentum and history of the last finished epoch."""
         tensors = {f"weights.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
-            tensors[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
-        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            momentum = self.optimizer.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        stored = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         metadata = {"facts": sha256_of_facts(facts), "history": json.dumps(history)}
         write_atomically(path, lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata))
 
-    def resume(self, path: Path, facts: Facts) -> list[Facts]:
-        """Take up the run that ``path`` holds, if it is this one; return the history of its finished epochs."""
+    def resume(self, path: Path, facts: Facts, is_kept: Callable[[int], bool]) -> list[Facts]:
+        """Take up the run that ``path`` holds, and return the history of its finished epochs.
+
+        It is left alone if it is another run, or if ``is_kept(epochs done)`` says that checkpoints are missing that are
+        wanted now.
+        """
         with (
             suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
             safetensors.safe_open(path, "pt") as file,
         ):
             metadata = file.metadata()
-            if metadata["facts"] == sha256_of_facts(facts):
+            history: list[Facts] = json.loads(metadata["history"])
+            if metadata["facts"] == sha256_of_facts(facts) and is_kept(len(history)):
                 tensors = {name: file.get_tensor(name).to(self.device) for name in file.keys()}  # noqa: SIM118
-                history: list[Facts] = json.loads(metadata["history"])
                 self.network.load_state_dict({name: tensors[f"weights.{name}"] for name in self.network.state_dict()})
                 for name, parameter in self.network.named_parameters():
-                    self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
+                    if f"momentum.{name}" in tensors:
+                        self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
                 return history
         return []
 

@@ -2,12 +2,13 @@ import numpy as np
 import pandas as pd
 
 import rbcore as rb
-from rbcore.analyses import MissingDistances, bias_by_model, default_runs, verdict_over_models
+from rbcore.analyses import MissingDistances, bias_by_model, comparable_runs, verdict_over_models
 from rbcore.charts import bias_heatmap
+from rbcore.training import train
 
 
 def test_every_model_epoch_and_group_has_its_cell():
-    runs = default_runs("digits")
+    runs = comparable_runs("digits")
     assert [run.model for run in runs] == ["logistic_regression", "small_cnn"]
     table, missing = bias_by_model(runs, "deepfool", "class")
     assert not missing and len(table) == 2 * 3 * 10
@@ -18,15 +19,32 @@ def test_every_model_epoch_and_group_has_its_cell():
 
 
 def test_missing_cells_are_empty_and_named():
-    runs = default_runs("digits")
-    table, missing = bias_by_model(runs, "exact", "class")
-    assert missing == [MissingDistances(runs[1], epoch) for epoch in (1, 6, 12)]
-    holes = table[table["model"] == "small_cnn"]
-    assert len(holes) == 30 and holes["sigma"].isna().all()
+    runs = comparable_runs("digits")
+    digits = rb.load_dataset("digits")
+    rb.estimate_distances(rb.load_model("small_cnn", digits, epoch=1), digits, "deepfool:paper")
+    rb.estimate_distances(rb.load_model("small_cnn", digits, epoch=6), digits, "deepfool:paper", limit=300)
+    table, missing = bias_by_model(runs[1:], "deepfool:paper", "class")
+    assert missing == [MissingDistances(runs[1], epoch) for epoch in (6, 12)]  # 6 is a part only
+    assert table[table["epoch"] == "middle"]["n"].sum() == 300
+    holes = table[table["epoch"] == "last"]
+    assert len(holes) == 10 and holes["sigma"].isna().all()
     chart = bias_heatmap(table).to_dict()
     cells = pd.concat(pd.DataFrame(rows) for rows in chart["datasets"].values())
-    assert (cells["text"] == "–").sum() == 30
-    assert bias_by_model(runs, "deepfool:paper", "class")[0].empty
+    assert (cells["text"] == "–").sum() == 10
+    assert bias_by_model(runs[:1], "deepfool:paper", "class")[0].empty
+
+
+def test_methods_for_linear_models_leave_out_the_others():
+    table, missing = bias_by_model(comparable_runs("digits"), "exact", "class")
+    assert set(table["model"]) == {"logistic_regression"} and not missing
+
+
+def test_runs_on_other_data_are_not_compared():
+    other = train("logistic_regression", rb.load_dataset("digits", seed=4), epochs=1)
+    shipped = rb.list_runs("digits", "small_cnn")[0]
+    assert [run.name for run in comparable_runs("digits")] == [other.name]
+    assert {run.model for run in comparable_runs("digits", shipped)} == {"small_cnn", "logistic_regression"}
+    assert other not in comparable_runs("digits", shipped)
 
 
 def cells(sigma_first, sigma_last, high_last):
@@ -34,10 +52,30 @@ def cells(sigma_first, sigma_last, high_last):
     for model, firsts, lasts, highs in zip("AB", sigma_first, sigma_last, high_last, strict=True):
         for group, first, last, high in zip(("x", "y"), firsts, lasts, highs, strict=True):
             rows.append(
-                {"model": model, "group": group, "epoch": "first", "sigma": first, "low": -9.0, "high": 9.0, "n": 50}
+                {
+                    "model": model,
+                    "group": group,
+                    "epoch": "first",
+                    "epoch_number": 1,
+                    "is_ranked": True,
+                    "sigma": first,
+                    "low": -9.0,
+                    "high": 9.0,
+                    "n": 50,
+                }
             )
             rows.append(
-                {"model": model, "group": group, "epoch": "last", "sigma": last, "low": -9.0, "high": high, "n": 50}
+                {
+                    "model": model,
+                    "group": group,
+                    "epoch": "last",
+                    "epoch_number": 9,
+                    "is_ranked": True,
+                    "sigma": last,
+                    "low": -9.0,
+                    "high": high,
+                    "n": 50,
+                }
             )
     return pd.DataFrame(rows)
 

@@ -91,6 +91,19 @@ def test_a_cancelled_estimate_goes_on_where_it_stopped(digits, small_cnn):
     assert len(table) == 360
 
 
+def test_two_calls_at_once_lose_nothing(digits, small_cnn):
+    """While one call computes 8 images, another stores 40 of the same table: all stay."""
+    seen = []
+
+    def meanwhile(done, total, what):
+        if not seen:
+            seen.append(estimate_distances(small_cnn, digits, PAPER, limit=40))
+
+    first = estimate_distances(small_cnn, digits, PAPER, limit=8, progress=meanwhile)
+    assert len(first) == 8 and len(seen[0]) == 40
+    assert len(stored_distances(find_run("digits", "small_cnn"), "last", PAPER).rows) == 40
+
+
 KILLED = """
 import time
 from rbcore import api

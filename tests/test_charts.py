@@ -39,7 +39,7 @@ def test_intervals_are_coloured_by_what_they_show():
     table = max(data_of(bias_intervals(bias)), key=lambda rows: rows.shape[1])
     assert list(table["verdict"]) == ["less robust", "interval includes 0", "more robust"]
     few = max(data_of(bias_intervals(bias.assign(is_ranked=[False, True, True]))), key=lambda rows: rows.shape[1])
-    assert list(few["verdict"]) == ["fewer than 20 images", "interval includes 0", "more robust"]
+    assert list(few["verdict"]) == ["fewer than 20 images count", "interval includes 0", "more robust"]
 
 
 def test_a_notebook_gets_the_chart_in_one_call():

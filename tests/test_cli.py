@@ -111,7 +111,11 @@ def test_train_estimate_bias_verify_on_faces(tmp_path):
         (("train", "utkface", "small_cnn", "--root", "/nowhere/faces"), "/nowhere/faces does not exist"),
         (("train", "utkface", "small_cnn"), "UTKFace needs the folder"),
         (("train", "digits", "small_cnn", "--keep", "some"), "keep='some'"),
-        (("train", "digits", "utk_classifier"), "at least 16 pixels"),
+        (("train", "digits", "utk_classifier"), "16"),
+        (("train", "digits", "small_cnn", "--seed", "-1"), "seed=-1 is no seed"),
+        (("train", "digits", "small_cnn", "--size", "0"), "size 0"),
+        (("bias", "digits", "*", "deepfool", "--by", "class"), "no complete plain run of * on digits"),
+        (("bias", "digits", "small_cnn", "deepfool", "--by", "class", "--rest", "others"), "no policy rest 'others'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rbcore.inference import FEWEST, binomial_interval, bootstrap_sigma, curves, robustness_bias, verdict
+from rbcore.inference import FEWEST, binomial_interval, bootstrap_sigma, curves, robustness_bias, verdict, verdicts
 from rbcore.measures import Policy, split_groups
 from tests.test_measures import NAN, PAPER_EXAMPLE, table
 
@@ -93,3 +93,20 @@ def test_groups_too_small_are_not_ranked():
     rows = pd.concat([two_groups(FEWEST), table([1e-6] * 3 + [NAN], ["tiny"] * 4)], ignore_index=True)
     assert "tiny" not in verdict(robustness_bias(rows, "group"))
     assert verdict(robustness_bias(PAPER_EXAMPLE, "group")).startswith("No group can be ranked")
+
+
+def test_groups_are_ranked_by_the_images_that_count():
+    wrong = table([0.5] + [NAN] * 99 + [1.0] * 100, ["a"] * 100 + ["b"] * 100)
+    bias = robustness_bias(wrong, "group", policy=Policy(misclassified="exclude"))
+    assert list(bias["n_counted"]) == [1, 100] and list(bias["is_ranked"]) == [False, True]
+    assert "a is the least robust" not in verdict(bias)
+
+
+def test_an_interval_that_is_not_defined_is_said():
+    """A rest with one correct image: some resamples have no area to compare with."""
+    rows = table([0.5] + [NAN] * 24 + [1.0] * 100, ["a"] * 25 + ["b"] * 100)
+    bias = robustness_bias(rows, "group")
+    assert np.isnan(bias["low"][1])
+    assert list(verdicts(bias)) == ["less robust", "interval not defined"]
+    lowest = verdict(bias[bias["group"] == "b"])
+    assert "no interval" in lowest and "nan" not in lowest

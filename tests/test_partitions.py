@@ -37,6 +37,7 @@ def test_groups_of_each_spelling(by, expected):
 
 def test_groups_are_shown_in_the_order_of_their_numbers():
     assert group_order(pd.Series(["60+", "b", "5-10", "<5", "10-60", "A"])) == ["<5", "5-10", "10-60", "60+", "A", "b"]
+    assert group_order(pd.Series(["0-10", "10+", "-10-0", "<-10"])) == ["<-10", "-10-0", "0-10", "10+"]
     assert group_order(pd.Series([str(k) for k in (10, 2, 1)])) == ["1", "2", "10"]
 
 

@@ -36,13 +36,16 @@ def test_the_order_of_facts_is_not_in_the_key():
     assert store.distances_key(turned) == store.distances_key(FACTS)
 
 
-def test_parts_are_kept_until_the_table_is_whole(cache):
-    store.write_part(FACTS, 128, ROWS.iloc[1:], {"rows": 1})
-    store.write_part(FACTS, 0, ROWS.iloc[:1], {"rows": 1})
+def test_parts_are_kept_until_a_table_holds_them(cache):
+    store.write_part(FACTS, "b", ROWS.iloc[1:], {"rows": 1})
+    store.write_part(FACTS, "a", ROWS.iloc[:1], {"rows": 1})
+    store.write_part(FACTS, "a", ROWS.iloc[:1], {"rows": 1})
     parts = store.read_parts(FACTS)
-    assert [list(rows["sample_id"]) for rows, _ in parts] == [["a"], ["b"]]
-    store.write_table(ROWS, FACTS, {})
-    assert store.read_parts(FACTS) == []
+    assert sorted(list(part.rows["sample_id"]) for part in parts) == [["a"], ["b"]]
+    store.remove_parts(FACTS, parts[:1])
+    assert len(store.read_parts(FACTS)) == 1
+    store.remove_parts(FACTS, parts)
+    assert store.read_parts(FACTS) == [] and not list((cache / "parts").iterdir())
 
 
 @pytest.mark.parametrize("keep", [0, 10, 300, -1])

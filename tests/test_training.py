@@ -113,7 +113,7 @@ def test_announced_bytes_are_about_what_is_written(digits, cache):
     run = train_quickly(digits)
     written = sum(path.stat().st_size for path in run.folder.iterdir())
     recipe = recipe_for("digits", "logistic_regression", epochs=3)
-    assert written <= training.announced_bytes(digits, "logistic_regression", recipe, "all") <= 3 * written
+    assert written <= training.announced_bytes(digits, "logistic_regression", recipe, "all") <= 4 * written
 
 
 def test_a_finished_run_is_not_trained_again(digits):
@@ -289,3 +289,29 @@ def test_a_last_batch_of_one_image_is_left_to_the_next_epoch(digits):
     steps = []
     trainer.train_epoch(1, "", lambda *call: steps.append(call[:2]), lambda: False)
     assert steps[-1] == (4, 4)
+
+
+@pytest.mark.parametrize("stop_at", [50, 100])
+def test_a_run_begun_with_fewer_checkpoints_gets_all_that_are_wanted_now(digits, stop_at):
+    """Stopped with keep=1 and started again with keep=all, or extended and stopped: in the end every epoch is there."""
+    seen = []
+    with pytest.raises(Cancelled):
+        train_quickly(digits, keep="1", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > stop_at)
+    assert train_quickly(digits, keep="all").epochs == (1, 2, 3)
+
+
+def test_an_extended_run_resumes_too(digits):
+    train_quickly(digits, keep="1")
+    seen, again = [], []
+    with pytest.raises(Cancelled):
+        train_quickly(digits, keep="all", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > 50)
+    run = train_quickly(digits, keep="all", progress=lambda *call: again.append(call[0]))
+    assert again[0] == 45 + 1 and run.epochs == (1, 2, 3)
+
+
+def test_loading_a_model_leaves_the_random_stream_of_a_training_alone(digits):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_model("small_cnn", digits)
+    assert torch.equal(torch.rand(3), expected)

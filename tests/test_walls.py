@@ -18,7 +18,7 @@ ALLOWED = {
     "store": {"errors"},
     "partitions": {"errors", "registry"},
     "datasets": COMMON | {"partitions", "store"},
-    "models": COMMON | {"store"},
+    "models": COMMON | {"recipes", "store"},
     "distances": COMMON,
     "measures": {"errors", "registry", "partitions"},
     "inference": {"measures"},

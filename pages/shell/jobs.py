@@ -82,7 +82,12 @@ class Runner:
 
     def active(self) -> list[Job]:
         """Return the jobs that wait or run."""
-        return [job for job in self.jobs.values() if job.is_active]
+        return [job for job in list(self.jobs.values()) if job.is_active]
+
+    def is_active(self, key: str) -> bool:
+        """Whether the job of that key waits or runs."""
+        job = self.jobs.get(key)
+        return job is not None and job.is_active
 
 
 def _run(job: Job) -> None:

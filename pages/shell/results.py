@@ -54,8 +54,13 @@ def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images")
 def dataset(name: str, size: int, seed: int, fingerprint: str) -> Dataset:
-    """Return the dataset a run was trained on."""
-    return rb.load_dataset(name, size=size, seed=seed)
+    """Return the dataset a run was trained on; other files in its folder are an error, which is not kept."""
+    loaded = rb.load_dataset(name, size=size, seed=seed)
+    if loaded.fingerprint != fingerprint:
+        raise rb.RobustnessBiasError(
+            f"The files of {name} at hand are not those this run was trained on; name their folder again."
+        )
+    return loaded
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")

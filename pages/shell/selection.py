@@ -9,7 +9,7 @@ import rbcore as rb
 from pages.shell import menu
 from pages.shell.text import plain
 from rbcore.datasets import DATASETS, DatasetSpec
-from rbcore.distances import method_spellings
+from rbcore.distances import method_spellings, resolve_method
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import CLASS
@@ -45,6 +45,11 @@ class Selection:
     def model_title(self) -> str:
         """The model's name for people; an imported one of a builder this server does not know keeps its own."""
         return MODELS[self.model].title if self.model in MODELS else self.model
+
+    @property
+    def method_note(self) -> str:
+        """What the method's distances are of the true ones."""
+        return resolve_method(self.method)[0].bound_note
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ def submit_training(
     dataset: str,
     model: str,
     *,
+    name: str | None,
     recipe: str,
     epochs: int,
     size: int,
@@ -35,6 +36,7 @@ def submit_training(
             data,
             recipe=recipe,
             epochs=epochs,
+            run=name,
             keep=keep,
             weights=weights,
             device=device,
@@ -45,8 +47,8 @@ def submit_training(
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
         return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
 
-    key = f"train {dataset} {model} {recipe} {epochs} {size} {seed} {keep}"
-    return jobs.runner().submit(key, f"Train {model} on {dataset}", work)
+    key = f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} {device} {root} {checksum} {download}"
+    return jobs.runner().submit(key, f"Train {model} on {dataset}, seed {seed}", work)
 
 
 def _skipped(data: Dataset) -> str:
@@ -71,7 +73,8 @@ def submit_estimate(selection: Selection, *, limit: int | None = None, device: s
         n_failed = int((table["status"] == "failed").sum())
         return f"distances of {len(table):,} images are ready, {n_failed} without a result."
 
-    return jobs.runner().submit(estimate_key(selection), f"{selection.method} on {run.name}, epoch {epoch}", work)
+    title = f"{selection.method} on {run.model}, run {run.name}, epoch {epoch}"
+    return jobs.runner().submit(estimate_key(selection), title, work)
 
 
 def estimate_key(selection: Selection) -> str:

@@ -7,4 +7,5 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 def plain(text: str) -> str:
     """Escape everything that Markdown would read as markup, so that the text is shown as it is."""
+    text = text.encode("utf-8", "replace").decode()  # names of files can hold bytes that are no text
     return _MARKDOWN.sub(r"\\\1", text)

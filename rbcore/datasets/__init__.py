@@ -67,6 +67,8 @@ def load_dataset(
         If the folder, a file in it or the size is of no use, or a download fails; the text names it.
     """
     spec = DATASETS[name]
+    if not 0 <= seed < 2**31:
+        raise DatasetError(f"seed={seed} is no seed; give a whole number from 0 to {2**31 - 1}.")
     place = Path(root).expanduser() if root is not None else known_folder(spec)
     if download:
         place = place or download_folder()
@@ -84,7 +86,7 @@ def load_dataset(
 def _load(
     spec: DatasetSpec, place: Path | None, size: int | None, seed: int, progress: Progress, *, is_new: bool
 ) -> Dataset:
-    dataset = spec.load(place, size or spec.default_size, seed, progress)
+    dataset = spec.load(place, spec.default_size if size is None else size, seed, progress)
     if spec.needs_folder and is_new and place is not None:
         remember_folder(spec, place)
     return dataset

@@ -18,7 +18,7 @@ Everything is drawn in integer arithmetic from a frozen random stream, so that t
 bytes on every machine. Coordinates are sixteenths of a pixel; colours, covers and cues are 0 to 255 or 256.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +87,7 @@ def draw_dataset(
     """
     if not 0 <= strength <= 1:
         raise DatasetError(f"strength={strength} is outside [0, 1].")
-    images, samples = _draw(n, round(100 * strength), progress)
-    samples = samples.copy()
+    images, samples = _drawn(n, round(100 * strength), progress)
     split = np.full(n, "train", dtype=object)
     split[np.random.default_rng(seed).permutation(n)[: round(0.2 * n)]] = "test"
     samples.insert(1, "split", split)
@@ -105,7 +104,20 @@ def draw_dataset(
     )
 
 
-@lru_cache(maxsize=2)
+_KEPT: dict[tuple[int, int], tuple[np.ndarray, pd.DataFrame]] = {}
+_MOST_KEPT = 2
+
+
+def _drawn(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return what `_draw` draws; the last two drawings are kept, since each takes seconds."""
+    if (n, percent) not in _KEPT:
+        while len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[n, percent] = _draw(n, percent, progress)
+    images, samples = _KEPT[n, percent]
+    return images, samples.copy()
+
+
 def _draw(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
     """Return uint8 images (n, 3, 64, 64) and their samples; each chunk has its own random stream."""
     images, tables = np.empty((n, 3, SIZE, SIZE), np.uint8), []
@@ -237,7 +249,7 @@ for _name, _strength in STRENGTHS.items():
         _name,
         DatasetSpec(
             name=_name,
-            title=f"Toy faces (synthetic, planted bias {_strength:.0%})",
+            title=f"Toy faces (synthetic, bias of strength {_strength:g})",
             load=partial(load, _name),
             classes=CLASSES,
             class_title="age group",
@@ -248,8 +260,10 @@ for _name, _strength in STRENGTHS.items():
             source="drawn by rbcore/datasets/toyfaces.py",
             licence="MIT, as this project",
             caution=(
-                "Synthetic: drawn by code, no person behind them. The bias by lighting is planted, camera is pure chance, and "
-                "site only follows the age group; what is found here is known in advance and says nothing about people."
+                "Synthetic: drawn by code, no person behind them. "
+                + ("A bias by lighting is planted" if _strength else "No bias by lighting is planted")
+                + ", camera is pure chance, and site only follows the age group; what is found here is known in advance and "
+                "says nothing about people."
             ),
             shown_by="lighting",
             n_train=N_FACES * 4 // 5,

@@ -12,6 +12,14 @@ from rbcore.registry import Registry, unknown_name
 
 Parameters = dict[str, Any]
 
+BOUND_NOTES = {
+    "upper": "Distances are upper bounds: the boundary may be closer than the attack found.",
+    "exact": (
+        "Distances are exact for this linear model, but ignore the box [0, 1] of valid images, so they are lower bounds for "
+        "any attack confined to it."
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -96,6 +104,11 @@ class Method:
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     version: int = 1
     only_linear: bool = False
+
+    @property
+    def bound_note(self) -> str:
+        """What its distances are of the true ones, in a sentence for readers."""
+        return BOUND_NOTES[self.bound]
 
     def resolve(self, preset: str | None, given: Mapping[str, object]) -> Parameters:
         """Return all parameters: defaults, overridden by the preset, overridden by those given.

@@ -181,13 +181,11 @@ class Engine:
     def _attack(self, images: Tensor, labels: Tensor) -> "_Found":
         proposal = self.method.run(self.network, images, labels, **self.parameters)
         if proposal.distance is not None:
-            prediction = self._logits(proposal.perturbed).argmax(1)
-            return _Found(
-                proposal.distance.cpu().numpy(),
-                np.full(len(images), "exact"),
-                prediction.cpu().numpy(),
-                proposal.perturbed,
-            )
+            prediction = self._logits(proposal.perturbed.nan_to_num()).argmax(1)
+            distance = proposal.distance.cpu().numpy()
+            status = np.where(np.isfinite(distance), "exact", "failed").astype(object)  # no other class: no boundary
+            distance = np.where(np.isfinite(distance), distance, math.nan)
+            return _Found(distance, status, prediction.cpu().numpy(), proposal.perturbed)
         perturbed = proposal.perturbed.clamp(0, 1)
         prediction = self._verified_prediction(perturbed, labels)
         status = np.where((prediction >= 0).cpu().numpy(), "found", "failed").astype(object)

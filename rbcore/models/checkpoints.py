@@ -17,6 +17,7 @@ import torch
 
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
+from rbcore.recipes import named_epochs
 from rbcore.registry import unknown_name
 from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
 
@@ -67,7 +68,7 @@ class Run:
         UnknownNameError
             If that epoch has no checkpoint.
         """
-        named = {"first": 1, "middle": -(-self.n_epochs // 2), "last": self.n_epochs}
+        named = named_epochs(self.n_epochs)
         text = str(which)
         epoch = named[text] if text in named else int(text) if text.isdecimal() else None
         if epoch not in self.epochs:
@@ -101,8 +102,9 @@ def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]
     """Return all runs, the user's and those that ship, newest first; a name the user took hides a shipped one."""
     found: dict[tuple[str, str, str], Run] = {}
     for root in roots():
-        for folder in sorted((root / "runs").glob(f"{dataset or '*'}/{model or '*'}/*")):
-            run = _read_run(folder)
+        for folder in sorted((root / "runs").glob("*/*/*")):
+            is_asked_for = dataset in (None, folder.parts[-3]) and model in (None, folder.parts[-2])
+            run = _read_run(folder) if is_asked_for else None
             if run is not None:
                 found.setdefault((run.dataset, run.model, run.name), run)
     return sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
@@ -183,7 +185,7 @@ def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
 
 def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: Facts) -> Facts:
     """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     path = folder / f"{_stem(epoch)}.safetensors"
     builder = facts.get("builder_sha256")  # in the file too: the same weights in another network are another model
     metadata = {"builder_sha256": builder} if builder else None
@@ -212,11 +214,12 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
             f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. Import or train again."
         )
     channels, height, width = facts["input_shape"]
-    network = build_network(
-        facts["model"], (channels, height, width), len(facts["classes"]), tuple(facts["mean"]), tuple(facts["std"])
-    )
+    with torch.device("meta"):  # no initial weights: they would draw from the random stream of a training beside us
+        network = build_network(
+            facts["model"], (channels, height, width), len(facts["classes"]), tuple(facts["mean"]), tuple(facts["std"])
+        )
     try:
-        network.load_state_dict(safetensors.torch.load_file(path))
+        network.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit {facts['model']}: {error}") from error
     return Model(network.to(device).eval().requires_grad_(False), facts["sha256"], facts, device)

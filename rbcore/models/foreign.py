@@ -20,6 +20,7 @@ from rbcore.store import sha256_of_file
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 PREFIXES = ("module.", "_orig_mod.")
 FEW = 5
+DEEPEST = 4
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -50,7 +51,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
-    while isinstance(loaded, Mapping):
+    for _ in range(DEEPEST):
+        if not isinstance(loaded, Mapping):
+            break
         tensors = {str(name): tensor for name, tensor in loaded.items() if isinstance(tensor, Tensor)}
         wrapped = [loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
         if wrapped:
@@ -90,7 +93,7 @@ def fit_state_dict(network: nn.Module, tensors: dict[str, Tensor], path: Path, m
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             last = list(own)[-1]
-            is_head = name == last or own[name].shape[1:] == tensor.shape[1:]
+            is_head = tensor.dim() > 0 and (name == last or own[name].shape[1:] == tensor.shape[1:])
             reason = (
                 f"it has {tensor.shape[0]} classes, the dataset {own[name].shape[0]}"
                 if is_head and name.rsplit(".", 1)[0] == last.rsplit(".", 1)[0]

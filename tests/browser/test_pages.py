@@ -39,7 +39,7 @@ def test_each_page_is_calm_where_nothing_is_trained(empty, page, path):
         return
     what = "model" if path == "/heatmap" else "small_cnn"
     expect(page.get_by_test_id("stAlert")).to_have_text(
-        f"No {what} is trained on Toy faces (synthetic, planted bias 60%) yet."
+        f"No {what} is trained on Toy faces (synthetic, bias of strength 0.6) yet."
     )
     page.get_by_role("link", name="Train one on the Compute page").click()
     expect(page.get_by_role("heading", name="Compute", exact=True)).to_be_visible()

@@ -103,6 +103,11 @@ def test_what_does_not_fit_is_named(digits, weights, tmp_path):
     fewer = {"1.weight": weights["1.weight"][:7].clone(), "1.bias": weights["1.bias"][:7].clone()}
     with pytest.raises(CheckpointError, match="it has 7 classes, the dataset 10"):
         import_weights(digits, LINEAR, saved(fewer))
+    with pytest.raises(CheckpointError):
+        import_weights(digits, LINEAR, saved({"state_dict": {"state_dict": {"state_dict": {"state_dict": {}}}}}))
+    scalar = {"1.weight": weights["1.weight"], "1.bias": torch.tensor(1.0)}
+    with pytest.raises(CheckpointError, match=r"shape of 1.bias is \(\)"):
+        import_weights(digits, LINEAR, saved(scalar))
     narrow = {"1.weight": weights["1.weight"][:, :32].clone(), "1.bias": weights["1.bias"]}
     with pytest.raises(CheckpointError, match=r"shape of 1.weight is \(10, 32\) instead of \(10, 64\)"):
         import_weights(digits, LINEAR, saved(narrow))
