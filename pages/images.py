@@ -51,7 +51,7 @@ for index, row in enumerate(found.table.itertuples()):
         )
         st.markdown(
             f"**{plain(classes[row.prediction])}** ({row.probability:.0%}) → **{plain(after)}** "
-            f"({row.perturbed_probability:.0%}) · distance **{row.distance:.3f}**"
+            f"({row.perturbed_probability:.0%}) · distance **{row.distance:.3g}**"
         )
         factor = pictures.magnification(clean, perturbed)
         own_group = labels.loc[shown.index[index]]

@@ -1,25 +1,42 @@
+import io
+
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import rbcore as rb
-from tests.pages.app import open_page, plotted, said, shipped
+from tests.pages.app import button, open_page, said, shipped, wait_for_jobs
+
+
+def cells_of(app):
+    """Return what all panels of the heatmap draw."""
+    datasets = app.get("vega_lite_chart")[0].proto.datasets
+    return pd.concat(pa.ipc.open_stream(io.BytesIO(dataset.data.data)).read_pandas() for dataset in datasets)
 
 
 def test_cells_are_what_the_library_measures():
-    app = open_page("heatmap")
-    assert not app.exception
-    cells = plotted(app, 0)
-    last = cells[(cells["model"] == "small_cnn") & (cells["epoch"] == "last")].set_index("group")["sigma"]
+    cells = cells_of(open_page("heatmap"))
+    last = cells[(cells["model"] == "small_cnn") & (cells["epoch"] == "last")].drop_duplicates("group")
     expected = rb.robustness_bias(shipped().rows, "class").set_index("group")["sigma"]
-    for group in expected.index:
-        assert last[group] == pytest.approx(expected[group])
+    assert len(last) == 10
+    for group, sigma in last.set_index("group")["sigma"].items():
+        assert sigma == pytest.approx(expected[group])
 
 
 def test_the_sentence_counts_the_models():
     app = open_page("heatmap")
-    assert any("in 2 of 2 models" in text and "of 20 cells" in text for text in said(app.markdown))
+    assert any("of 2 models" in text and "of 20 cells" in text for text in said(app.markdown))
+
+
+def test_methods_for_linear_models_leave_out_the_others_and_say_so():
+    app = open_page("heatmap", model="logistic_regression", method="exact")
+    assert set(cells_of(app)["model"]) == {"logistic_regression"} and not app.info
+    assert any("applies to linear models only: small_cnn" in text for text in said(app.caption))
 
 
 def test_missing_cells_offer_their_jobs():
-    app = open_page("heatmap", model="logistic_regression", method="exact")
-    (info,) = said(app.info)
-    assert "3 tables of distances are missing: small_cnn epoch 1, small_cnn epoch 6, small_cnn epoch 12" in info
+    app = open_page("heatmap", method="deepfool:paper")
+    assert any("6 tables of distances are missing" in text for text in said(app.info))
+    wait_for_jobs(button(app, "Compute the 6 missing").click().run())
+    app.run()
+    assert not app.info and len(cells_of(app).drop_duplicates(["model", "epoch", "group"])) == 60
