@@ -72,22 +72,28 @@ class Recipe:
 PAPER = Recipe("paper", epochs=50, batch_size=28, learning_rate=5e-4)
 """Section 5: no weight decay, no schedule, no augmentation."""
 
-_FACES = Recipe("modern", 12, 64, 0.02, weight_decay=5e-4, schedule="cosine", flip=True, shift=1 / 16)
-_OBJECTS = replace(_FACES, epochs=30, batch_size=128, learning_rate=0.1)
+_FACES = Recipe("modern", 12, 64, 0.05, weight_decay=5e-4, schedule="cosine", flip=True)
+_SHIFTED = replace(_FACES, learning_rate=0.02, shift=1 / 16)
+_OBJECTS = replace(_SHIFTED, epochs=30, batch_size=128, learning_rate=0.1)
+_DIGITS = Recipe("modern", 12, 32, 0.02, weight_decay=5e-4, schedule="cosine")
 
 MODERN: tuple[tuple[str, str, Recipe], ...] = (
     # dataset, model, recipe: the first row that fits
-    ("digits", ANY, Recipe("modern", 12, 32, 0.02, weight_decay=5e-4, schedule="cosine")),
-    ("fashion_mnist", "logistic_regression", Recipe("modern", 12, 64, 0.02, weight_decay=5e-4, schedule="cosine")),
-    (ANY, "logistic_regression", replace(_FACES, learning_rate=0.001)),
-    (ANY, "alexnet", replace(_FACES, learning_rate=0.005)),
-    (ANY, "vgg19", replace(_FACES, learning_rate=0.005)),
-    (ANY, "squeezenet1_0", replace(_FACES, learning_rate=0.005)),
+    ("digits", ANY, _DIGITS),
+    ("fashion_mnist", "logistic_regression", replace(_DIGITS, batch_size=64)),
+    (ANY, "logistic_regression", replace(_SHIFTED, learning_rate=0.001)),
+    (ANY, "alexnet", replace(_SHIFTED, learning_rate=0.005)),
+    (ANY, "vgg19", replace(_SHIFTED, learning_rate=0.005)),
+    (ANY, "squeezenet1_0", replace(_SHIFTED, learning_rate=0.005)),
     ("cifar10", ANY, _OBJECTS),
     ("cifar100", ANY, _OBJECTS),
     ("cifar100super", ANY, _OBJECTS),
-    ("toyfaces", ANY, replace(_FACES, epochs=8)),
-    (ANY, ANY, _FACES),
+    ("toyfaces", ANY, replace(_SHIFTED, epochs=8)),
+    ("toyfaces0", ANY, replace(_SHIFTED, epochs=8)),
+    ("toyfaces30", ANY, replace(_SHIFTED, epochs=8)),
+    ("toyfaces90", ANY, replace(_SHIFTED, epochs=8)),
+    (ANY, "small_cnn", _FACES),
+    (ANY, ANY, _SHIFTED),
 )
 
 NAMES = ("modern", "paper")
