@@ -8,10 +8,9 @@ from rbcore.charts import training_history
 from rbcore.datasets import count_on_disk, known_folder
 from rbcore.distances import method_spellings
 from rbcore.models import IMAGENET, MODELS
-from rbcore.models.checkpoints import list_runs
 from rbcore.recipes import NAMES as RECIPE_NAMES
 from rbcore.recipes import recipe_for
-from rbcore.training import NO_WEIGHTS
+from rbcore.training import NO_WEIGHTS, newest_history
 
 chosen = selection.current()
 spec = chosen.spec
@@ -91,17 +90,22 @@ with estimate, st.form("estimate", border=False):
         else:
             tasks.submit_estimate(chosen, limit=limit, device=device)
 
-runs = list_runs(chosen.dataset, chosen.model)
-if runs and runs[0].facts.get("history"):
-    with st.expander(f"Training of the newest run, {runs[0].name}", expanded=bool(runner.active())):
-        history = runs[0].facts["history"]
-        st.altair_chart(
-            training_history(history),
-            width="stretch",
-            alt=f"Mean training loss and test accuracy after each of {len(history)} epochs; the last: "
-            f"{history[-1]['test_accuracy']:.1%}.",
-        )
 
+@st.fragment(run_every="2s" if runner.active() else None)
+def show_history() -> None:
+    """Draw loss and accuracy of the newest run, also while it trains."""
+    name, history = newest_history(chosen.dataset, chosen.model)
+    if history:
+        with st.expander(f"Training of the newest run, {name}", expanded=bool(runner.active())):
+            st.altair_chart(
+                training_history(history),
+                width="stretch",
+                alt=f"Mean training loss and test accuracy after each of {len(history)} epochs; the last: "
+                f"{history[-1]['test_accuracy']:.1%}.",
+            )
+
+
+show_history()
 st.subheader("Jobs", anchor=False)
 active = tuple(job.key for job in runner.active())
 if active:

@@ -35,7 +35,7 @@ from rbcore.models.checkpoints import (
 )
 from rbcore.recipes import Recipe, kept_epochs, recipe_for
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device, stop_if
-from rbcore.store import Facts, make_folder, sha256_of_facts, sha256_of_file, write_atomically
+from rbcore.store import Facts, cache_root, make_folder, sha256_of_facts, sha256_of_file, write_atomically
 
 EVALUATION_BATCH = 256
 RESUME = "resume.safetensors"
@@ -300,6 +300,27 @@ class _Trainer:
                         self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
                 return history
         return []
+
+
+def newest_history(dataset: str, model: str) -> tuple[str, list[Facts]]:
+    """Return the name of the newest run, in training or ended, and loss and accuracy after each of its finished epochs.
+
+    The history is empty where nothing was trained, or its first epoch has not ended.
+    """
+    in_training = sorted(
+        (cache_root() / "runs" / dataset / model).glob(f"*/{RESUME}"),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for path in in_training:
+        with (
+            suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
+            safetensors.safe_open(path, "pt") as file,
+        ):
+            history: list[Facts] = json.loads(file.metadata()["history"])
+            return path.parent.name, history
+    runs = list_runs(dataset, model)
+    return (runs[0].name, runs[0].facts.get("history", [])) if runs else ("", [])
 
 
 def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Tensor:

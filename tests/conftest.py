@@ -25,3 +25,8 @@ def shared_data() -> Path:
     if not folder:
         pytest.skip("RBCORE_TEST_DATA is not set, so the real data are not at hand")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run fast tests first: those that train longer after them, those that need a browser last."""
+    items.sort(key=lambda item: ("browser" in item.path.parts, item.get_closest_marker("slow") is not None))

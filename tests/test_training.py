@@ -315,3 +315,16 @@ def test_loading_a_model_leaves_the_random_stream_of_a_training_alone(digits):
     torch.manual_seed(5)
     load_model("small_cnn", digits)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_history_can_be_read_while_a_run_trains(digits):
+    assert training.newest_history("utkface", "small_cnn") == ("", [])
+    lengths = []
+
+    def look(done, total, what):
+        if done in (1, 46, 91):
+            lengths.append(len(training.newest_history("digits", "logistic_regression")[1]))
+
+    run = train_quickly(digits, keep="1", progress=look)
+    assert lengths[1:] == [1, 2]
+    assert training.newest_history("digits", "logistic_regression") == ("test", run.facts["history"])

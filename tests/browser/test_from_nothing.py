@@ -42,6 +42,7 @@ def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     expect(other.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
     other.close()
     expect(page.get_by_text("training epoch")).to_be_visible()
+    expect(page.get_by_text("Training of the newest run")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Cancel").click()
     cancelled = page.get_by_test_id("stAlert").filter(has_text="Stopped on request")
     expect(cancelled).to_be_visible()
