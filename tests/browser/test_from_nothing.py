@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import extents, picker, visit
+from tests.browser.serving import extents, picker, settled, visit
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -31,6 +31,8 @@ def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
         timeout=60_000
     )
     page.get_by_role("link", name="Curves").click()
+    expect(page.get_by_role("heading", name="Robustness curves", exact=True)).to_be_visible()
+    settled(page)
     curves = extents(page, "line")
     assert len(curves) == 10 and all(width > 100 for width, _ in curves)
     assert len(extents(page, "symbol")) == 10
