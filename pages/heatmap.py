@@ -25,7 +25,7 @@ if table.empty:
 else:
     st.markdown(f"#### {plain(analyses.verdict_over_models(table))}")
     st.altair_chart(
-        bias_heatmap(table), width="stretch", alt="Sigma of each group for each model at first, middle and last epoch."
+        bias_heatmap(table), width="content", alt="Sigma of each group for each model at first, middle and last epoch."
     )
     st.caption(
         "Sigma of each group: red is less robust than the rest, blue more; colours end at the largest value or at 1. Grey "
@@ -36,7 +36,7 @@ if missing:
     names = ", ".join(f"{item.run.model} epoch {item.epoch}" for item in missing[:6]) + (
         ", ..." if len(missing) > 6 else ""
     )
-    st.info(f"{len(missing)} tables of distances are missing or cover a part of the test images: {names}.")
+    st.info(plain(f"Distances are missing, or cover a part of the test images only, for: {names}."))
     if st.button(f"Compute the {len(missing)} missing", type="primary"):
         for item in missing:
             tasks.submit_estimate(replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch))

@@ -110,8 +110,12 @@ def verdict_over_models(table: pd.DataFrame) -> str:
     if below.empty:
         sentence = f"At the last epoch no group is shown to be less robust, in any of {n_models} models."
     else:
-        groups = " and ".join(below.index[below == below.max()].astype(str))
-        sentence = f"At the last epoch {groups} is less robust than the rest in {below.max()} of {n_models} models (95% interval below 0)."
+        names = below.index[below == below.max()].astype(str)
+        are = "is" if len(names) == 1 else "are"
+        sentence = (
+            f"At the last epoch {' and '.join(names)} {are} less robust than the rest in {below.max()} of {n_models} models "
+            "(95% interval below 0)."
+        )
     first = ranked[ranked["epoch"] == "first"]
     both = first.merge(last, on=["model", "group"], suffixes=("_first", "_last"))
     both = both[both["epoch_number_first"] < both["epoch_number_last"]]

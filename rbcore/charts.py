@@ -33,7 +33,8 @@ VERDICT_COLOURS = {
     TOO_FEW: "#C9C9C9",
 }
 N_TAUS = 200
-AXES_HEIGHT = 100
+AXES_HEIGHT = 125
+SMALLEST_CELL, READABLE_CELL, LARGEST_CELL = 24, 36, 44
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
 
@@ -150,7 +151,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         "verdict:N",
         title=None,
         scale=alt.Scale(domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())),
-        legend=alt.Legend(orient="bottom"),
+        legend=alt.Legend(orient="bottom", labelLimit=260),
     )
     tooltip = [
         "group:N",
@@ -174,7 +175,7 @@ def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POL
     return bias_intervals(robustness_bias(distances, by, policy=policy))
 
 
-def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
+def bias_heatmap(table: pd.DataFrame, *, width: int = 560) -> alt.HConcatChart | alt.VConcatChart:
     """Draw sigma for models x groups, the epochs side by side (figures 7 and 8): red less robust, blue more robust.
 
     Parameters
@@ -182,8 +183,8 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
     table
         As `rbcore.analyses.bias_by_model` returns it. Cells whose distances are missing are empty with a dash; sigma is in
         grey where its interval includes 0.
-    cell
-        Width of a cell in pixels.
+    width
+        Room for the cells in pixels; where the epochs do not fit side by side, they stand below each other.
     """
     sigma = table["sigma"].to_numpy(np.float64)
     limit = min(1.0, max(0.1, float(np.nanmax(np.abs(sigma))) if np.isfinite(sigma).any() else 1.0))
@@ -193,8 +194,12 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
         is_strong=np.abs(np.nan_to_num(sigma)) > 0.6 * limit,
     )
     groups, models = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["model"]))
+    epochs = list(dict.fromkeys(table.sort_values("epoch_number", kind="stable")["epoch"]))
+    is_side_by_side = len(groups) * len(epochs) * READABLE_CELL <= width
+    n_columns = len(groups) * (len(epochs) if is_side_by_side else 1)
+    cell = min(LARGEST_CELL, max(SMALLEST_CELL, width // n_columns))
     panels: list[alt.LayerChart | alt.FacetChart] = []
-    for epoch in dict.fromkeys(table["epoch"]):
+    for epoch in epochs:
         base = alt.Chart(cells[cells["epoch"] == epoch]).encode(
             x=alt.X(
                 "group:N", title=None, sort=groups, axis=alt.Axis(labelAngle=-40, labelOverlap=False, labelLimit=110)
@@ -203,7 +208,7 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
                 "model:N",
                 title=None,
                 sort=models,
-                axis=alt.Axis(labelOverlap=False, labelLimit=160) if not panels else None,
+                axis=None if panels and is_side_by_side else alt.Axis(labelOverlap=False, labelLimit=160),
             ),
             tooltip=[
                 "model:N",
@@ -228,7 +233,7 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
                 alt.value("#00000000"),
             )
         )
-        labels = base.mark_text(fontSize=11).encode(
+        labels = base.mark_text(fontSize=11 if cell > 32 else 9).encode(
             text="text:N",
             color=alt.when("datum.is_strong")
             .then(alt.value("white"))
@@ -237,7 +242,10 @@ def bias_heatmap(table: pd.DataFrame, *, cell: int = 44) -> alt.HConcatChart:
             .otherwise(alt.value("#6B6B6B")),
         )
         panels.append(alt.layer(rectangles, labels, title=f"{epoch} epoch", width=alt.Step(cell), height=alt.Step(30)))
-    return alt.HConcatChart(hconcat=panels, resolve=alt.Resolve(scale=alt.ScaleResolveMap(color="shared")))
+    resolve = alt.Resolve(scale=alt.ScaleResolveMap(color="shared"))
+    if is_side_by_side:
+        return alt.HConcatChart(hconcat=panels, resolve=resolve)
+    return alt.VConcatChart(vconcat=panels, resolve=resolve)
 
 
 def training_history(history: list[dict[str, float]], *, height: int = 160) -> alt.HConcatChart:

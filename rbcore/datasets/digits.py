@@ -63,7 +63,7 @@ DATASETS.add(
         needs_folder=False,
         source="UCI optical recognition of handwritten digits (test part), as bundled with scikit-learn",
         licence="CC BY 4.0",
-        caution="Small grey images of 43 writers; a lesson, not evidence about people.",
+        caution="Small grey images by 13 writers; a lesson, not evidence about people.",
         n_train=1437,
         n_test=360,
     ),

@@ -120,5 +120,5 @@ def test_the_heatmap_has_a_cell_for_each_model_epoch_and_group(full, page):
 def test_the_heatmap_computes_what_is_missing(full, page):
     visit(page, f"{full}/heatmap?dataset=digits&method=deepfool:paper", TITLES["/heatmap"])
     page.get_by_role("button", name="Compute the", exact=False).click()
-    expect(page.get_by_text("tables of distances are missing")).to_have_count(0, timeout=120_000)
+    expect(page.get_by_text("Distances are missing")).to_have_count(0, timeout=120_000)
     assert len(extents(page, "rect")) == 60

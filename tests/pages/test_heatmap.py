@@ -36,7 +36,7 @@ def test_methods_for_linear_models_leave_out_the_others_and_say_so():
 
 def test_missing_cells_offer_their_jobs():
     app = open_page("heatmap", method="deepfool:paper")
-    assert any("6 tables of distances are missing" in text for text in said(app.info))
+    assert any("Distances are missing" in text and "small_cnn epoch 6" in text for text in said(app.info))
     wait_for_jobs(button(app, "Compute the 6 missing").click().run())
     app.run()
     assert not app.info and len(cells_of(app).drop_duplicates(["model", "epoch", "group"])) == 60
