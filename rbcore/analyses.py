@@ -64,7 +64,7 @@ def bias_by_model(
     method, by, policy
         As `rbcore.api.stored_distances` and `rbcore.inference.robustness_bias` take them.
     epochs
-        Names of epochs; one that a run keeps no checkpoint of has no cells.
+        Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and nothing can fill them.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def bias_by_model(
         One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name), ``epoch_number``, and the columns of
         `robustness_bias`; sigma is NaN where the distances are missing.
     missing
-        The distances that would fill these cells, or complete those measured on a part of the test images.
+        The distances that would fill such cells, or complete those measured on a part of the test images.
     """
     found: list[pd.DataFrame] = []
     missing: list[MissingDistances] = []

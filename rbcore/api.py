@@ -4,7 +4,6 @@ import os
 import platform
 import re
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -207,17 +206,18 @@ def estimate_distances(
         store.write_part(key_facts, _sample_id(dataset, int(batch[0])), rows, history)
         n_done += len(batch)
         progress(n_done, len(wanted), what)
-    table = _joined(model, dataset, key_facts, order)
+    is_new = len(missing) > 0 or len(finished) > 0
+    table = _joined(model, dataset, key_facts, order) if is_new else _in_order(dataset, tables, order)
     return table[table["sample_id"].isin(dataset.samples["sample_id"].iloc[wanted])].reset_index(drop=True)
 
 
 def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray) -> pd.DataFrame:
     """Join what the store holds now, whoever computed it meanwhile, into one table; return its rows in the given order."""
-    with store.locked(key_facts) if store.read_parts(key_facts) else nullcontext():
+    with store.locked(key_facts):
         stored, parts = store.read_table(key_facts), store.read_parts(key_facts)
         tables = ([stored.rows] if stored else []) + [part.rows for part in parts]
         table = _in_order(dataset, tables, order)
-        if parts:
+        if parts:  # another call may have joined them already
             names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
             histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in parts]
             store.write_table(table, key_facts, {**names, "computed": _summed(histories)})

@@ -1,5 +1,7 @@
 """Check the cache: every table against its key and checksum, and a few rows of each by computing them again."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,20 @@ import pandas as pd
 
 from rbcore import store
 from rbcore.api import load_model, open_run, perturbed_images
+from rbcore.datasets import Dataset
 from rbcore.errors import Cancelled, RobustnessBiasError
+from rbcore.models.checkpoints import Run
 from rbcore.running import Progress, no_progress
 
 TOLERANCE = (1e-4, 1e-6)
 """Relative and absolute difference that counts as the same distance: other batches use other kernels."""
+
+
+MOST_OPEN = 4
+"""Datasets kept in memory while tables are recomputed."""
+
+Opener = Callable[..., tuple[Dataset, Run]]
+"""`open_run`, or something that remembers what it opened."""
 
 
 def verify(*, rows: int = 5, seed: int = 0, progress: Progress = no_progress) -> pd.DataFrame:
@@ -31,14 +42,15 @@ def verify(*, rows: int = 5, seed: int = 0, progress: Progress = no_progress) ->
     """
     files = list(store.table_files())
     findings = []
+    opened = lru_cache(MOST_OPEN)(open_run)  # many tables are of one dataset, which takes seconds to load
     for done, path in enumerate(files):
         progress(done, len(files), "verifying tables")
-        findings.append({"file": str(path), **_verify_file(path, rows, np.random.default_rng(seed))})
+        findings.append({"file": str(path), **_verify_file(path, rows, np.random.default_rng(seed), opened)})
     progress(len(files), len(files), "verifying tables")
     return pd.DataFrame(findings, columns=["file", "ok", "n", "recomputed", "largest_difference", "finding"])
 
 
-def _verify_file(path: Path, rows: int, random: np.random.Generator) -> dict[str, object]:
+def _verify_file(path: Path, rows: int, random: np.random.Generator, opened: Opener) -> dict[str, object]:
     nothing = {"ok": False, "n": 0, "recomputed": 0, "largest_difference": np.nan}
     try:
         stored = store.read_table_file(path)
@@ -53,7 +65,7 @@ def _verify_file(path: Path, rows: int, random: np.random.Generator) -> dict[str
         return {**facts, "ok": True, "finding": "key and checksum hold; no rows were to be recomputed"}
     chosen = stored.rows.iloc[np.sort(random.permutation(len(stored.rows))[:rows])].reset_index(drop=True)
     try:
-        again = _recompute(stored, list(chosen["sample_id"]))
+        again = _recompute(stored, list(chosen["sample_id"]), opened)
     except Cancelled:
         raise
     except RobustnessBiasError as error:
@@ -66,9 +78,9 @@ def _verify_file(path: Path, rows: int, random: np.random.Generator) -> dict[str
     return {**facts, "ok": True, "finding": "key, checksum and recomputed rows hold"}
 
 
-def _recompute(stored: store.StoredTable, sample_ids: list[str]) -> pd.DataFrame:
+def _recompute(stored: store.StoredTable, sample_ids: list[str], opened: Opener) -> pd.DataFrame:
     names = stored.provenance
-    dataset, run = open_run(names["dataset"], names["model"], run=names["run"])
+    dataset, run = opened(names["dataset"], names["model"], run=names["run"])
     model = load_model(names["model"], dataset, epoch=names["epoch"], run=run.name, device="cpu")
     if model.weights_sha256 != stored.key_facts["weights"] or dataset.fingerprint != stored.key_facts["dataset"]:
         raise RobustnessBiasError("the run of that name now has other weights or data")
