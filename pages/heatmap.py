@@ -28,6 +28,7 @@ else:
         bias_heatmap(table), width="content", alt="Sigma of each group for each model at first, middle and last epoch."
     )
     st.caption(
+        f"n = {int(table['n'].min()):,} to {int(table['n'].max()):,} test images a cell (hover for each cell's n and interval). "
         "Sigma of each group: red is less robust than the rest, blue more; colours end at the largest value or at 1. Grey "
         "figures: the 95% interval includes 0. A dash: not computed yet. Intervals are over test images for one trained model "
         "and not corrected for the number of cells."

@@ -26,6 +26,8 @@ def test_cells_are_what_the_library_measures():
 def test_the_sentence_counts_the_models():
     app = open_page("heatmap")
     assert any("of 2 models" in text and "of 20 cells" in text for text in said(app.markdown))
+    sizes = shipped().rows["class"].value_counts()
+    assert any(text.startswith(f"n = {sizes.min()} to {sizes.max()} test images a cell") for text in said(app.caption))
 
 
 def test_methods_for_linear_models_leave_out_the_others_and_say_so():
