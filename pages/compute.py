@@ -1,12 +1,15 @@
 """Compute: train a model or estimate distances beside the pages; watch, cancel, and go on meanwhile."""
 
+from dataclasses import replace
+
 import streamlit as st
 
-from pages.shell import jobs, selection, tasks
+from pages.shell import definitions, jobs, results, selection, tasks
+from pages.shell.text import plain
 from rbcore import running
+from rbcore.best import BEST, title_of
 from rbcore.charts import training_history
 from rbcore.datasets import count_on_disk, known_folder
-from rbcore.distances import method_spellings
 from rbcore.models import IMAGENET, MODELS
 from rbcore.recipes import NAMES as RECIPE_NAMES
 from rbcore.recipes import recipe_for
@@ -74,21 +77,32 @@ with train, st.form("train", border=False):
             checksum=None if checksum else False,
             download=download,
         )
-with estimate, st.form("estimate", border=False):
+with estimate:
     st.subheader("Estimate distances", anchor=False)
     if chosen.run is None:
         st.info(f"No {chosen.model} is trained on {spec.title} yet; train one first.")
+    elif chosen.method == BEST:
+        st.info("The best of all attacks is joined from those computed; pick one of them to compute it.")
     else:
         n_test = chosen.run.facts["n_test"]
-        st.markdown(f"{method_spellings()[chosen.method]} on run `{chosen.run.name}`, epoch {chosen.epoch}")
+        st.markdown(f"{title_of(chosen.method)} on run `{chosen.run.name}`, epoch {chosen.epoch}")
         limit = st.number_input(
             "Test images", 1, n_test, n_test, help="The first so many in a random order fixed by the seed."
         )
-    if st.form_submit_button("Estimate", type="primary", disabled=chosen.run is None):
-        if jobs.runner().is_active(tasks.estimate_key(chosen)):
-            st.info("These distances are being computed already; wait for that job or cancel it first.")
-        else:
-            tasks.submit_estimate(chosen, limit=limit, device=device)
+        every = st.number_input("Every so many-th", 1, 100, 1, help="5 is the paper's choice for smoothing.")
+        with st.expander("Parameters"):
+            method = definitions.pick_parameters(chosen.method)
+        wanted = replace(chosen, method=method)
+        cost = results.cost(wanted, min(limit, -(-n_test // every)))
+        if cost:
+            st.caption(cost)
+        if st.button("Estimate", type="primary"):
+            if jobs.runner().is_active(tasks.estimate_key(wanted)):
+                st.info("These distances are being computed already; wait for that job or cancel it first.")
+            else:
+                tasks.submit_estimate(wanted, limit=limit, every=every, device=device)
+                if method != chosen.method:
+                    st.info(plain(f"When done, they are offered in the sidebar as the method {method!r}."))
 
 
 @st.fragment(run_every="2s" if runner.active() else None)

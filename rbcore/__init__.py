@@ -8,9 +8,17 @@
 """
 
 from rbcore import charts
-from rbcore.api import estimate_distances, import_weights, load_model, open_run, perturbed_images, stored_distances
+from rbcore.api import (
+    estimate_distances,
+    load_model,
+    open_run,
+    perturbed_images,
+    stored_distances,
+    stored_methods,
+)
 from rbcore.datasets import load_dataset
 from rbcore.errors import RobustnessBiasError
+from rbcore.importing import import_weights
 from rbcore.inference import robustness_bias, verdict
 from rbcore.measures import Policy
 from rbcore.models.checkpoints import list_runs
@@ -30,6 +38,7 @@ __all__ = [
     "perturbed_images",
     "robustness_bias",
     "stored_distances",
+    "stored_methods",
     "train",
     "verdict",
     "verify",

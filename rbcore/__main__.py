@@ -16,6 +16,7 @@ from rbcore import verification as checks
 from rbcore.datasets import DATASETS, SkippedFile, count_on_disk, known_folder, load_dataset, remember_check
 from rbcore.distances import METHODS
 from rbcore.errors import MethodError, ModelError, RobustnessBiasError
+from rbcore.importing import import_weights
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
@@ -253,7 +254,7 @@ def import_(
             dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
         )
     channels = [_numbers("--mean", mean), _numbers("--std", std)]
-    found = api.import_weights(loaded, model, file, run=run, mean=channels[0], std=channels[1], device=device)
+    found = import_weights(loaded, model, file, run=run, mean=channels[0], std=channels[1], device=device)
     columns = ("run", "train_accuracy", "test_accuracy", "n_train", "n_test")
     print_table(pd.DataFrame([{name: found.facts[name] for name in columns}]), form)
 
@@ -280,6 +281,12 @@ def estimate(
     epoch: Epoch = "last",
     run: RunName = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only so many test images.")] = None,
+    every: Annotated[
+        int, typer.Option("--every", help="Only every so many-th test image; 5 is the paper's choice for smoothing.")
+    ] = 1,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Images a pass; found by measuring by default.")
+    ] = None,
     settings: Settings = None,
     root: Root = None,
     no_checksum: NoChecksum = False,
@@ -301,8 +308,24 @@ def estimate(
     rows = []
     for number in epochs:
         network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
+        cost = api.estimate_cost(network, loaded, method, limit=limit, every=every, **parameters)
+        if cost is not None and cost.n_images:
+            typer.echo(
+                f"epoch {number}: up to {cost.n_images:,} images x {cost.passes:,} forward passes, about "
+                f"{cost.seconds / 60:,.1f} minutes.",
+                err=True,
+            )
         with progress_bar() as progress:
-            table = api.estimate_distances(network, loaded, method, limit=limit, progress=progress, **parameters)
+            table = api.estimate_distances(
+                network,
+                loaded,
+                method,
+                limit=limit,
+                every=every,
+                batch_size=batch_size,
+                progress=progress,
+                **parameters,
+            )
         correct = table.loc[table["is_correct"], "distance"]
         counts = table["status"].value_counts().to_dict()
         rows.append(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.api import stored_distances
+from rbcore.best import BEST
 from rbcore.distances import resolve_method
 from rbcore.inference import robustness_bias
 from rbcore.measures import DEFAULT_POLICY, Policy
@@ -48,6 +49,8 @@ def comparable_runs(dataset: str, like: Run | None = None) -> list[Run]:
 
 def applies(method: str, run: Run) -> bool:
     """Whether a method applies to a run's network: those for linear models do not apply to others."""
+    if method == BEST:
+        return True
     chosen, _ = resolve_method(method)
     return not chosen.only_linear or (run.model in MODELS and MODELS[run.model].is_linear)
 

@@ -1,12 +1,11 @@
 """The calls everything is built from: they join datasets, models, distances and the store, and know no mathematics."""
 
+import hashlib
 import os
 import platform
-import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,25 +13,16 @@ import pandas as pd
 import torch
 
 from rbcore import store
+from rbcore.best import BEST, best_table
+from rbcore.best import stored_methods as methods_of
 from rbcore.datasets import Dataset, load_dataset
 from rbcore.distances import Engine, Estimates, Method, Parameters, in_batches, resolve_method
-from rbcore.distances.engine import refuse_unusable
-from rbcore.errors import CheckpointError, DatasetError, MethodError
-from rbcore.models import MODELS, Model, build_network
-from rbcore.models.checkpoints import (
-    Run,
-    find_run,
-    list_runs,
-    load_checkpoint,
-    now,
-    refuse_another,
-    run_folder,
-    save_checkpoint,
-)
-from rbcore.models.foreign import fit_state_dict, read_state_dict
+from rbcore.distances.passes import images_a_second
+from rbcore.errors import DatasetError, MethodError
+from rbcore.models import MODELS, Model
+from rbcore.models.checkpoints import Run, find_run, list_runs, load_checkpoint
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Facts
-from rbcore.training import accuracy, run_facts
 
 BATCH_SIZE = 128
 SPLIT = "test"
@@ -126,11 +116,20 @@ def _key_facts(weights_sha256: str, dataset_fingerprint: str, method: Method, pa
 def stored_distances(run: Run, epoch: str | int, method: str, **parameters: Any) -> store.StoredTable | None:
     """Return what the store holds of a run's epoch and a method, or None; no image and no weight is read.
 
-    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the test split.
+    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the test split. The method
+    ``best`` joins what the store holds of all attacks, see `rbcore.best.best_table`.
     """
-    chosen, values = resolve_method(method, parameters)
     sidecar = run.sidecar(epoch)
+    if method == BEST:
+        return best_table(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT)
+    chosen, values = resolve_method(method, parameters)
     return store.read_table(_key_facts(sidecar["sha256"], sidecar["dataset_fingerprint"], chosen, values))
+
+
+def stored_methods(run: Run, epoch: str | int) -> list[str]:
+    """Return what is stored of a run's epoch: the methods as they are spelled, with parameters that are not the defaults."""
+    sidecar = run.sidecar(epoch)
+    return sorted(methods_of(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT))
 
 
 def estimate_distances(
@@ -139,7 +138,8 @@ def estimate_distances(
     method: str,
     *,
     limit: int | None = None,
-    batch_size: int = BATCH_SIZE,
+    every: int = 1,
+    batch_size: int | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never,
     **parameters: Any,
@@ -151,13 +151,17 @@ def estimate_distances(
     model, dataset
         As `load_model` and `load_dataset` return them.
     method
-        ``method`` or ``method:preset``: ``exact``, ``deepfool``, ``deepfool:paper``.
+        ``method`` or ``method:preset``, as ``python -m rbcore methods`` lists them: ``minimal``, ``deepfool:paper``; or ``best``,
+        which computes nothing and joins the smallest upper bounds that the store holds (see `rbcore.best.best_table`).
     limit
         Only the first so many test images, in a random order fixed by the dataset's seed.
+    every
+        Only every so many-th test image, in the order of the files; 5 is the paper's choice for smoothing.
     batch_size
-        Images a batch. Another size uses other kernels and moves a distance by about 1e-5 of itself.
+        Images a pass through the network; found by measuring where not given, and recorded. Another size uses other kernels
+        and moves a distance by about 1e-5 of itself.
     progress, cancel
-        Called between batches with the images done; a cancelled call keeps its finished batches.
+        Called with the images done; a cancelled call keeps its finished batches.
     **parameters
         The method's own parameters.
 
@@ -166,8 +170,8 @@ def estimate_distances(
     pandas.DataFrame
         One row a test image: ``sample_id``, ``label``, ``prediction``, ``is_correct``, ``distance`` (float64, L2 in
         [0, 1] pixel space at the model's input resolution; NaN where misclassified or failed), ``bound`` (upper |
-        exact), ``status`` (exact | found | fallback | failed | misclassified), ``perturbed_prediction`` (-1 where there
-        is none), ``class`` and the dataset's attributes.
+        lower | exact), ``status`` (exact | found | fallback | failed | misclassified | certified | abstained | overruled),
+        ``perturbed_prediction`` (-1 where there is none), the method's own columns, ``class`` and the dataset's attributes.
 
     Raises
     ------
@@ -178,37 +182,115 @@ def estimate_distances(
     Cancelled
         If ``cancel`` said so.
     """
+    if method == BEST:
+        rows = _best(model, dataset).rows
+        return rows[rows["sample_id"].isin(_sample_ids(dataset, _wanted(dataset, limit, every)))].reset_index(drop=True)
     chosen, values = resolve_method(method, parameters)
-    if limit is not None and limit < 1:
-        raise MethodError(f"limit={limit} leaves no image; give a number from 1.")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise MethodError(f"batch_size={batch_size} leaves no image in a batch; give a number from 1.")
     key_facts = _key_facts(model.weights_sha256, dataset.fingerprint, chosen, values)
     order = dataset.rows(SPLIT)
-    wanted = order[:limit]
+    wanted = _wanted(dataset, limit, every)
     stored, finished = store.read_table(key_facts), store.read_parts(key_facts)
     tables = ([stored.rows] if stored else []) + [part.rows for part in finished]
     done = {sample for rows in tables for sample in rows["sample_id"]}
-    missing = np.array([row for row in wanted if _sample_id(dataset, row) not in done], dtype=np.int64)
+    missing = wanted[[sample not in done for sample in _sample_ids(dataset, wanted)]]
     what = f"{chosen.title} on {model.facts['model']}, epoch {model.facts['epoch']}"
     n_done = len(wanted) - len(missing)
-    progress(n_done, len(wanted), what)
-    engine = _engine(model, dataset, chosen, values, cancel)
-    for batch in in_batches(missing, batch_size):
+
+    def report(n: int) -> None:
+        nonlocal n_done
+        n_done += n
+        progress(n_done, len(wanted), what)
+
+    report(0)
+    engine = _engine(model, dataset, chosen, values, cancel, batch_size)
+    for batch in in_batches(missing, engine.rows_a_batch) if len(missing) else ():
         started = time.perf_counter()
-        rows = _as_rows(dataset, engine.estimate(batch), chosen)
+        rows = _as_rows(dataset, engine.estimate(batch, report), chosen)
         history = {
-            **_environment(model, batch_size),
+            **_environment(model, engine.batch_size),
             "rows": len(batch),
             "seconds": time.perf_counter() - started,
             **engine.network.take_counts(),
         }
         store.write_part(key_facts, _sample_id(dataset, int(batch[0])), rows, history)
-        n_done += len(batch)
-        progress(n_done, len(wanted), what)
     is_new = len(missing) > 0 or len(finished) > 0
     table = _joined(model, dataset, key_facts, order) if is_new else _in_order(dataset, tables, order)
-    return table[table["sample_id"].isin(dataset.samples["sample_id"].iloc[wanted])].reset_index(drop=True)
+    return table[table["sample_id"].isin(_sample_ids(dataset, wanted))].reset_index(drop=True)
+
+
+def _best(model: Model, dataset: Dataset) -> store.StoredTable:
+    found = best_table(model.weights_sha256, dataset.fingerprint, SPLIT)
+    if found is None:
+        raise MethodError(
+            f"The store holds no attack on {model.facts['model']}, epoch {model.facts['epoch']}, so there is no best one. "
+            "Estimate distances with minimal or deepfool first."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an estimate will take, where its method knows that beforehand.
+
+    Attributes
+    ----------
+    n_images
+        Images that are not in the store yet.
+    passes
+        Forward passes an image.
+    seconds
+        Expected, from a measured rate of forward passes.
+    """
+
+    n_images: int
+    passes: int
+    seconds: float
+
+
+def estimate_cost(
+    model: Model, dataset: Dataset, method: str, *, limit: int | None = None, every: int = 1, **parameters: Any
+) -> Cost | None:
+    """Say what `estimate_distances` would take with these arguments; None where the method cannot know.
+
+    The rate is measured in about a second; misclassified images cost less than is said.
+    """
+    passes = passes_of(method, **parameters)
+    if passes is None:
+        return None
+    chosen, values = resolve_method(method, parameters)
+    wanted = _sample_ids(dataset, _wanted(dataset, limit, every))
+    stored = store.read_table(_key_facts(model.weights_sha256, dataset.fingerprint, chosen, values))
+    missing = wanted if stored is None else wanted[~wanted.isin(stored.rows["sample_id"])]
+    seconds = len(missing) * passes / forward_rate(model, dataset) if len(missing) else 0.0
+    return Cost(len(missing), passes, seconds)
+
+
+def passes_of(method: str, **parameters: Any) -> int | None:
+    """Return the forward passes an image that a method takes, or None where that depends on the image."""
+    if method == BEST:
+        return None
+    chosen, values = resolve_method(method, parameters)
+    return None if chosen.passes is None else chosen.passes(values)
+
+
+def forward_rate(model: Model, dataset: Dataset) -> float:
+    """Return how many images of a dataset go forward through a network in a second, by measuring."""
+    first = dataset.rows(SPLIT)[:1]
+    return images_a_second(model.network, torch.as_tensor(dataset.pixels(first), device=model.device))
+
+
+def _wanted(dataset: Dataset, limit: int | None, every: int) -> np.ndarray:
+    """Return the rows of the test split that a call asks for, in the split's own random order."""
+    if limit is not None and limit < 1:
+        raise MethodError(f"limit={limit} leaves no image; give a number from 1.")
+    if every < 1:
+        raise MethodError(f"every={every} is no step from image to image; give a number from 1.")
+    order = dataset.rows(SPLIT)
+    chosen = order if every == 1 else order[np.isin(order, np.sort(order)[::every])]
+    wanted: np.ndarray = chosen[:limit]
+    return wanted
 
 
 def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray) -> pd.DataFrame:
@@ -229,10 +311,31 @@ def _sample_id(dataset: Dataset, row: int) -> str:
     return str(dataset.samples["sample_id"].iat[row])
 
 
-def _engine(model: Model, dataset: Dataset, method: Method, parameters: Parameters, cancel: Cancel) -> Engine:
-    labels = dataset.samples["label"].to_numpy(np.int64)
-    anchors = np.sort(dataset.rows(SPLIT))
-    return Engine(model.network, dataset.pixels, labels, method, parameters, anchors, model.device, cancel)
+def _sample_ids(dataset: Dataset, rows: np.ndarray) -> pd.Series:
+    return dataset.samples["sample_id"].iloc[rows]
+
+
+def _engine(
+    model: Model, dataset: Dataset, method: Method, parameters: Parameters, cancel: Cancel, batch_size: int | None
+) -> Engine:
+    return Engine(
+        model.network,
+        dataset.pixels,
+        dataset.samples["label"].to_numpy(np.int64),
+        method,
+        parameters,
+        np.sort(dataset.rows(SPLIT)),
+        seeds=_seeds(dataset),
+        batch_size=batch_size,
+        device=model.device,
+        cancel=cancel,
+    )
+
+
+def _seeds(dataset: Dataset) -> np.ndarray:
+    """Return one number a row that depends on the sample's id alone."""
+    digests = (hashlib.sha256(sample.encode()).digest() for sample in dataset.samples["sample_id"])
+    return np.array([int.from_bytes(digest[:8], "little") >> 1 for digest in digests], dtype=np.int64)
 
 
 def _as_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFrame:
@@ -247,6 +350,7 @@ def _as_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFrame
             "bound": method.bound,
             "status": found.status.astype(str),
             "perturbed_prediction": found.perturbed_prediction.astype("int64"),
+            **found.columns,
         }
     )
     return pd.concat([results, samples], axis=1)
@@ -309,11 +413,13 @@ def perturbed_images(
     DatasetError
         If a sample does not exist.
     """
-    chosen, values = resolve_method(method, parameters)
     if not sample_ids:
         raise DatasetError("No sample was named, so there is no image to perturb.")
     rows = dataset.rows_of(sample_ids)
-    engine = _engine(model, dataset, chosen, values, cancel)
+    if method == BEST:
+        return _best_images(model, dataset, sample_ids, cancel)
+    chosen, values = resolve_method(method, parameters)
+    engine = _engine(model, dataset, chosen, values, cancel, BATCH_SIZE)
     parts = [engine.estimate(batch) for batch in in_batches(rows, BATCH_SIZE)]
     table = pd.concat([_as_rows(dataset, part, chosen) for part in parts], ignore_index=True)
     clean, perturbed = dataset.pixels(rows), np.concatenate([part.perturbed for part in parts])
@@ -322,79 +428,25 @@ def perturbed_images(
     return Perturbations(clean, perturbed, table)
 
 
+def _best_images(model: Model, dataset: Dataset, sample_ids: list[str], cancel: Cancel) -> Perturbations:
+    """Compute each image anew with the method that gave its smallest distance."""
+    best = _best(model, dataset)
+    names = best.rows.set_index("sample_id")["method"].reindex(sample_ids)
+    some = next(iter(best.key_facts["of"]))
+    names = names.where(names.notna() & (names != ""), some)  # misclassified by the network: any method says so
+    parts: list[Perturbations] = []
+    for name in names.unique():
+        facts, chosen = best.key_facts["of"][name], [sample for sample in sample_ids if names[sample] == name]
+        part = perturbed_images(model, dataset, facts["method"], chosen, cancel=cancel, **facts["parameters"])
+        parts.append(replace(part, table=part.table.assign(method=name)))
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    order = pd.Index(table["sample_id"]).get_indexer(pd.Index(sample_ids))
+    clean, perturbed = (np.concatenate([getattr(part, which) for part in parts]) for which in ("clean", "perturbed"))
+    return Perturbations(clean[order], perturbed[order], table.iloc[order].reset_index(drop=True))
+
+
 def _probabilities(model: Model, images: np.ndarray, classes: pd.Series) -> np.ndarray:
     with torch.no_grad():
         probabilities = model.network(torch.as_tensor(images, device=model.device)).softmax(1).cpu().numpy()
     chosen: np.ndarray = np.take_along_axis(probabilities, classes.to_numpy()[:, None].clip(0), axis=1)[:, 0]
     return chosen
-
-
-def import_weights(
-    dataset: Dataset,
-    model: str,
-    path: str | os.PathLike[str],
-    *,
-    run: str | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    device: str = "auto",
-) -> Run:
-    """Make a run of weights that others trained, so that everything else treats them as any model.
-
-    Parameters
-    ----------
-    dataset
-        The data they are to be measured on; its number of classes must be theirs.
-    model
-        A registered builder.
-    path
-        Safetensors or a PyTorch state dict; see `rbcore.models.foreign`.
-    run
-        Name of the run; the file's own name where none is given.
-    mean, std
-        The normalisation they were trained with, one value a channel in units of [0, 1]; the dataset's where none is given.
-
-    Returns
-    -------
-    Run
-        One epoch, with its accuracy on the dataset.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no plain weights, does not fit, or the name is taken by other weights.
-    MethodError
-        If the network gives probabilities, NaN or infinity.
-    """
-    file = Path(path).expanduser()
-    mean, std = mean or dataset.mean, std or dataset.std
-    if len(mean) != dataset.input_shape[0] or len(std) != len(mean) or min(std) <= 0:
-        raise CheckpointError(
-            f"mean {mean} and std {std} do not fit {dataset.input_shape[0]} channels; std must be above 0."
-        )
-    network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
-    fit_state_dict(network.get_submodule("network"), read_state_dict(file), file, model)
-    torch_device = resolve_device(device)
-    network.to(torch_device).eval()
-    rows = dataset.rows(SPLIT)
-    with torch.no_grad():
-        refuse_unusable(network(torch.as_tensor(dataset.pixels(rows[:BATCH_SIZE]), device=torch_device)))
-    name = run or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip(".-_")[:64] or "imported"
-    folder = run_folder(dataset.name, model, name)
-    facts = {
-        **run_facts(dataset, model, name, mean, std),
-        "recipe": {"name": "imported", "file_sha256": store.sha256_of_file(file)},
-        "regularizer": None,
-        "n_epochs": 1,
-    }
-    existing = next((found for found in list_runs(dataset.name, model) if found.name == name), None)
-    if existing is not None:
-        refuse_another(existing, facts)
-        return existing
-    found: Facts = {
-        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
-        for split in ("train", "test")
-    }
-    counts: Facts = {"n_train": len(dataset.rows("train")), "n_test": len(rows), "train_loss": None, "history": []}
-    save_checkpoint(folder, 1, network, {**facts, **found, **counts, "created": now()})
-    return find_run(dataset.name, model, name)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,32 @@ def table_files() -> Iterator[Path]:
         yield from sorted((root / "distances").glob("*.parquet"))
 
 
+def files_with(facts: Facts) -> dict[Path, Facts]:
+    """Return the files and key facts of every table whose key facts include these; where two hold one key, the user's.
+
+    Raises
+    ------
+    StoreError
+        If a table is damaged; the text names it.
+    """
+    found: dict[str, tuple[Path, Facts]] = {}
+    for path in table_files():
+        key_facts = _facts_of(path, path.stat().st_mtime_ns).get("key_facts", {})
+        if path.stem not in found and all(key_facts.get(name) == value for name, value in facts.items()):
+            found[path.stem] = (path, key_facts)
+    return dict(found.values())
+
+
+@lru_cache(4096)
+def _facts_of(path: Path, changed: int) -> Facts:
+    """Return the facts in a table's metadata, read once as long as the file does not change."""
+    try:
+        facts: Facts = json.loads(pq.read_schema(path).metadata[_METADATA_KEY])
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    return facts
+
+
 @dataclass(frozen=True)
 class Part:
     """A finished batch of a run that has not ended: its file, its rows, and how they came about."""
@@ -244,11 +271,17 @@ def _write_parquet(path: Path, rows: pd.DataFrame, facts: Facts) -> None:
     write_atomically(path, lambda temporary: pq.write_table(table.replace_schema_metadata(metadata), temporary))
 
 
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+
+
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Facts]:
     try:
         table = pq.read_table(path)
         return table.to_pandas(), json.loads(table.schema.metadata[_METADATA_KEY])
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise StoreError(
-            f"The cache file {path} is damaged ({str(error).splitlines()[0]}). Delete it; it will be computed again."
-        ) from error
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return StoreError(f"The cache file {path} is damaged ({reason}). Delete it; it will be computed again.")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rbcore import api, store
-from rbcore.api import estimate_distances, load_model, open_run, perturbed_images, stored_distances
+from rbcore.api import estimate_cost, estimate_distances, load_model, open_run, perturbed_images, stored_distances
 from rbcore.datasets import load_dataset
 from rbcore.errors import Cancelled, DatasetError, MethodError, StoreError, UnknownNameError
 from rbcore.models.checkpoints import find_run
@@ -79,13 +79,13 @@ def test_a_cancelled_estimate_goes_on_where_it_stopped(digits, small_cnn):
             small_cnn,
             digits,
             PAPER,
-            batch_size=64,
+            batch_size=16,  # four passes are a batch
             progress=lambda *call: reported.append(call[0]),
             cancel=lambda: max(reported) >= 128,
         )
     again = []
-    table = estimate_distances(small_cnn, digits, PAPER, batch_size=64, progress=lambda *call: again.append(call[0]))
-    assert again[0] == 128 and again[-1] == 360
+    table = estimate_distances(small_cnn, digits, PAPER, batch_size=16, progress=lambda *call: again.append(call[0]))
+    assert again[0] == 64 and again[-1] == 360  # the second batch was in hand
     store_key = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).key_facts
     assert store.read_parts(store_key) == []
     assert len(table) == 360
@@ -110,12 +110,12 @@ from rbcore import api
 from rbcore.datasets import load_dataset
 
 whole = api.Engine.estimate
-def slowly(self, rows):
+def slowly(self, *arguments):
     time.sleep(0.3)
-    return whole(self, rows)
+    return whole(self, *arguments)
 api.Engine.estimate = slowly
 digits = load_dataset("digits")
-api.estimate_distances(api.load_model("small_cnn", digits), digits, "deepfool:paper", batch_size=32)
+api.estimate_distances(api.load_model("small_cnn", digits), digits, "deepfool:paper", batch_size=8)
 """
 
 
@@ -130,11 +130,13 @@ def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache
     n_kept = len(list(cache.glob("parts/*/*.parquet")))
     assert 3 <= n_kept < 12
     computed, whole = [], api.Engine.estimate
-    monkeypatch.setattr(api.Engine, "estimate", lambda self, rows: computed.append(rows) or whole(self, rows))
-    resumed = estimate_distances(small_cnn, digits, PAPER, batch_size=32)
+    monkeypatch.setattr(
+        api.Engine, "estimate", lambda self, rows, done: computed.append(rows) or whole(self, rows, done)
+    )
+    resumed = estimate_distances(small_cnn, digits, PAPER, batch_size=8)
     assert sum(map(len, computed)) == 360 - 32 * n_kept
     monkeypatch.setenv("RBCORE_CACHE", str(tmp_path / "another"))
-    uninterrupted = estimate_distances(small_cnn, digits, PAPER, batch_size=32)
+    uninterrupted = estimate_distances(small_cnn, digits, PAPER, batch_size=8)
     pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
 
 
@@ -200,3 +202,39 @@ def test_bad_input_is_named(digits, small_cnn, tmp_path, monkeypatch):
     monkeypatch.setenv("RBCORE_CACHE", str(tmp_path / "blocked"))
     with pytest.raises(StoreError, match="Cannot write .*blocked"):
         estimate_distances(small_cnn, digits, PAPER, limit=5)
+
+
+def test_every_fifth_image_is_the_papers_subset(digits, small_cnn):
+    table = estimate_distances(small_cnn, digits, "minimal:fast", every=5)
+    every_fifth = digits.samples["sample_id"].iloc[np.sort(digits.rows("test"))[::5]]
+    assert set(table["sample_id"]) == set(every_fifth) and len(table) == 72
+    some = estimate_distances(small_cnn, digits, "minimal:fast", every=5, limit=10)
+    assert list(some["sample_id"]) == list(table["sample_id"][:10])
+    with pytest.raises(MethodError, match="every=0"):
+        estimate_distances(small_cnn, digits, "minimal", every=0)
+
+
+def test_a_method_may_be_spelled_with_its_parameters(digits, small_cnn):
+    spelled = estimate_distances(small_cnn, digits, "minimal:fast candidates=2", limit=6)
+    given = estimate_distances(small_cnn, digits, "minimal:fast", limit=6, candidates=2)
+    pd.testing.assert_frame_equal(spelled, given)
+    assert stored_distances(find_run("digits", "small_cnn"), "last", "minimal:fast candidates=2") is not None
+    assert stored_distances(find_run("digits", "small_cnn"), "last", "minimal:fast") is None
+
+
+def test_what_smoothing_costs_is_said_beforehand(digits, small_cnn):
+    cost = estimate_cost(small_cnn, digits, "smoothing", limit=4, n0=10, n=50)
+    assert (cost.n_images, cost.passes) == (4, 60) and cost.seconds > 0
+    estimate_distances(small_cnn, digits, "smoothing", limit=4, n0=10, n=50)
+    assert estimate_cost(small_cnn, digits, "smoothing", limit=4, n0=10, n=50).n_images == 0
+    assert estimate_cost(small_cnn, digits, "minimal") is None
+
+
+def test_a_perturbed_image_had_again_has_the_stored_distance_and_prediction(digits, small_cnn):
+    table = estimate_distances(small_cnn, digits, "minimal", limit=40)
+    chosen = table[table["is_correct"]].sample(5, random_state=0)
+    again = perturbed_images(small_cnn, digits, "minimal", list(chosen["sample_id"]))
+    np.testing.assert_array_equal(again.table["distance"], chosen["distance"])  # to the bit, in other company
+    with torch.no_grad():
+        predicted = small_cnn.network(torch.as_tensor(again.perturbed)).argmax(1).numpy()
+    np.testing.assert_array_equal(predicted, chosen["perturbed_prediction"])

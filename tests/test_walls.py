@@ -20,6 +20,7 @@ ALLOWED = {
     "datasets": COMMON | {"partitions", "store"},
     "models": COMMON | {"recipes", "store"},
     "distances": COMMON,
+    "best": {"store", "distances"},
     "measures": {"errors", "registry", "partitions"},
     "inference": {"measures"},
     "charts": {"measures", "inference"},

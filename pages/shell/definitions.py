@@ -1,8 +1,9 @@
-"""How the open questions of the definition are answered: pickers in the sidebar, kept in the URL."""
+"""What can be set: the answers to the open questions of the definition, and the parameters of a method."""
 
 import streamlit as st
 
 from pages.shell.selection import picker
+from rbcore.distances import resolve_method, spell_method
 from rbcore.measures import CHOICES, Policy
 
 
@@ -35,3 +36,29 @@ def pick() -> Policy:
             help="0: the whole area under I_P(tau), exactly. A number: the area up to it.",
         )
     return Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max or None)
+
+
+def pick_parameters(method: str) -> str:
+    """Draw a control for every parameter that a method declares; return the method as it is spelled with what was picked."""
+    chosen, values = resolve_method(method)
+    picked = {}
+    for parameter in chosen.parameters:
+        key, value = f"{method} {parameter.name}", values[parameter.name]
+        if parameter.choices:
+            index = parameter.choices.index(value)
+            picked[parameter.name] = st.selectbox(
+                parameter.name, parameter.choices, index, key=key, help=parameter.meaning
+            )
+        else:
+            kind = type(parameter.default)
+            picked[parameter.name] = st.number_input(
+                parameter.name,
+                kind(parameter.low),
+                kind(parameter.high),
+                kind(value),
+                step=1 if kind is int else None,
+                format="%d" if kind is int else "%g",
+                key=key,
+                help=parameter.meaning,
+            )
+    return spell_method(chosen, chosen.resolve(None, picked))

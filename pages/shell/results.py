@@ -6,7 +6,8 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import jobs, menu, tasks
 from pages.shell.selection import Selection
-from rbcore.api import Perturbations
+from rbcore.api import Perturbations, forward_rate, passes_of
+from rbcore.best import BEST
 from rbcore.datasets import Dataset
 from rbcore.models import Model
 from rbcore.store import StoredTable
@@ -32,6 +33,11 @@ def say_untrained(what: str, selection: Selection) -> None:
 
 
 def _offer(selection: Selection) -> None:
+    if selection.method == BEST:
+        st.info(
+            "No attack is computed on this model and epoch yet, so there is no best one. Pick minimal, and compute it."
+        )
+        return
     key = tasks.estimate_key(selection)
     job = jobs.runner().jobs.get(key)
     if job is not None and job.is_active:
@@ -67,6 +73,23 @@ def dataset(name: str, size: int, seed: int, fingerprint: str) -> Dataset:
 def model(weights: str, _selection: Selection, _data: Dataset) -> Model:
     """Return the selection's network, kept by the hash of its weights."""
     return rb.load_model(_selection.model, _data, epoch=_selection.epoch, run=_selection.run.name)
+
+
+def cost(selection: Selection, n_images: int) -> str | None:
+    """Say what an estimate will take where its method knows it beforehand: forward passes, and minutes at a measured rate."""
+    passes = passes_of(selection.method)
+    if passes is None:
+        return None
+    sidecar = selection.run.sidecar(selection.epoch)
+    minutes = n_images * passes / _images_a_second(sidecar["sha256"], selection) / 60
+    return f"Up to {n_images:,} images x {passes:,} forward passes: about {minutes:,.1f} minutes on this machine's default device."
+
+
+@st.cache_data(max_entries=16, show_spinner="Measuring the speed of the network")
+def _images_a_second(weights: str, _selection: Selection) -> float:
+    facts = _selection.run.sidecar(_selection.epoch)
+    data = dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
+    return forward_rate(model(weights, _selection, data), data)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Computing the perturbed images")

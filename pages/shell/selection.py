@@ -8,8 +8,9 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import menu
 from pages.shell.text import plain
+from rbcore import best
 from rbcore.datasets import DATASETS, DatasetSpec
-from rbcore.distances import method_spellings, resolve_method
+from rbcore.distances import method_spellings
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import CLASS
@@ -49,14 +50,14 @@ class Selection:
     @property
     def method_note(self) -> str:
         """What the method's distances are of the true ones."""
-        return resolve_method(self.method)[0].bound_note
+        return best.note_of(self.method)
 
     @property
     def title(self) -> str:
         """One line that says what is shown."""
         parts = [self.spec.title, f"by {self.partition_title}", self.model_title]
         parts += [f"epoch {self.epoch} of {self.run.n_epochs}"] if self.run else []
-        return " · ".join([*parts, method_spellings()[self.method]])
+        return " · ".join([*parts, best.title_of(self.method)])
 
 
 def pick() -> Selection:
@@ -76,15 +77,18 @@ def pick() -> Selection:
             epoch = int(picker(f"Epoch (of {run.n_epochs})", "epoch", [str(epoch) for epoch in reversed(run.epochs)]))
         elif "run" in st.query_params:
             st.warning(plain(f"The link names the run {st.query_params['run']!r}, but nothing is trained here yet."))
-        is_linear = model in MODELS and MODELS[model].is_linear
-        method = picker("Distance method", "method", sorted(method_spellings(is_linear=is_linear), key=_is_unusual))
+        method = picker("Distance method", "method", methods_on_offer(model, run, epoch))
     chosen = Selection(dataset, by, model, run, epoch, method)
     st.session_state[STATE] = chosen
     return chosen
 
 
-def _is_unusual(method: str) -> bool:
-    return method != USUAL_METHOD
+def methods_on_offer(model: str, run: Run | None, epoch: int | None) -> list[str]:
+    """Return the methods that apply to a model, the usual one first, those computed with other parameters, and the best of all."""
+    is_linear = model in MODELS and MODELS[model].is_linear
+    names = sorted(method_spellings(is_linear=is_linear), key=lambda name: name != USUAL_METHOD)
+    stored = rb.stored_methods(run, epoch) if run is not None and epoch is not None else []
+    return [*names, *(name for name in stored if name not in names), best.BEST]
 
 
 def partitions_on_offer(spec: DatasetSpec, runs: list[Run]) -> list[str]:

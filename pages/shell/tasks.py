@@ -60,7 +60,9 @@ def _skipped(data: Dataset) -> str:
     return f"; skipped files: {len(data.skipped):,} ({named}{more})"
 
 
-def submit_estimate(selection: Selection, *, limit: int | None = None, device: str = "auto") -> jobs.Job:
+def submit_estimate(
+    selection: Selection, *, limit: int | None = None, every: int = 1, device: str = "auto"
+) -> jobs.Job:
     """Queue the estimation of the distances the selection lacks."""
     run, epoch = selection.run, selection.epoch
     if run is None or epoch is None:
@@ -69,7 +71,9 @@ def submit_estimate(selection: Selection, *, limit: int | None = None, device: s
     def work(progress: Progress, cancel: Cancel) -> str:
         data, _ = api.open_run(run.dataset, run.model, run=run.name, progress=progress)
         model = api.load_model(run.model, data, epoch=epoch, run=run.name, device=device)
-        table = api.estimate_distances(model, data, selection.method, limit=limit, progress=progress, cancel=cancel)
+        table = api.estimate_distances(
+            model, data, selection.method, limit=limit, every=every, progress=progress, cancel=cancel
+        )
         n_failed = int((table["status"] == "failed").sum())
         return f"distances of {len(table):,} images are ready, {n_failed} without a result."
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from rbcore.errors import MethodError
@@ -18,7 +19,14 @@ BOUND_NOTES = {
         "Distances are exact for this linear model, but ignore the box [0, 1] of valid images, so they are lower bounds for "
         "any attack confined to it."
     ),
+    "lower": (
+        "Distances are radii certified for the smoothed classifier g, lower bounds of its own distance and not of the network's."
+    ),
 }
+SMOOTHED_UPPER_NOTE = (
+    "Distances are upper bounds of the smoothed classifier g's own distance, and not of the network's: where they were found, g "
+    "has another class with the stated confidence."
+)
 
 
 @dataclass(frozen=True)
@@ -30,19 +38,26 @@ class Parameter:
     name, default
         Name, and value where none is given.
     low, high
-        Smallest and largest value allowed.
+        Smallest and largest number allowed.
     meaning
         What it does, with its unit.
+    choices
+        The values allowed, where it is one of several words and not a number.
     """
 
     name: str
-    default: int | float
-    low: float
-    high: float
-    meaning: str
+    default: int | float | str
+    low: float = -math.inf
+    high: float = math.inf
+    meaning: str = ""
+    choices: tuple[str, ...] = ()
 
-    def parse(self, value: object) -> int | float:
-        """Return the value as the parameter's type, or raise `MethodError` naming the range."""
+    def parse(self, value: object) -> int | float | str:
+        """Return the value as the parameter's type, or raise `MethodError` naming what is allowed."""
+        if isinstance(self.default, str):
+            if value not in self.choices:
+                raise MethodError(f"{self.name}={value} is not one of {', '.join(self.choices)} ({self.meaning}).")
+            return str(value)
         kind = type(self.default)
         try:
             number = kind(str(value))
@@ -55,19 +70,54 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Correctly classified images for a method to work on.
+
+    Attributes
+    ----------
+    images
+        Shape (n, channels, height, width), in [0, 1], on the network's device.
+    labels
+        True classes, int64, shape (n,).
+    logits
+        The network's logits for these images, shape (n, n_classes).
+    seeds
+        One number a sample, int64, shape (n,): the only source of randomness, so that no sample depends on its neighbours.
+    size
+        Largest number of images to send through the network in one pass.
+    done
+        To be called with the number of samples finished since the last call.
+    """
+
+    images: Tensor
+    labels: Tensor
+    logits: Tensor
+    seeds: np.ndarray
+    size: int
+    done: Callable[[int], None]
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """What a method says of a batch of correctly classified images; the engine decides what counts.
+    """What a method says of a batch; of what an attack says, the engine decides what counts.
 
     Attributes
     ----------
     perturbed
-        Images across the boundary, shape as the clean ones; NaN where the method has none.
+        Images across the boundary, shape as the clean ones, NaN where the method has none; None if it makes none.
     distance
-        Distances in closed form, float64 shape (n,), or None where the perturbed image's own distance is meant.
+        Distances or radii, float64, shape (n,); None where the perturbed image's own distance is meant.
+    status
+        ``exact | certified | abstained | overruled | found | failed`` of each sample, shape (n,); None where the engine is to
+        find out by predicting the perturbed images.
+    columns
+        Further columns of the table, int64 of shape (n,) each; -1 where a sample has no such value.
     """
 
-    perturbed: Tensor
-    distance: Tensor | None = None
+    perturbed: Tensor | None = None
+    distance: np.ndarray | None = None
+    status: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,10 +129,10 @@ class Method:
     name, title
         Registered name, and the name for people.
     run
-        ``run(network, images, labels, **parameters)`` returns a `Proposal`. All images are classified correctly and
-        lie in [0, 1], shape (n, channels, height, width); the network's parameters are frozen.
+        ``run(network, batch, **parameters)`` returns a `Proposal` for a `Batch`. The network is a `CountedNetwork` in
+        evaluation mode with frozen parameters.
     bound
-        ``upper`` for attacks, ``exact`` for closed forms: what its distances are of the true one.
+        ``upper`` for attacks, ``lower`` for certificates, ``exact`` for closed forms: what its distances are of the true one.
     parameters
         What can be set.
     presets
@@ -93,6 +143,12 @@ class Method:
         One sentence, with the source.
     only_linear
         Whether it applies to linear networks only.
+    columns
+        Names of the further columns its proposals have.
+    passes
+        Forward passes an image with given parameters, where they are known beforehand; None otherwise.
+    smoothed
+        Whether its distances are those of the smoothed classifier g and not of the network f.
     """
 
     name: str
@@ -104,11 +160,14 @@ class Method:
     presets: Mapping[str, Parameters] = field(default_factory=dict)
     version: int = 1
     only_linear: bool = False
+    columns: tuple[str, ...] = ()
+    passes: Callable[[Parameters], int] | None = None
+    smoothed: bool = False
 
     @property
     def bound_note(self) -> str:
         """What its distances are of the true ones, in a sentence for readers."""
-        return BOUND_NOTES[self.bound]
+        return SMOOTHED_UPPER_NOTE if self.smoothed and self.bound == "upper" else BOUND_NOTES[self.bound]
 
     def resolve(self, preset: str | None, given: Mapping[str, object]) -> Parameters:
         """Return all parameters: defaults, overridden by the preset, overridden by those given.
@@ -137,10 +196,35 @@ METHODS: Registry[Method] = Registry("method")
 
 
 def resolve_method(spelled: str, given: Mapping[str, object] | None = None) -> tuple[Method, Parameters]:
-    """Turn ``method`` or ``method:preset`` and given parameters into the method and all its parameters."""
-    name, _, preset = spelled.partition(":")
+    """Turn ``method[:preset] [name=value ...]`` and given parameters into the method and all its parameters.
+
+    Raises
+    ------
+    UnknownNameError
+        If the method, the preset or a parameter does not exist.
+    MethodError
+        If a value is out of range, or a word is no ``name=value``.
+    """
+    first, *words = spelled.split() or [""]
+    name, _, preset = first.partition(":")
     method = METHODS[name]
-    return method, method.resolve(preset or None, given or {})
+    pairs = [word.partition("=") for word in words]
+    for parameter, equals, value in pairs:
+        if not (parameter and equals and value):
+            raise MethodError(f"{parameter}{equals}{value} in {spelled!r} is not of the form name=value.")
+    return method, method.resolve(preset or None, {**{name: value for name, _, value in pairs}, **(given or {})})
+
+
+def spell_method(method: Method, parameters: Mapping[str, object]) -> str:
+    """Return the shortest name of a method with these parameters: its own, a preset's, or with those that differ."""
+    defaults = method.resolve(None, {})
+    if parameters == defaults:
+        return method.name
+    for preset in method.presets:
+        if parameters == method.resolve(preset, {}):
+            return f"{method.name}:{preset}"
+    differing = (f"{name}={value}" for name, value in parameters.items() if value != defaults.get(name))
+    return " ".join([method.name, *differing])
 
 
 def method_spellings(*, is_linear: bool = True) -> dict[str, str]:

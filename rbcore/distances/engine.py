@@ -4,25 +4,29 @@ The engine knows images, labels and a callable from images to logits. It knows n
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rbcore.distances.base import Method, Network, Parameters
+from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
+from rbcore.distances.networks import ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
+from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory
 from rbcore.errors import MethodError
-from rbcore.running import Cancel, never, stop_if
+from rbcore.running import Cancel, never
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Returns float32 images in [0, 1], shape (n, channels, height, width), for row numbers."""
 
 BISECTIONS = 25
-ANCHOR_CHUNK = 256
 RANGE_TOLERANCE = 1e-5
+NUDGES = (1.001, 1.01, 1.1)
+"""An image that lies on the boundary within rounding is moved on by these factors, one after the other, until it is across."""
+PASSES_A_BATCH = 4
+"""Passes whose images a method gets at a time, so that it can refill a pass as images are finished."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Estimates:
     distance
         L2 distance in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
     status
-        ``exact | found | fallback | failed | misclassified``.
+        ``exact | found | fallback | failed | misclassified | certified | abstained | overruled``.
     perturbed_prediction
         Predicted class of the perturbed image; -1 where there is none.
     perturbed
         The perturbed images, float32; NaN where there is none.
+    columns
+        The method's further columns, int64; -1 where there is no value.
     """
 
     rows: np.ndarray
@@ -51,54 +57,7 @@ class Estimates:
     status: np.ndarray
     perturbed_prediction: np.ndarray
     perturbed: np.ndarray
-
-
-class CountedNetwork(nn.Module):
-    """A network that counts images sent forward and backward, and stops between two passes if asked to."""
-
-    def __init__(self, network: Network, cancel: Cancel = never) -> None:
-        super().__init__()
-        self.network = network
-        self.cancel = cancel
-        self.n_forward = 0
-        self.n_backward = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the network's logits, shape (n, n_classes)."""
-        stop_if(self.cancel)
-        self.n_forward += len(images)
-        if images.requires_grad and torch.is_grad_enabled():
-            images = images.view_as(images)
-            images.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
-        logits: Tensor = self.network(images)
-        return logits
-
-    def take_counts(self) -> dict[str, int]:
-        """Return the images sent forward and backward since the last call."""
-        counts = {"n_forward": self.n_forward, "n_backward": self.n_backward}
-        self.n_forward = self.n_backward = 0
-        return counts
-
-    def _count_backward(self, gradient: Tensor) -> None:
-        self.n_backward += len(gradient)
-
-
-@contextmanager
-def frozen(network: Network) -> Iterator[None]:
-    """Put a network into evaluation mode with frozen parameters, and restore both on the way out."""
-    if not isinstance(network, nn.Module):
-        yield
-        return
-    modes = [(module, module.training) for module in network.modules()]
-    grads = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    network.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in grads:
-            parameter.requires_grad_(requires_grad)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Engine:
@@ -115,6 +74,10 @@ class Engine:
     anchors
         Row numbers among which the fallback looks for the nearest image of another predicted class. They are part of
         the result's definition, so pass the same ones whichever rows are estimated.
+    seeds
+        One number a row of the data, int64, from which methods draw what they draw at random; the row's number if not given.
+    batch_size
+        Images a pass through the network; found by measurement where not given, and halved where memory runs out.
     device
         Where the network lies.
     cancel
@@ -129,6 +92,9 @@ class Engine:
         method: Method,
         parameters: Parameters,
         anchors: np.ndarray,
+        *,
+        seeds: np.ndarray | None = None,
+        batch_size: int | None = None,
         device: torch.device | str = "cpu",
         cancel: Cancel = never,
     ) -> None:
@@ -138,23 +104,58 @@ class Engine:
         self.method = method
         self.parameters = parameters
         self.anchors = anchors
+        self.seeds = np.arange(len(labels)) if seeds is None else seeds
         self.device = torch.device(device)
+        self._batch_size = batch_size
+        self._has_gradient = False
         self._anchor_predictions: np.ndarray | None = None
 
-    def estimate(self, rows: np.ndarray) -> Estimates:
+    @property
+    def batch_size(self) -> int:
+        """Images a pass: as given, or found by measuring forward and backward passes for about a second."""
+        if self._batch_size is None:
+            image = self._images(self.anchors[:1])
+            with frozen(self.network):
+                self._batch_size = fastest_size(self.network.quick(image), image)
+            self.network.take_counts()
+        return self._batch_size
+
+    @property
+    def rows_a_batch(self) -> int:
+        """Rows to estimate at a time, so that passes can be refilled while memory stays bounded."""
+        return PASSES_A_BATCH * self.batch_size
+
+    def estimate(self, rows: np.ndarray, done: Callable[[int], None] = lambda n: None) -> Estimates:
         """Estimate the distances of one batch of rows.
+
+        Parameters
+        ----------
+        rows
+            Row numbers.
+        done
+            Called with the number of rows finished since the last call; a negative number takes back what is done again.
 
         Raises
         ------
         MethodError
-            If the network gives NaN or probabilities, or the method does not apply to it.
+            If the network gives NaN or probabilities, the method does not apply to it, or one image does not fit into memory.
         Cancelled
             If ``cancel`` said so.
         """
-        with frozen(self.network):
-            return self._estimate(rows)
+        while True:
+            finished = _Finished(done)
+            try:
+                with frozen(self.network):
+                    return self._estimate(rows, finished)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            finished.take_back()
+            self._batch_size = halved(self.batch_size)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
-    def _estimate(self, rows: np.ndarray) -> Estimates:
+    def _estimate(self, rows: np.ndarray, finished: "_Finished") -> Estimates:
         images, labels = self._images(rows), torch.as_tensor(self.labels[rows], device=self.device)
         low, high = float(images.min()), float(images.max())
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
@@ -171,50 +172,93 @@ class Engine:
         status = np.full(n, "misclassified", dtype=object)
         perturbed_prediction = np.full(n, -1)
         perturbed = np.full(images.shape, np.nan, np.float32)
+        columns = {name: np.full(n, -1, np.int64) for name in self.method.columns}
+        finished(n - len(correct))
         if len(correct):
-            found = self._attack(images[correct], labels[correct])
             at = correct.cpu().numpy()
+            batch = Batch(
+                images[correct], labels[correct], logits[correct], self.seeds[rows[at]], self.batch_size, finished
+            )
+            found = self._found(batch)
             distance[at], status[at], perturbed_prediction[at] = found.distance, found.status, found.prediction
-            perturbed[at] = found.perturbed.cpu().numpy()
-        return Estimates(rows, prediction.cpu().numpy(), distance, status, perturbed_prediction, perturbed)
+            if found.perturbed is not None:
+                perturbed[at] = found.perturbed.cpu().numpy()
+            for name, values in found.columns.items():
+                columns[name][at] = values
+        finished(n - finished.n)
+        return Estimates(rows, prediction.cpu().numpy(), distance, status, perturbed_prediction, perturbed, columns)
 
-    def _attack(self, images: Tensor, labels: Tensor) -> "_Found":
-        proposal = self.method.run(self.network, images, labels, **self.parameters)
-        if proposal.distance is not None:
-            prediction = self._logits(proposal.perturbed.nan_to_num()).argmax(1)
-            distance = proposal.distance.cpu().numpy()
-            status = np.where(np.isfinite(distance), "exact", "failed").astype(object)  # no other class: no boundary
-            distance = np.where(np.isfinite(distance), distance, math.nan)
-            return _Found(distance, status, prediction.cpu().numpy(), proposal.perturbed)
+    def _found(self, batch: Batch) -> "_Found":
+        if self.method.bound == "upper":
+            self._refuse_flat()
+        proposal = self.method.run(self.network, batch, **self.parameters)
+        if proposal.status is None:
+            return self._verified(batch, proposal)
+        nothing = np.full(len(batch.labels), -1)
+        prediction = nothing if proposal.perturbed is None else self._predicted(proposal.perturbed)
+        perturbed = proposal.perturbed
+        if proposal.distance is None:
+            raise MethodError(f"{self.method.name} states what it found, but no distance; its `run` must return both.")
+        return _Found(proposal.distance, proposal.status, prediction, perturbed, dict(proposal.columns))
+
+    def _refuse_flat(self) -> None:
+        """Raise `MethodError` once if the logits change with none of the anchors: no attack by gradients can work."""
+        if not self._has_gradient:
+            chunks = in_batches(self.anchors, self.batch_size)
+            self._has_gradient = any(has_gradient(self.network, self._images(chunk)) for chunk in chunks)
+        if not self._has_gradient:
+            raise MethodError(
+                "The model's outputs have a zero gradient for every image (rounded, detached or saturated logits), so no attack by "
+                "gradients can find its boundary. Give the network whose logits change with the image."
+            )
+
+    def _predicted(self, perturbed: Tensor) -> np.ndarray:
+        """Return the network's classes of perturbed images; -1 where an image or its logits are not finite."""
+        usable = perturbed.flatten(1).isfinite().all(1)
+        logits = self._logits(perturbed.nan_to_num())
+        classes = torch.where(usable & logits.isfinite().all(1), logits.argmax(1), -1)
+        predicted: np.ndarray = classes.cpu().numpy()
+        return predicted
+
+    def _verified(self, batch: Batch, proposal: Proposal) -> "_Found":
+        images, labels = batch.images, batch.labels
+        if proposal.perturbed is None:
+            raise MethodError(f"{self.method.name} returned neither perturbed images nor what it found.")
         perturbed = proposal.perturbed.clamp(0, 1)
-        prediction = self._verified_prediction(perturbed, labels)
-        status = np.where((prediction >= 0).cpu().numpy(), "found", "failed").astype(object)
-        missed = torch.nonzero(prediction < 0).flatten()
+        lead, prediction = self._lead(perturbed, batch)
+        for nudge in NUDGES:
+            near = torch.nonzero(lead.abs() <= ROUNDING).flatten()
+            if len(near):
+                part = _part(batch, near)
+                perturbed[near] = (part.images + nudge * (perturbed[near] - part.images)).clamp(0, 1)
+                lead[near], prediction[near] = self._lead(perturbed[near], part)
+        status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
+        missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
-            perturbed, prediction = perturbed.clone(), prediction.clone()
             perturbed[missed] = self._fall_back(images[missed], labels[missed])
-            prediction[missed] = self._verified_prediction(perturbed[missed], labels[missed])
-            status[missed[prediction[missed] >= 0].cpu().numpy()] = "fallback"
+            lead[missed], prediction[missed] = self._lead(perturbed[missed], _part(batch, missed))
+            status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
+        prediction = torch.where(lead > ROUNDING, prediction, -1)
         perturbed = torch.where((prediction >= 0).view(-1, 1, 1, 1), perturbed, torch.nan)
         distance = (perturbed.double() - images.double()).flatten(1).norm(dim=1)
-        return _Found(distance.cpu().numpy(), status, prediction.cpu().numpy(), perturbed)
+        return _Found(distance.cpu().numpy(), status, prediction.cpu().numpy(), perturbed, dict(proposal.columns))
 
-    def _verified_prediction(self, perturbed: Tensor, labels: Tensor) -> Tensor:
-        """Return each image's predicted class, or -1 where it is no adversarial: NaN, constant, or not misclassified.
+    def _lead(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return by how much another class than the label leads, as a share of the largest clean logit, and each predicted class.
 
-        An image counts only if it is misclassified in this batch *and* alone, since a sample on the boundary flips with
-        the size of its batch.
+        The lead is the smaller of that in passes of two sizes, since a sample on the boundary flips with the size of its
+        batch; minus infinity for an image that cannot count, constant or not finite, or whose logits are not finite.
         """
         flat = perturbed.flatten(1)
         usable = flat.isfinite().all(1) & (flat.amax(1) > flat.amin(1))
-        together = self._logits(perturbed.nan_to_num()).argmax(1)
-        candidates = torch.nonzero(usable & (together != labels)).flatten()
-        verified = torch.full_like(labels, -1)
-        for row in candidates.tolist():
-            alone = self._logits(perturbed[row : row + 1]).argmax(1)
-            if alone[0] != labels[row]:
-                verified[row] = alone[0]
-        return verified
+        shown, half = perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2)
+        together, labels = self._logits(shown), batch.labels[:, None]
+        lead = torch.full_like(together[:, 0], torch.inf)
+        for logits in (together, in_passes(self.network, shown, half)):
+            leads = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
+            lead = torch.where(usable & logits.isfinite().all(1), torch.minimum(lead, leads), -torch.inf)
+        largest = batch.logits.abs().amax(1).clamp_min(torch.finfo(lead.dtype).tiny)
+        return lead / largest, together.argmax(1)
 
     def _fall_back(self, images: Tensor, labels: Tensor) -> Tensor:
         """Walk from each image to the nearest anchor that is predicted as another class, and bisect to the boundary."""
@@ -228,7 +272,8 @@ class Engine:
         return _between(images, target, outside + 1e-4 * (1 - outside))
 
     def _nearest_anchors(self, images: Tensor, labels: Tensor) -> Tensor:
-        chunks = [self.anchors[start : start + ANCHOR_CHUNK] for start in range(0, len(self.anchors), ANCHOR_CHUNK)]
+        size = self.batch_size
+        chunks = list(in_batches(self.anchors, size))
         if self._anchor_predictions is None:
             predictions = [self._logits(self._images(chunk)).argmax(1).cpu().numpy() for chunk in chunks]
             self._anchor_predictions = np.concatenate(predictions) if predictions else np.empty(0, np.int64)
@@ -236,9 +281,7 @@ class Engine:
         closest = torch.full((len(images),), torch.inf, device=self.device)
         for number, chunk in enumerate(chunks):
             anchors = self._images(chunk)
-            classes = torch.as_tensor(
-                self._anchor_predictions[number * ANCHOR_CHUNK :][: len(chunk)], device=self.device
-            )
+            classes = torch.as_tensor(self._anchor_predictions[number * size :][: len(chunk)], device=self.device)
             gaps = torch.cdist(images.flatten(1), anchors.flatten(1))
             gaps = torch.where(classes[None, :] != labels[:, None], gaps, torch.inf)
             gap, which = gaps.min(dim=1)
@@ -250,9 +293,7 @@ class Engine:
         return torch.as_tensor(self.pixels(rows), device=self.device)
 
     def _logits(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits: Tensor = self.network(images)
-        return logits
+        return in_passes(self.network, images, self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -260,31 +301,32 @@ class _Found:
     distance: np.ndarray
     status: np.ndarray
     prediction: np.ndarray
-    perturbed: Tensor
+    perturbed: Tensor | None
+    columns: dict[str, np.ndarray]
+
+
+class _Finished:
+    """Counts the rows that are finished while it passes their number on."""
+
+    def __init__(self, done: Callable[[int], None]) -> None:
+        self.done = done
+        self.n = 0
+
+    def __call__(self, n: int) -> None:
+        if n:
+            self.n += n
+            self.done(n)
+
+    def take_back(self) -> None:
+        self(-self.n)
+
+
+def _part(batch: Batch, rows: Tensor) -> Batch:
+    return replace(batch, images=batch.images[rows], labels=batch.labels[rows], logits=batch.logits[rows])
 
 
 def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     return start + share.view(-1, 1, 1, 1) * (end - start)
-
-
-def refuse_unusable(logits: Tensor) -> None:
-    """Raise `MethodError` for outputs no distance can be measured on: NaN or infinity, or probabilities.
-
-    A saturated softmax has no gradient, so attacks fail on it in ways that look like success.
-    """
-    if not logits.isfinite().all():
-        raise MethodError(
-            "The model gives NaN or infinite outputs for clean images; its weights or normalisation are broken."
-        )
-    sums_to_one = (logits.sum(1) - 1).abs().max() < 1e-4
-    if logits.min() >= 0 and logits.max() <= 1 and sums_to_one:
-        raise MethodError("The model gives probabilities; remove its softmax, since distances need logits.")
-
-
-def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield the rows in batches of at most ``batch_size``."""
-    for start in range(0, len(rows), batch_size):
-        yield rows[start : start + batch_size]
 
 
 def estimate_arrays(
@@ -294,7 +336,7 @@ def estimate_arrays(
     method: Method,
     parameters: Parameters,
     *,
-    batch_size: int = 128,
+    batch_size: int | None = 128,
     anchors: np.ndarray | None = None,
     **engine: Any,
 ) -> Estimates:
@@ -304,8 +346,12 @@ def estimate_arrays(
     """
     rows = np.arange(len(images))
     anchors = rows if anchors is None else anchors
-    run = Engine(network, lambda which: images[which], labels, method, parameters, anchors, **engine)
-    parts = [run.estimate(batch) for batch in in_batches(rows, batch_size)]
+    run = Engine(
+        network, lambda which: images[which], labels, method, parameters, anchors, batch_size=batch_size, **engine
+    )
+    parts = [run.estimate(batch) for batch in in_batches(rows, run.rows_a_batch)]
+    arrays = ("rows", "prediction", "distance", "status", "perturbed_prediction", "perturbed")
     return Estimates(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Estimates.__dataclass_fields__}
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in method.columns},
     )

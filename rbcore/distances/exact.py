@@ -3,10 +3,11 @@
 It ignores the box [0, 1], so it is a lower bound for any attack that is confined to valid images.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.base import METHODS, Method, Proposal
+from rbcore.distances.base import METHODS, Batch, Method, Proposal
 from rbcore.errors import MethodError
 
 TOLERANCE = 1e-4
@@ -36,21 +37,26 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     return weights, biases
 
 
-def run(network: nn.Module, images: Tensor, labels: Tensor) -> Proposal:
+def run(network: nn.Module, batch: Batch) -> Proposal:
     """Return the exact distance to the nearest class boundary, and the image's projection just across it."""
+    images, labels = batch.images, batch.labels
     weights, biases = affine_form(network, images)
     flat = images.flatten(1).double()
     logits = flat @ weights.T + biases
     rows = torch.arange(len(images), device=images.device)
     margins = (logits[rows, labels][:, None] - logits).clamp_min(0.0)
-    normals = weights[labels][:, None, :] - weights[None, :, :]
-    lengths = normals.norm(dim=2)
+    lengths = torch.cdist(weights, weights, compute_mode="donot_use_mm_for_euclid_dist")[labels]
     distances = torch.where(lengths > 0, margins / lengths, torch.inf)
     distances[rows, labels] = torch.inf
     distance, nearest = distances.min(dim=1)
-    step = normals[rows, nearest] / lengths[rows, nearest][:, None]
-    projected = flat - (distance * (1 + 1e-5) + 1e-6)[:, None] * step
-    return Proposal(projected.to(images.dtype).view_as(images), distance)
+    normal = (weights[labels] - weights[nearest]) / lengths[rows, nearest][:, None]
+    projected = flat - (distance * (1 + 1e-5) + 1e-6)[:, None] * normal
+    has_boundary = distance.isfinite().cpu().numpy()  # no other class: no boundary
+    return Proposal(
+        projected.to(images.dtype).view_as(images),
+        np.where(has_boundary, distance.cpu().numpy(), np.nan),
+        np.where(has_boundary, "exact", "failed").astype(object),
+    )
 
 
 METHODS.add(

@@ -112,7 +112,7 @@ LABELS = np.array([0, 0, 1, 1])
     ids=["clean", "black", "nan", "moved"],
 )
 def test_what_fools_nobody_is_replaced_by_the_fallback(returned):
-    method, parameters = attack_that(lambda network, images, labels: Proposal(returned(images)))
+    method, parameters = attack_that(lambda network, batch: Proposal(returned(batch.images)))
     found = estimate_arrays(LINE, POINTS, LABELS, method, parameters)
     assert list(found.status) == ["fallback"] * 4
     # towards the nearest point of the other class the line x = 0.5 is crossed here:
@@ -127,7 +127,7 @@ def test_what_fools_nobody_is_replaced_by_the_fallback(returned):
 
 
 def test_where_even_the_fallback_finds_nothing_the_status_is_failed():
-    method, parameters = attack_that(lambda network, images, labels: Proposal(images))
+    method, parameters = attack_that(lambda network, batch: Proposal(batch.images))
     found = estimate_arrays(LINE, POINTS[:2], LABELS[:2], method, parameters)
     assert list(found.status) == ["failed"] * 2
     assert np.isnan(found.distance).all() and (found.perturbed_prediction == -1).all()
@@ -142,14 +142,14 @@ def test_an_image_that_fools_only_in_company_does_not_count():
             return logits if len(images) == 1 else logits.flip(1) * (images.flatten(1).amax(1) > 0.95)[:, None] + logits
 
     method, parameters = attack_that(
-        lambda network, images, labels: Proposal(images + (0.96 - images.amax((1, 2, 3), True)))
+        lambda network, batch: Proposal(batch.images + (0.96 - batch.images.amax((1, 2, 3), True)))
     )
     found = estimate_arrays(Moody(), POINTS[:2], LABELS[:2], method, parameters)
     assert list(found.status) == ["failed"] * 2
 
 
 def test_outputs_of_an_attack_are_clipped_into_the_box():
-    method, parameters = attack_that(lambda network, images, labels: Proposal(images - torch.tensor([9.0, 0.0])))
+    method, parameters = attack_that(lambda network, batch: Proposal(batch.images - torch.tensor([9.0, 0.0])))
     found = estimate_arrays(LINE, POINTS[:2], LABELS[:2], method, parameters)
     np.testing.assert_allclose(found.distance, [0.9, 0.7], rtol=1e-6)
     assert list(found.status) == ["found"] * 2
@@ -211,7 +211,9 @@ def test_parameters_are_resolved_checked_and_named():
     assert resolve_method("deepfool:paper")[1] == {"steps": 100, "candidates": 10, "overshoot": 0.05}
     assert resolve_method("deepfool:paper", {"steps": "7"})[1]["steps"] == 7
     assert resolve_method("deepfool:foolbox")[1] == resolve_method("deepfool")[1]
-    assert list(method_spellings()) == ["exact", "deepfool", "deepfool:paper"]
+    spelled = ["exact", "deepfool", "deepfool:paper", "carlini_wagner", "carlini_wagner:foolbox", "ddn"]
+    assert [name for name in method_spellings() if name in spelled] == spelled
+    assert {"minimal", "minimal:fast", "minimal:thorough"} <= set(method_spellings())
     for spelled, given, message in [
         ("fgsm", {}, "no method 'fgsm'"),
         ("deepfool:fast", {}, "no preset of deepfool 'fast'"),
@@ -225,8 +227,15 @@ def test_parameters_are_resolved_checked_and_named():
             resolve_method("deepfool", {"steps": value})
 
 
-@pytest.mark.parametrize("name", list(METHODS))
-def test_every_method_finds_the_boundary_of_a_line(name):
-    """Registering a method is what tests it: distances to x = 0.5, nothing clipped."""
-    found = estimate_arrays(LINE, POINTS, LABELS, *resolve_method(name))
-    np.testing.assert_allclose(found.distance, [0.4, 0.2, 0.4, 0.2], rtol=0.03)
+@pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].smoothed])
+def test_every_method_finds_the_boundary_of_a_plane(name):
+    """Registering a method is what tests it: distances to a plane in 16 pixels, where no bound clips."""
+    gaps = np.array([0.4, 0.2, -0.4, -0.2])
+    normal = np.resize([1.0, -1.0], 16) / 4
+    points = np.full((4, 16), 0.5) + np.resize([0.05, 0.05, -0.05, -0.05], 16) + gaps[:, None] * normal
+    plane = linear_network(
+        np.stack([normal, 0 * normal]).astype(np.float32), np.array([-0.5 * normal.sum(), 0], np.float32)
+    )
+    images, labels = as_images(points).astype(np.float32), np.array([0, 0, 1, 1])
+    found = estimate_arrays(plane, images, labels, *resolve_method(name))
+    np.testing.assert_allclose(found.distance, np.abs(gaps), rtol=0.03)

@@ -6,9 +6,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from rbcore.api import estimate_distances, import_weights, load_model
+from rbcore.api import estimate_distances, load_model
 from rbcore.datasets import load_dataset
 from rbcore.errors import CheckpointError, MethodError, ModelError
+from rbcore.importing import import_weights
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import find_run
 from rbcore.models.foreign import read_state_dict, register_builder

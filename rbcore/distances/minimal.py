@@ -1,0 +1,367 @@
+"""Our own minimum-norm attack: the smallest perturbation that we know how to find, in three tiers.
+
+1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool: an image that is across leaves, the next one enters; after the
+   first step only the nearest class is followed; then the point where the segment to the clean image crosses the boundary.
+2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well, and the better of both is
+   refined: steps down the margin, relative to the current distance, on a sphere that shrinks while the image fools and grows
+   while it does not (after Rony et al. 2019, whose absolute steps break where distances are small).
+3. *thorough*: more classes, more steps, and the best starts refined again with twice the step.
+
+The search runs on the folded network (`CountedNetwork.quick`); what counts is decided on the network itself.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
+from rbcore.distances.networks import ROUNDING, CountedNetwork
+
+OVERSHOOT = 0.02
+DEEPFOOL_STEPS = 50
+NEWTON_STEPS = 2
+CROSSINGS = 4
+BEYOND = 2e-4
+"""How far beyond the boundary an image is put, as a share of its distance, so that it fools at any batch size."""
+PUSHES = (0.0, 3e-4, 1e-3, 3e-3, 1e-2, 0.1, 1.0)
+"""Shares of the distance by which it is put farther where that is not enough; the large ones are for images that lie within
+rounding of the boundary."""
+CLEAR_LEAD = 3 * ROUNDING
+FIRST_STEP, LAST_STEP = 1.0, 0.02
+FIRST_GROWTH, LAST_GROWTH = 0.05, 0.001
+UNPROVEN = 1.3
+"""Factor on the estimated distance of a start that does not fool yet, when starts are compared."""
+STEPS_BETWEEN_SYNCS = {"cpu": 1, "cuda": 4}
+
+
+def run(
+    network: CountedNetwork,
+    batch: Batch,
+    *,
+    candidates: int,
+    starts: int,
+    trial_steps: int,
+    kept: int,
+    steps: int,
+    restarts: int,
+) -> Proposal:
+    """Search the nearest image of another class; upper bounds of the distance for the network itself.
+
+    Parameters
+    ----------
+    network, batch
+        As `rbcore.distances.Method.run` says.
+    candidates
+        Classes whose linearised boundaries are compared at the clean image, the most likely first.
+    starts, trial_steps
+        How many of them are tried, DeepFool's own included, and for how many steps.
+    kept, steps
+        How many of those are refined, and for how many steps; 0 steps: DeepFool's result is returned.
+    restarts
+        How often the best is refined again with twice the step.
+    """
+    if batch.logits.shape[1] < 2:  # no other class, no boundary
+        return Proposal(torch.full_like(batch.images, torch.nan))
+    quick = network.quick(batch.images[: batch.size])
+    begun, classes = _deepfool(quick, batch, candidates)
+    found = []
+    for start in range(0, len(batch.labels), batch.size):
+        part = slice(start, start + batch.size)
+        images, labels, clean = batch.images[part], batch.labels[part], batch.logits[part]
+        best = begun.take(part)
+        if steps:
+            plan = _Plan(trial_steps, steps, kept, restarts)
+            best = _refined(quick, images, labels, best, classes[part, 1:starts], plan)
+        across = _crossing(quick, images, labels, clean, best.perturbed)
+        found.append(_settled(quick, images, labels, clean, across))
+        batch.done(len(labels))
+    return Proposal(torch.cat(found))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Steps of every start, steps of those kept, how many are kept, and how often the best is refined again."""
+
+    trial_steps: int
+    steps: int
+    kept: int
+    restarts: int
+
+    @property
+    def total(self) -> int:
+        return self.trial_steps + self.steps
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Images on their way, with the nearest ones found so far that fool.
+
+    Attributes
+    ----------
+    moved
+        Where the search stands, shape (n, channels, height, width).
+    perturbed
+        The nearest image that fools, or where the search stands if none does; same shape.
+    distance
+        Its distance, shape (n,); infinite if none does.
+    estimate
+        Distance of the linearised boundary, as seen from where the search stands, shape (n,).
+    """
+
+    moved: Tensor
+    perturbed: Tensor
+    distance: Tensor
+    estimate: Tensor
+
+    def take(self, rows: slice) -> "_Search":
+        return _Search(self.moved[rows], self.perturbed[rows], self.distance[rows], self.estimate[rows])
+
+    def score(self) -> Tensor:
+        """Return what the start promises: its distance, or more than the estimated one if it does not fool yet."""
+        return torch.where(self.distance.isfinite(), self.distance, UNPROVEN * self.estimate)
+
+
+def _deepfool(quick: nn.Module, batch: Batch, candidates: int) -> tuple[_Search, Tensor]:
+    """Run DeepFool on all images in a pool of ``batch.size``: each leaves when it fools, and the next one enters.
+
+    Returns
+    -------
+    search, classes
+        What was found, and the candidate classes of each image, the nearest linearised boundary first: (n, candidates).
+    """
+    images, labels = batch.images, batch.labels
+    classes = _likeliest(batch, candidates)
+    every = STEPS_BETWEEN_SYNCS[images.device.type]
+    reached, does_fool = images.clone(), torch.zeros_like(labels, dtype=torch.bool)
+    rows, age = labels.new_empty(0), labels.new_empty(0)
+    total = images.new_empty((0, *images.shape[1:]))
+    n_entered = 0
+    while n_entered < len(labels) or len(rows):
+        entering = torch.arange(n_entered, min(len(labels), n_entered + batch.size - len(rows)), device=labels.device)
+        if len(entering):
+            n_entered += len(entering)
+            step, classes[entering] = _first_step(quick, images[entering], labels[entering], classes[entering])
+            rows, total, age = (
+                torch.cat([rows, entering]),
+                torch.cat([total, step]),
+                torch.cat([age, torch.ones_like(entering)]),
+            )
+        for _ in range(every):
+            moved = _beyond(images[rows], total)
+            step, fools = _newton_step(quick, moved, labels[rows], classes[rows, 0])
+            total, age = total + torch.where(_wide(fools), 0.0, step), age + 1
+        is_done = fools | (age >= DEEPFOOL_STEPS)
+        reached[rows[is_done]], does_fool[rows[is_done]] = moved[is_done], fools[is_done]
+        rows, total, age = (part[~is_done] for part in (rows, total, age))
+    distance = _norm(reached - images)
+    return _Search(reached, reached, torch.where(does_fool, distance, torch.inf), distance), classes
+
+
+def _likeliest(batch: Batch, candidates: int) -> Tensor:
+    """Return the most likely wrong classes of each image, shape (n, candidates)."""
+    wrong = batch.logits.scatter(1, batch.labels[:, None], -torch.inf)
+    classes: Tensor = wrong.topk(min(candidates, wrong.shape[1] - 1), 1).indices
+    return classes
+
+
+def _first_step(quick: nn.Module, images: Tensor, labels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step to the nearest of the classes' linearised boundaries, and the classes sorted by that distance."""
+    gaps, gradients = _gaps(quick, images, labels, classes)
+    distances = torch.stack([gap / _norm(gradient) for gap, gradient in zip(gaps, gradients, strict=True)], 1)
+    order = distances.nan_to_num(torch.inf).argsort(dim=1, stable=True)
+    step = torch.zeros_like(images)
+    for number, (gap, gradient) in enumerate(zip(gaps, gradients, strict=True)):
+        step = torch.where(_wide(order[:, 0] == number), _onto_plane(gap, gradient), step)
+    return step, classes.gather(1, order)
+
+
+def _gaps(quick: nn.Module, images: Tensor, labels: Tensor, others: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Return ``f_y - f_k`` for every column k of ``others`` and its gradient, from one forward pass."""
+    moved = images.detach().requires_grad_()
+    gaps, gradients = [], []
+    with torch.enable_grad():
+        logits = quick(moved)
+        own = logits.gather(1, labels[:, None])[:, 0]
+        for column in range(others.shape[1]):
+            gap = own - logits.gather(1, others[:, column : column + 1])[:, 0]
+            is_last = column == others.shape[1] - 1
+            gradients.append(torch.autograd.grad(gap.sum(), moved, retain_graph=not is_last)[0])
+            gaps.append(gap.detach())
+    return gaps, gradients
+
+
+def _newton_step(quick: nn.Module, moved: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step onto the linearised boundary with the target class, and whether the image fools already."""
+    moved = moved.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = quick(moved)
+        gap = (logits.gather(1, labels[:, None]) - logits.gather(1, target[:, None]))[:, 0]
+        (gradient,) = torch.autograd.grad(gap.sum(), moved)
+    return _onto_plane(gap.detach(), gradient), logits.detach().argmax(1) != labels
+
+
+def _onto_plane(gap: Tensor, gradient: Tensor) -> Tensor:
+    """Return the shortest step after which a linear function of this gradient has fallen by ``gap``; 0 without a gradient."""
+    squared = gradient.flatten(1).square().sum(1)
+    return torch.where(_wide(squared > 0), -gradient * _wide(gap / squared), 0.0)
+
+
+def _beyond(images: Tensor, total: Tensor) -> Tensor:
+    return (images + (1 + OVERSHOOT) * total).clamp(0, 1)
+
+
+def _refined(quick: nn.Module, images: Tensor, labels: Tensor, begun: _Search, classes: Tensor, plan: _Plan) -> _Search:
+    """Try DeepFool's result and a start towards each column of ``classes``, refine the most promising, return the best."""
+    searches = [begun, *(_start_towards(quick, images, labels, target) for target in classes.unbind(1))]
+    trial, rest = range(plan.trial_steps), range(plan.trial_steps, plan.total)
+    tried = [_followed(quick, images, labels, search, trial, plan.total) for search in searches]
+    order = torch.stack([search.score() for search in tried]).argsort(dim=0, stable=True)
+    promising = [_picked(tried, row) for row in order[: plan.kept]]
+    refined = [_followed(quick, images, labels, search, rest, plan.total) for search in promising]
+    best = _best([begun, *refined])
+    for _ in range(plan.restarts):
+        again = replace(best, moved=best.perturbed)
+        best = _best([best, _followed(quick, images, labels, again, range(plan.total), plan.total, stride=2.0)])
+    return best
+
+
+def _start_towards(quick: nn.Module, images: Tensor, labels: Tensor, target: Tensor) -> _Search:
+    """Take a few Newton steps towards one class."""
+    total = torch.zeros_like(images)
+    for _ in range(NEWTON_STEPS):
+        step, fools = _newton_step(quick, _beyond(images, total), labels, target)
+        total = total + torch.where(_wide(fools), 0.0, step)
+    moved = _beyond(images, total)
+    distance = _norm(moved - images)
+    return _Search(moved, moved, torch.full_like(distance, torch.inf), distance)
+
+
+def _followed(
+    quick: nn.Module, images: Tensor, labels: Tensor, search: _Search, steps: range, total: int, stride: float = 1.0
+) -> _Search:
+    """Follow a search for some of the ``total`` steps of a schedule that ends with small ones."""
+    moved, perturbed, distance, estimate = search.moved, search.perturbed, search.distance, search.estimate
+    for number in steps:
+        share = (1 + math.cos(math.pi * number / total)) / 2
+        length = stride * (LAST_STEP + (FIRST_STEP - LAST_STEP) * share)
+        growth = LAST_GROWTH + (FIRST_GROWTH - LAST_GROWTH) * share
+        margin, gradient = _margin(quick, moved, labels)
+        norm, slope = _norm(moved - images), _norm(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+        fools = margin < 0
+        is_nearer = fools & (norm < distance)
+        perturbed, distance = torch.where(_wide(is_nearer), moved, perturbed), torch.where(is_nearer, norm, distance)
+        estimate = norm + margin / slope
+        radius = torch.where(
+            fools, torch.minimum(norm, distance) * (1 - growth), torch.minimum(norm * (1 + growth), distance)
+        )
+        turned = moved - images - gradient * _wide(length * radius / slope)
+        moved = (images + turned * _wide(radius / _norm(turned).clamp_min(torch.finfo(turned.dtype).tiny))).clamp(0, 1)
+    return _Search(moved, perturbed, distance, estimate)
+
+
+def _margin(quick: nn.Module, moved: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``f_y`` minus the largest other logit, and its gradient."""
+    moved = moved.detach().requires_grad_()
+    with torch.enable_grad():
+        margin = _margin_of(quick(moved), labels)
+        (gradient,) = torch.autograd.grad(margin.sum(), moved)
+    return margin.detach(), gradient
+
+
+def _margin_of(logits: Tensor, labels: Tensor) -> Tensor:
+    wrong = logits.scatter(1, labels[:, None], -torch.inf)
+    margin: Tensor = logits.gather(1, labels[:, None])[:, 0] - wrong.amax(1)
+    return margin
+
+
+def _picked(searches: list[_Search], which: Tensor) -> _Search:
+    """Return for each row the search of that number."""
+    picked = searches[0]
+    for number, search in enumerate(searches[1:], 1):
+        here = which == number
+        picked = _Search(
+            torch.where(_wide(here), search.moved, picked.moved),
+            torch.where(_wide(here), search.perturbed, picked.perturbed),
+            torch.where(here, search.distance, picked.distance),
+            torch.where(here, search.estimate, picked.estimate),
+        )
+    return picked
+
+
+def _best(searches: list[_Search]) -> _Search:
+    return _picked(searches, torch.stack([search.distance for search in searches]).argmin(0))
+
+
+def _crossing(quick: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor) -> Tensor:
+    """Move images that fool back along the segment to the clean ones, to just beyond where it crosses the boundary.
+
+    False position (Illinois) on the margin, aimed `BEYOND` the estimated root, since most of all the end must fool.
+    """
+    inside, outside = torch.zeros(len(labels), dtype=images.dtype, device=images.device), images.new_ones(len(labels))
+    above = _margin_of(clean, labels)
+    with torch.no_grad():
+        below = _margin_of(quick(perturbed), labels)
+        fools = below < 0
+        for _ in range(CROSSINGS):
+            root = inside + (outside - inside) * (above / (above - below))
+            aimed = torch.minimum(root * (1 + BEYOND), outside)
+            margin = _margin_of(quick(_between(images, perturbed, aimed)), labels)
+            crossed = margin < 0
+            above = torch.where(crossed, above / 2, margin)
+            below = torch.where(crossed, margin, below / 2)
+            outside, inside = torch.where(crossed, aimed, outside), torch.where(crossed, inside, aimed)
+    return torch.where(_wide(fools), _between(images, perturbed, outside), perturbed)
+
+
+def _settled(quick: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor) -> Tensor:
+    """Push images outwards along their own perturbation, by no more than is needed for another class to lead beyond rounding."""
+    settled, missing = perturbed.clone(), torch.ones_like(labels, dtype=torch.bool)
+    needed = CLEAR_LEAD * clean.abs().amax(1)
+    for push in PUSHES:
+        pushed = _between(images, perturbed, 1.0 + push * missing).clamp(0, 1)
+        settled = torch.where(_wide(missing), pushed, settled)
+        with torch.no_grad():
+            missing = _margin_of(quick(settled), labels) > -needed
+        if not missing.any():
+            break
+    return settled
+
+
+def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    return start + _wide(share) * (end - start)
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
+
+
+def _norm(values: Tensor) -> Tensor:
+    norms: Tensor = values.flatten(1).norm(dim=1)
+    return norms
+
+
+METHODS.add(
+    "minimal",
+    Method(
+        "minimal",
+        "Minimal",
+        run,
+        bound="upper",
+        description="our own: DeepFool in an active pool, then minimum-norm steps relative to the distance, from several classes",
+        parameters=(
+            Parameter("candidates", 5, 1, 1_000, "classes compared at the clean image, the most likely first"),
+            Parameter("starts", 2, 1, 1_000, "classes tried, the nearest linearised boundary first"),
+            Parameter("trial_steps", 10, 0, 10_000, "steps for which each is tried"),
+            Parameter("kept", 1, 1, 1_000, "starts that are refined"),
+            Parameter("steps", 20, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"),
+            Parameter("restarts", 0, 0, 100, "times the best is refined again with twice the step"),
+        ),
+        presets={
+            "fast": {"candidates": 3, "starts": 1, "trial_steps": 0, "kept": 1, "steps": 0, "restarts": 0},
+            "standard": {"candidates": 5, "starts": 2, "trial_steps": 10, "kept": 1, "steps": 20, "restarts": 0},
+            "thorough": {"candidates": 6, "starts": 6, "trial_steps": 30, "kept": 3, "steps": 70, "restarts": 2},
+        },
+    ),
+)

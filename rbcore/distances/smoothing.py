@@ -1,0 +1,340 @@
+"""Randomized smoothing: a radius within which the smoothed classifier g keeps its class (Cohen, Rosenfeld, Kolter 2019).
+
+g(x) is the class that the network f gives most often to ``x + noise * N(0, I)``. CERTIFY guesses that class from n0 noisy
+copies, counts it in n further ones, and bounds its probability p_A from below. With probability at least 1 - alpha over the
+draws, no image nearer than ``noise * Phi^-1(p_A)`` has another class under g (paper, section 4.2). Nothing is said of f.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
+from rbcore.distances.networks import CountedNetwork, InBlocks
+from rbcore.errors import MethodError
+
+BLOCK = {"cpu": 20, "cuda": 100}
+"""Noisy copies drawn from one generator, part of the definition of the draws: few on a CPU, to share them among its threads;
+more on a GPU, to launch fewer kernels. 20 and 100 divide the usual 100, 1,000 and 100,000."""
+SEED_STEP = 0x9E3779B1
+"""Odd, so that the 2^32 seeds it steps through are all different."""
+
+
+def lower_confidence_bound(votes: np.ndarray, n: int | np.ndarray, alpha: float) -> np.ndarray:
+    """Return the one-sided Clopper-Pearson lower bound of a probability, float64, for votes out of n.
+
+    It exceeds the true probability with probability at most ``alpha``.
+    """
+    votes = np.asarray(votes)
+    some = np.clip(votes, 1, n)
+    bound = np.where(some == n, alpha ** (1 / n), stats.beta.ppf(alpha, some, n - some + 1))
+    lower: np.ndarray = np.where(votes == 0, 0.0, bound)
+    return lower
+
+
+def ceiling(noise: float, n: int, alpha: float) -> float:
+    """Return the largest radius n votes can certify, ``noise * Phi^-1(alpha^(1/n))``: that of a unanimous vote, exactly.
+
+    A radius at the ceiling says that more votes might certify more, not that the boundary is there.
+    """
+    return float(noise * stats.norm.ppf(alpha ** (1 / n)))
+
+
+def certified_radius(votes: np.ndarray, n: int, noise: float, alpha: float) -> np.ndarray:
+    """Return the L2 radius in [0, 1] pixel space that votes out of n certify for g, float64; 0 where p_A may be 1/2 or less.
+
+    A lower bound of g's distance with probability at least 1 - alpha for each image, not for all of them together.
+    """
+    lower = lower_confidence_bound(votes, n, alpha)
+    radius: np.ndarray = np.where(lower > 0.5, noise * stats.norm.ppf(np.maximum(lower, 0.5)), 0.0)
+    return radius
+
+
+def noisy_passes(
+    images: Tensor,
+    seeds: np.ndarray,
+    *,
+    noise: float,
+    draws: int,
+    size: int,
+    stream: int = 0,
+    channels_last: bool = False,
+) -> Iterator[Tensor]:
+    """Yield ``image + noise * N(0, I)``, never clipped: ``draws`` copies of the first image, then of the second, and so on.
+
+    Copy number i of an image depends on its seed, the stream and ``draws`` alone, not on its neighbours or the pass.
+
+    Parameters
+    ----------
+    images
+        Shape (n, channels, height, width), in [0, 1].
+    seeds
+        One number an image, int64, shape (n,).
+    noise
+        Standard deviation in [0, 1] pixel space.
+    draws
+        Copies of each image.
+    size
+        Largest number of copies in a pass; the tensor yielded is used again for the next.
+    stream
+        Streams of one seed are independent of each other.
+    channels_last
+        Whether the copies lie in channels-last order, which a convolution on a CPU wants.
+    """
+    device, block = images.device, BLOCK[images.device.type]
+    capacity = _capacity(block, size)
+    sources = images.permute(0, 2, 3, 1) if channels_last else images
+    buffer = sources.new_empty(
+        (capacity, *sources.shape[1:])
+    )  # contiguous, without which torch draws eight times slower
+    shown = buffer.permute(0, 3, 1, 2) if channels_last else buffer
+    n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+    with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
+        for pieces in _packed(len(images), draws, block, capacity):
+            ends = list(accumulate(length for _, _, length in pieces))
+            slots = [slice(start, end) for start, end in pairwise([0, *ends])]
+            origins = [_origin(seeds[image], stream) + number * SEED_STEP for image, number, _ in pieces]
+            _fill([buffer[slot] for slot in slots], origins, noise, pool)
+            for image, span in _spans([image for image, _, _ in pieces], ends):
+                buffer[span] += sources[image]
+            yield from shown[: ends[-1]].tensor_split(math.ceil(ends[-1] / size))
+
+
+def _capacity(block: int, size: int) -> int:
+    """Return copies to draw at a time: whole blocks that fill passes of ``size`` as nearly as few blocks can."""
+
+    def share_filled(n_blocks: int) -> float:
+        return n_blocks * block / (math.ceil(n_blocks * block / size) * size)
+
+    return block * max(range(1, max(8, size // block) + 1), key=share_filled)
+
+
+def _packed(n: int, draws: int, block: int, capacity: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield lists of (image, number of its block, copies in it) that together have at most ``capacity`` copies."""
+    pieces: list[tuple[int, int, int]] = []
+    room = capacity
+    for image in range(n):
+        for number, start in enumerate(range(0, draws, block)):
+            length = min(block, draws - start)
+            if length > room:
+                yield pieces
+                pieces, room = [], capacity
+            pieces.append((image, number, length))
+            room -= length
+    if pieces:
+        yield pieces
+
+
+def _spans(images: list[int], ends: list[int]) -> Iterator[tuple[int, slice]]:
+    """Yield each image with the stretch of the buffer that its blocks fill together."""
+    start = 0
+    for place, (image, end) in enumerate(zip(images, ends, strict=True)):
+        if place + 1 == len(images) or images[place + 1] != image:
+            yield image, slice(start, end)
+            start = end
+
+
+def _origin(seed: int, stream: int) -> int:
+    return int(np.random.SeedSequence([int(seed) % 2**64, stream]).generate_state(1)[0])
+
+
+def _fill(blocks: list[Tensor], seeds: list[int], noise: float, pool: Executor | None) -> None:
+    draw = partial(_draw, noise=noise)
+    for _ in map(draw, blocks, seeds) if pool is None else pool.map(draw, blocks, seeds):
+        pass
+
+
+def _draw(block: Tensor, seed: int, noise: float) -> None:
+    generator = torch.Generator(block.device).manual_seed(seed % 2**32)  # torch's CPU generator takes 32 bits
+    block.normal_(0.0, noise, generator=generator)
+
+
+def count_votes(
+    network: CountedNetwork,
+    images: Tensor,
+    seeds: np.ndarray,
+    *,
+    noise: float,
+    phases: tuple[int, ...],
+    size: int,
+    stream: int = 0,
+    done: Callable[[int], None] = lambda n: None,
+) -> np.ndarray:
+    """Return how often the network gives each class to noisy copies of images: int64, shape (n, len(phases), n_classes).
+
+    Parameters
+    ----------
+    network
+        Whose classes are counted; see `voting_network`.
+    images, seeds, noise, size, stream
+        As in `noisy_passes`.
+    phases
+        Copies of an image in each count, all drawn independently.
+    done
+        Called with the number of images finished since the last call.
+
+    Raises
+    ------
+    MethodError
+        If the network gives NaN or infinity for a noisy image.
+    """
+    draws, n_classes, position = sum(phases), 0, 0
+    classes = torch.empty(len(images) * draws, dtype=torch.int16, device=images.device)
+    passes = noisy_passes(
+        images,
+        seeds,
+        noise=noise,
+        draws=draws,
+        size=size,
+        stream=stream,
+        channels_last=_wants_channels_last(network.network),
+    )
+    for noisy in passes:
+        with torch.inference_mode():
+            logits = network(noisy)
+            usable = logits.isfinite().all(1)
+            end, n_classes = position + len(noisy), logits.shape[1]
+            classes[position:end] = torch.where(usable, logits.argmax(1), -1)
+        done(end // draws - position // draws)
+        position = end
+    counted = classes.cpu().numpy().reshape(len(images), draws)
+    if (counted < 0).any():
+        raise MethodError(
+            "The model gives NaN or infinite outputs for noisy images; lower the noise or use precision=float32."
+        )
+    parts = np.split(counted, np.cumsum(phases)[:-1], axis=1)
+    return np.stack([[np.bincount(row, minlength=n_classes) for row in part] for part in parts], axis=1)
+
+
+def voting_network(network: CountedNetwork, images: Tensor, precision: str = "float32") -> CountedNetwork:
+    """Return the network that votes: the quick one, or for ``bfloat16`` a copy of it that computes in it.
+
+    Votes of the copy certify the smoothed copy: rounding of images, weights and sums is part of that classifier. Passes are
+    not cut into the quick network's blocks, which serve searches: a single vote that hangs on rounding moves no radius.
+    """
+    quick = network.quick(images[:1]).network
+    inner = quick.network if isinstance(quick, InBlocks) else quick
+    if precision == "float32":
+        return CountedNetwork(inner, network.cancel, network.counts)
+    if not isinstance(inner, nn.Module):
+        raise MethodError("precision=bfloat16 needs a torch module, and this network is another callable; use float32.")
+    half = CountedNetwork(InBfloat16(inner), network.cancel, network.counts)
+    try:
+        with torch.inference_mode():
+            half(images[:1])
+    except RuntimeError as error:
+        raise MethodError(f"This network cannot compute in bfloat16; use precision=float32. ({error})") from error
+    return half
+
+
+class InBfloat16(nn.Module):
+    """A copy of a network that rounds images and weights to bfloat16 and computes in it: a classifier of its own."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).to(torch.bfloat16)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the copy's logits, bfloat16, shape (n, n_classes)."""
+        logits: Tensor = self.network(images.to(torch.bfloat16))
+        return logits
+
+
+def _wants_channels_last(network: object) -> bool:
+    """Whether a network has a convolution with channels-last weights, as `folded` makes them."""
+    if not isinstance(network, nn.Module):
+        return False
+    layers = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return any(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers)
+
+
+def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float) -> Proposal:
+    """Turn votes into certificates, by the algorithm CERTIFY.
+
+    Parameters
+    ----------
+    votes
+        Of n0 copies to guess the class from and of n to count it in: int, shape (images, 2, n_classes).
+    labels
+        True classes, int64, shape (images,).
+    noise, alpha
+        Standard deviation of the noise, and the largest probability of a radius that is too large.
+
+    Returns
+    -------
+    Proposal
+        ``distance`` is the radius for g, float64, a lower bound with probability at least 1 - alpha; 0 where g abstains or
+        certifies another class than the label. Columns as `Method.columns` of ``smoothing``.
+    """
+    guess = votes[:, 0].argmax(1)
+    count = votes[np.arange(len(votes)), 1, guess]
+    radius = certified_radius(count, int(votes[:1, 1].sum()), noise, alpha)
+    is_sure, is_label = radius > 0, guess == labels
+    status = np.select([~is_sure, ~is_label], ["abstained", "overruled"], "certified").astype(object)
+    columns = {"smoothed_prediction": np.where(is_sure, guess, -1), "votes": count}
+    return Proposal(None, np.where(is_label, radius, 0.0), status, columns)
+
+
+def run(
+    network: CountedNetwork, batch: Batch, *, noise: float, n0: int, n: int, alpha: float, precision: str
+) -> Proposal:
+    """Return g's certified radius for each image, L2 in [0, 1] pixel space: see `certify`.
+
+    A lower bound of the distance of g, not of f, each with probability at least 1 - alpha over the draws. With
+    ``precision="bfloat16"``, g is the smoothed bfloat16 copy of the network, and the certificate is for that classifier.
+    """
+    votes = count_votes(
+        voting_network(network, batch.images, precision),
+        batch.images,
+        batch.seeds,
+        noise=noise,
+        phases=(n0, n),
+        size=batch.size,
+        done=batch.done,
+    )
+    return certify(votes, batch.labels.cpu().numpy(), noise=noise, alpha=alpha)
+
+
+NOISE = Parameter("noise", 0.125, 1e-4, 10.0, "standard deviation of the noise, L2 pixel space [0, 1]")
+N0 = Parameter("n0", 100, 1, 100_000, "noisy copies to guess the class of g from")
+N = Parameter("n", 1000, 1, 10_000_000, "noisy copies to count the guessed class in")
+ALPHA = Parameter("alpha", 0.001, 1e-9, 0.5, "largest probability that an image's statement is false")
+
+METHODS.add(
+    "smoothing",
+    Method(
+        "smoothing",
+        "Randomized smoothing",
+        run,
+        bound="lower",
+        smoothed=True,
+        description=(
+            "radius certified for the smoothed classifier g with probability 1 - alpha (Cohen et al. 2019; paper, section 4.2); "
+            "in bfloat16 for the smoothed bfloat16 copy of the network"
+        ),
+        parameters=(
+            NOISE,
+            N0,
+            N,
+            ALPHA,
+            Parameter(
+                "precision",
+                "float32",
+                meaning="what the network computes in; with bfloat16 the certificate is for that network",
+                choices=("float32", "bfloat16"),
+            ),
+        ),
+        presets={"paper": {"noise": 0.125, "n0": 100, "n": 100_000, "alpha": 0.001}},
+        columns=("smoothed_prediction", "votes"),
+        passes=lambda parameters: int(parameters["n0"] + parameters["n"]),
+    ),
+)
