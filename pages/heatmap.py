@@ -30,8 +30,8 @@ else:
     st.caption(
         f"n = {int(table['n'].min()):,} to {int(table['n'].max()):,} test images a cell (hover for each cell's n and interval). "
         "Sigma of each group: red is less robust than the rest, blue more; colours end at the largest value or at 1. Grey "
-        "figures: the 95% interval includes 0. A dash: not computed yet. Intervals are over test images for one trained model "
-        "and not corrected for the number of cells."
+        "figures: no difference shown (studentised permutation test, 5% after Holm's correction over the groups of one model and "
+        "epoch, not over models and epochs). A dash: not computed yet. Intervals are over test images for one trained model."
     )
 if missing:
     names = ", ".join(f"{item.run.model} epoch {item.epoch}" for item in missing[:6]) + (

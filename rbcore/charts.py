@@ -17,6 +17,7 @@ from rbcore.inference import (
     UNDEFINED,
     curves,
     robustness_bias,
+    verdict_phrases,
     verdicts,
 )
 from rbcore.measures import DEFAULT_POLICY, Policy
@@ -52,9 +53,10 @@ def robustness_curves(
     policy: Policy = DEFAULT_POLICY,
     tau: float | None = None,
     highlight: str | None = None,
+    band: str = "pointwise",
     height: int = 380,
 ) -> Chart:
-    """Draw I_P(tau) (eq. 4-6), one curve a group, with the pointwise 95% band of the highlighted group.
+    """Draw I_P(tau) (eq. 4-6), one curve a group, with the 95% band of the highlighted group.
 
     Parameters
     ----------
@@ -64,10 +66,12 @@ def robustness_curves(
         Where to draw a rule, L2.
     highlight
         The group whose band is drawn; all groups' bands where none is named.
+    band
+        ``pointwise | simultaneous``, as `rbcore.inference.curves`.
     height
         In pixels.
     """
-    table = curves(distances, by, taus=tau_grid(distances, policy), policy=policy)
+    table = curves(distances, by, taus=tau_grid(distances, policy), policy=policy, band=band)
     groups = list(table["group"].unique())
     sizes = table.groupby("group")["n"].first()
     table["legend"] = [f"{group} (n = {sizes[group]:,})" for group in table["group"]]
@@ -141,11 +145,10 @@ def robustness_curves(
 def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
-    Red: the interval lies below 0, less robust than the rest; blue: above; grey: it includes 0; pale: too few images to say.
+    Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; grey: no difference shown;
+    pale: too few images to say.
     """
-    table = bias.assign(
-        verdict=verdicts(bias),
-    )
+    table = bias.assign(verdict=verdicts(bias), test=verdict_phrases(bias))
     y = alt.Y("group:N", title=None, sort=list(bias["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False))
     colour = alt.Color(
         "verdict:N",
@@ -158,6 +161,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         alt.Tooltip("sigma:Q", format="+.3f"),
         alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format="+.3f"),
         alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format="+.3f"),
+        alt.Tooltip("test:N", title="verdict"),
         alt.Tooltip("n:Q"),
     ]
     base = alt.Chart(table).encode(y=y)
@@ -182,7 +186,7 @@ def bias_heatmap(table: pd.DataFrame, *, width: int = 560) -> alt.HConcatChart |
     ----------
     table
         As `rbcore.analyses.bias_by_model` returns it. Cells whose distances are missing are empty with a dash; sigma is in
-        grey where its interval includes 0.
+        grey where no difference is shown after Holm's correction over the groups of its cell's row and epoch.
     width
         Room for the cells in pixels; where the epochs do not fit side by side, they stand below each other.
     """

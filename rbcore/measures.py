@@ -96,6 +96,12 @@ class Grouped:
         return [np.minimum(values, self.policy.tau_max) for values in self.values]
 
 
+def is_counted(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
+    """Return which rows of a table of distances count under a policy, shape (n,), bool; `Policy` says which."""
+    counts = (distances["status"] != "failed").to_numpy(bool)
+    return counts if policy.misclassified == "zero" else counts & distances["is_correct"].to_numpy(bool)
+
+
 def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLICY) -> Grouped:
     """Split a table of distances into the groups of a partition.
 
@@ -117,7 +123,7 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
         raise MeasureError(
             "The table holds a distance that is negative, infinite, or missing without the status 'failed'."
         )
-    counts = ~failed if policy.misclassified == "zero" else ~failed & correct
+    counts = is_counted(distances, policy)
     value = np.where(correct, distance, 0.0)
     groups = group_order(labels)
     members = [(labels == group).to_numpy() for group in groups]
@@ -149,6 +155,34 @@ def proportion_beyond(values: np.ndarray, taus: np.ndarray) -> np.ndarray:
     return shares
 
 
+def rest_weights(weights: np.ndarray, rest: str) -> np.ndarray:
+    """Return how much every group's area counts in what each group is compared with, shape (n_groups, n_groups).
+
+    Row P times the areas is the area of P's rest; the diagonal is 0, and the rows add up to 1, under ``sum`` to n_groups - 1.
+
+    Parameters
+    ----------
+    weights
+        Samples that count in each group, shape (n_groups,).
+    rest
+        ``pooled | mean | sum``.
+
+    Raises
+    ------
+    MeasureError
+        If there is one group only.
+    """
+    n_groups = len(weights)
+    if n_groups < 2:
+        raise MeasureError("The partition has one group only, so there is no rest to compare it with.")
+    others = (~np.eye(n_groups, dtype=bool)).astype(np.float64)
+    if rest == "pooled":
+        others *= weights
+    if rest != "sum":
+        others /= others.sum(axis=1, keepdims=True)
+    return others
+
+
 def rest_of_areas(areas: np.ndarray, weights: np.ndarray, rest: str) -> np.ndarray:
     """Return for every group the area of what it is compared with; the last axis is the groups.
 
@@ -156,27 +190,11 @@ def rest_of_areas(areas: np.ndarray, weights: np.ndarray, rest: str) -> np.ndarr
     ----------
     areas
         Area under each group's curve, shape (..., n_groups).
-    weights
-        Samples that count in each group, shape (..., n_groups).
-    rest
-        ``pooled | mean | sum``.
+    weights, rest
+        As `rest_weights`.
     """
-    n_groups = areas.shape[-1]
-    if n_groups < 2:
-        raise MeasureError("The partition has one group only, so there is no rest to compare it with.")
-    if rest == "pooled":
-        total = areas * weights
-        pooled: np.ndarray = _all_but_own(total) / _all_but_own(weights)
-        return pooled
-    others = _all_but_own(areas)
-    return others if rest == "sum" else others / (n_groups - 1)
-
-
-def _all_but_own(values: np.ndarray) -> np.ndarray:
-    """Return for every group the sum of the others', added up rather than subtracted, so that nothing cancels."""
-    others = ~np.eye(values.shape[-1], dtype=bool)
-    sums: np.ndarray = values @ others.astype(np.float64)
-    return sums
+    compared: np.ndarray = areas @ rest_weights(weights, rest).T
+    return compared
 
 
 def relative_difference(areas: np.ndarray, rest: np.ndarray) -> np.ndarray:

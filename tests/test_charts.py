@@ -30,6 +30,8 @@ def test_intervals_are_coloured_by_what_they_show():
         {
             "group": ["x", "y", "z"],
             "n": 99,
+            "n_counted": 99,
+            "p_holm": [0.001, 0.7, 0.01],
             "is_ranked": [True, True, True],
             "sigma": [-0.5, 0.1, 0.5],
             "low": [-0.6, -0.1, 0.4],
@@ -37,9 +39,9 @@ def test_intervals_are_coloured_by_what_they_show():
         }
     )
     table = max(data_of(bias_intervals(bias)), key=lambda rows: rows.shape[1])
-    assert list(table["verdict"]) == ["less robust", "interval includes 0", "more robust"]
+    assert list(table["verdict"]) == ["less robust", "no difference shown", "more robust"]
     few = max(data_of(bias_intervals(bias.assign(is_ranked=[False, True, True]))), key=lambda rows: rows.shape[1])
-    assert list(few["verdict"]) == ["fewer than 20 images count", "interval includes 0", "more robust"]
+    assert list(few["verdict"]) == ["too few images", "no difference shown", "more robust"]
 
 
 def test_a_notebook_gets_the_chart_in_one_call():

@@ -28,6 +28,8 @@ def test_the_sigma_chart_and_the_table_show_what_the_library_measures():
     pd.testing.assert_frame_equal(plotted(app, SIGMA)[columns], expected[columns], check_dtype=False)
     shown = app.dataframe[0].value
     np.testing.assert_allclose(shown["auc"], expected["auc"])
+    np.testing.assert_allclose(shown["p_holm"], expected["p_holm"])
+    assert list(shown["verdict"]) == inference.verdict_phrases(expected)
     assert shown["interval"][0] == f"[{expected['low'][0]:+.2f}, {expected['high'][0]:+.2f}]"
 
 
@@ -38,6 +40,26 @@ def test_the_sentence_names_the_group_its_interval_and_n():
     assert sentence.startswith(f"#### {row['group']} is the least robust group")
     assert f"interval [{row['low']:+.2f}, {row['high']:+.2f}]" in sentence
     assert f"n = {row['n']}" in sentence
+
+
+def test_the_sentence_and_the_caption_carry_the_tests():
+    app = open_page()
+    bias = rb.robustness_bias(shipped().rows, "class")
+    row = inference.least_robust(bias)
+    assert f"{inference.p_in_words(row['p_holm'])} after Holm" in said(app.markdown)[0]
+    (caption,) = [text for text in said(app.caption) if text.startswith("n = ")]
+    assert caption.endswith(f"Any difference between the groups: {inference.p_in_words(bias['p_global'][0])}.")
+    assert any(expander.label == "How is this calculated?" for expander in app.expander)
+
+
+def test_the_band_says_what_it_holds_for_and_widens_for_the_whole_curve():
+    app = open_page()
+    pointwise = plotted(app, CURVES)
+    assert any("at any one tau (pointwise, Clopper-Pearson)" in text for text in said(app.caption))
+    app.toggle[0].set_value(True).run()
+    whole = plotted(app, CURVES)
+    assert any("at all tau at once" in text for text in said(app.caption))
+    assert (whole["high"] - whole["low"]).mean() > (pointwise["high"] - pointwise["low"]).mean()
 
 
 def test_the_slider_moves_the_column_at_tau():

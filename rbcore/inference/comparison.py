@@ -1,0 +1,171 @@
+"""The same images twice: two epochs, two models, two runs; and one measure over several runs with other seeds."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rbcore.errors import MeasureError
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
+from rbcore.inference.significance import FEWEST
+from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights
+from rbcore.partitions import group_labels, group_order
+
+
+def compare_bias(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    by: str,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    confidence: float = CONFIDENCE,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare sigma of every group between two tables of distances of the same images: sigma of the second minus the first.
+
+    Only images in both tables take part. Every draw takes the same images on both sides, so what makes an image easy or hard
+    for both cancels. The interval is over test images, for these two trained models.
+
+    Parameters
+    ----------
+    first, second
+        Tables as `estimate_distances` returns them, by any epochs, models, runs or methods, on the same images.
+    by, policy
+        As `robustness_bias`. A failed sample, or a misclassified one under ``exclude``, leaves its own side only.
+    confidence, n_resamples, seed
+        Of the paired percentile interval, at the level that Student's t asks for in a group of this size (Hesterberg 2015).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: ``group``; ``n``, images in both tables; ``n_left_out``, images of the group in one table only;
+        ``is_ranked``, whether at least `FEWEST` images count on both sides; ``sigma_first``, ``sigma_second``, ``difference``;
+        ``low``, ``high``, its interval; ``is_shown``, whether it excludes 0, not corrected for the number of groups. NaN
+        where a side is not defined, and intervals also where more draws than half of what they leave out are not.
+
+    Raises
+    ------
+    MeasureError
+        If the tables have no image in common, hold one twice, or differ in an image's group or label; if a group counts no
+        image on a side; and as `rbcore.measures.split_groups`.
+    """
+    for rows in (first, second):
+        if rows["sample_id"].duplicated().any():
+            raise MeasureError("A table holds an image twice, so images cannot be paired by their sample_id.")
+    left, right = first.set_index("sample_id"), second.set_index("sample_id")
+    common = left.index.intersection(right.index, sort=False)
+    if common.empty:
+        raise MeasureError("The two tables have no image in common; compare tables of the same dataset, size and seed.")
+    labels_left, labels_right = group_labels(left, by), group_labels(right, by)
+    n_alone = pd.concat([labels_left.drop(common), labels_right.drop(common)]).value_counts()
+    left, right, labels = left.loc[common], right.loc[common], labels_left.loc[common]
+    n_other = int(((labels != labels_right.loc[common]) | (left["label"] != right["label"])).sum())
+    if n_other:
+        raise MeasureError(f"{n_other} of {len(common)} images have another label or group in the other table.")
+
+    groups = group_order(labels)
+    members = [(labels == group).to_numpy() for group in groups]
+    columns = np.concatenate([_columns(left, policy), _columns(right, policy)])
+    estimates = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
+    n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
+    if (n_counted == 0).any():
+        raise MeasureError(f"No image of the group {groups[int(n_counted.argmin())]!r} counts in one of the tables.")
+    sizes = np.array([member.sum() for member in members])
+    random = np.random.default_rng(seed)
+    drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
+    sigma_first, sigma_second = (_sigma(estimates[side], sizes, policy.rest) for side in (slice(0, 2), slice(2, 4)))
+    resampled = _sigma(drawn[2:], sizes, policy.rest) - _sigma(drawn[:2], sizes, policy.rest)
+    low, high = _expanded_percentiles(resampled, sizes, confidence)
+    is_known = np.isfinite(sigma_second - sigma_first) & (sizes > 1)
+    low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
+    return pd.DataFrame(
+        {
+            "group": groups,
+            "n": sizes,
+            "n_left_out": [int(n_alone.get(group, 0)) for group in groups],
+            "is_ranked": n_counted >= FEWEST,
+            "sigma_first": sigma_first,
+            "sigma_second": sigma_second,
+            "difference": sigma_second - sigma_first,
+            "low": low,
+            "high": high,
+            "is_shown": (low > 0) | (high < 0),
+        }
+    )
+
+
+def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
+    """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
+    counts = is_counted(rows, policy)
+    distance = rows["distance"].to_numpy(np.float64)
+    is_correct = rows["is_correct"].to_numpy(bool)
+    if (distance < 0).any() or np.isinf(distance).any() or np.isnan(distance[counts & is_correct]).any():
+        raise MeasureError(
+            "A table holds a distance that is negative, infinite, or missing without the status 'failed'."
+        )
+    value = np.where(counts & is_correct, distance, 0.0)
+    return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
+
+
+def _sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> np.ndarray:
+    """Return sigma, shape (..., n_groups), from mean values and shares of counting images, shape (2, ..., n_groups)."""
+    value, counts = means
+    weights = rest_weights(sizes.astype(np.float64), rest)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        areas = value / counts
+        others = (value @ weights.T) / (counts @ weights.T) if rest == "pooled" else areas @ weights.T
+    return relative_difference(areas, others)
+
+
+def _expanded_percentiles(resampled: np.ndarray, sizes: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return percentiles of the draws, shape (n_draws, n_groups), farther out the smaller the group; a NaN draw counts as both ends."""
+    spread = np.sqrt(sizes / np.maximum(sizes - 1, 1)) * stats.t.ppf((1 + confidence) / 2, np.maximum(sizes - 1, 1))
+    tails = stats.norm.cdf(-spread)
+    low, high = np.full((2, len(sizes)), np.nan)
+    for group, tail in enumerate(tails):
+        draws = resampled[:, group]
+        bottom = np.quantile(np.where(np.isnan(draws), -np.inf, draws), tail, method="lower")
+        top = np.quantile(np.where(np.isnan(draws), np.inf, draws), 1 - tail, method="higher")
+        if np.isfinite(bottom) and np.isfinite(top):
+            low[group], high[group] = bottom, top
+    return low, high
+
+
+def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Summarise sigma of every group over several runs that differ in their seed.
+
+    The interval is over runs, not over test images: it says where the mean sigma of such trainings lies, by Student's t with
+    as many observations as there are runs.
+
+    Parameters
+    ----------
+    tables
+        One table of `robustness_bias` a run, at least two, with the same groups.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: ``group``, ``n_runs`` with a sigma, ``n_negative`` of them, ``mean``, ``sd``, ``low``, ``high``; the
+        last three are NaN for fewer than two runs with a sigma.
+
+    Raises
+    ------
+    MeasureError
+        If there are fewer than two runs, or they have other groups.
+    """
+    if len(tables) < 2:
+        raise MeasureError(f"An interval over runs needs at least two runs (given: {len(tables)}).")
+    groups = list(tables[0]["group"])
+    if any(list(table["group"]) != groups for table in tables):
+        raise MeasureError("The runs have different groups; measure them by the same partition of the same dataset.")
+    sigma = np.stack([table["sigma"].to_numpy(np.float64) for table in tables])
+    rows = []
+    for group, of_group in zip(groups, sigma.T, strict=True):
+        known = of_group[np.isfinite(of_group)]
+        n_runs = len(known)
+        spread = float(known.std(ddof=1)) if n_runs > 1 else np.nan
+        half = float(stats.t.ppf((1 + confidence) / 2, n_runs - 1)) * spread / np.sqrt(n_runs) if n_runs > 1 else np.nan
+        mean = float(known.mean()) if n_runs else np.nan
+        facts = {"group": group, "n_runs": n_runs, "n_negative": int((known < 0).sum()), "mean": mean, "sd": spread}
+        rows.append({**facts, "low": mean - half, "high": mean + half})
+    return pd.DataFrame(rows)

@@ -1,0 +1,208 @@
+"""Intervals for accuracy, AUC, RB(P, tau) and sigma: over test images, for one trained model.
+
+sigma and AUC: the symmetric bootstrap-t on the logarithm. Images are drawn anew within every group; the deviation of the
+log ratio is divided by its standard error (delta method) in every draw; the 95% quantile of its absolute value, times the
+standard error of the data, is the half width. It is widened by Student's t over the normal quantile (Welch's degrees of
+freedom), since the empirical distribution of a small group has too light a tail. `benchmarks/coverage.md` has the coverage.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, SAME, group_moments, resampled_moments
+from rbcore.measures import Grouped, proportion_beyond, rest_weights
+
+Ends = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """For each row a ratio of two weighted sums of the groups' areas: of a group's to its rest's, for instance.
+
+    Attributes
+    ----------
+    above, below
+        Weights of the areas, each shape (n_rows, n_groups). No group has weight in both, so that their variances add up.
+        A row without any weight below stands for the sum above alone.
+    """
+
+    above: np.ndarray
+    below: np.ndarray
+
+    def log_ratio(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithm of the ratios and its standard error by the delta method, each shape (..., n_rows).
+
+        The logarithm is infinite where one side is 0 and NaN where both are; the standard error is then NaN.
+        """
+        above, below = self._sides(means)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = variances @ (self.above**2).T / above**2 + variances @ (self.below**2).T / below**2
+            log_ratio: np.ndarray = np.log(above) - np.log(below)
+        return log_ratio, np.sqrt(np.where(np.isfinite(log_ratio), variance, np.nan))
+
+    def degrees_of_freedom(self, means: np.ndarray, variances: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Return Welch's degrees of freedom of the log ratios, shape (n_rows,); 1 where no variance is known."""
+        above, below = self._sides(means)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = variances * ((self.above / above[:, None]) ** 2 + (self.below / below[:, None]) ** 2)
+            freedom = parts.sum(axis=1) ** 2 / (parts**2 / np.maximum(sizes - 1, 1)).sum(axis=1)
+        return np.where(np.isfinite(freedom), np.maximum(freedom, 1.0), 1.0)
+
+    def _sides(self, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        alone = ~self.below.any(axis=1)
+        return means @ self.above.T, means @ self.below.T + alone
+
+
+def group_sizes(grouped: Grouped) -> np.ndarray:
+    """Return the samples that count in every group, shape (n_groups,), float64."""
+    return np.array([len(values) for values in grouped.values], dtype=np.float64)
+
+
+def against_rest(grouped: Grouped) -> Comparison:
+    """Return the comparison of every group with its rest, as the policy says what the rest is."""
+    return Comparison(np.eye(len(grouped.groups)), rest_weights(group_sizes(grouped), grouped.policy.rest))
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Ends of the intervals of every group, each shape (n_groups,): of sigma (above -1) and of AUC(I_P) (L2)."""
+
+    sigma_low: np.ndarray
+    sigma_high: np.ndarray
+    auc_low: np.ndarray
+    auc_high: np.ndarray
+
+
+def bootstrap_intervals(
+    grouped: Grouped, *, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Intervals:
+    """Return the symmetric bootstrap-t intervals for sigma and AUC of every group, from the same draws.
+
+    NaN where none is defined: a side has area 0, the group has one sample, or more than 5% of the draws leave a side
+    without any positive distance (it has fewer than about 4). Equal distances within all groups give a width of 0.
+
+    Raises
+    ------
+    MeasureError
+        If the partition has one group only.
+    """
+    versus = against_rest(grouped)
+    both = Comparison(np.vstack([versus.above] * 2), np.vstack([versus.below, np.zeros_like(versus.below)]))
+    low, high = ratio_interval(
+        grouped.capped(), both, confidence=confidence, n_resamples=n_resamples, random=np.random.default_rng(seed)
+    )
+    low, high = (np.where(group_sizes(grouped) < 2, np.nan, ends.reshape(2, -1)) for ends in (low, high))
+    return Intervals(low[0] - 1, high[0] - 1, low[1], high[1])
+
+
+def bootstrap_sigma(
+    grouped: Grouped, *, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Ends:
+    """Return the ends of the interval for sigma of every group, each shape (n_groups,); see `bootstrap_intervals`."""
+    intervals = bootstrap_intervals(grouped, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    return intervals.sigma_low, intervals.sigma_high
+
+
+def ratio_interval(
+    values: list[np.ndarray],
+    comparison: Comparison,
+    *,
+    confidence: float,
+    n_resamples: int,
+    random: np.random.Generator,
+) -> Ends:
+    """Return the symmetric bootstrap-t interval of every ratio of a comparison, each end shape (n_rows,), positive.
+
+    Parameters
+    ----------
+    values
+        For each group the distances that count, at most ``tau_max``.
+    """
+    means, variances = group_moments(values)
+    sizes = np.array([len(own) for own in values], dtype=np.float64)
+    log_ratio, error = comparison.log_ratio(means, variances)
+    resampled, resampled_error = comparison.log_ratio(*resampled_moments(values, n_resamples, random))
+    freedom = comparison.degrees_of_freedom(means, variances, sizes)
+    half = half_width(log_ratio, error, resampled, resampled_error, freedom=freedom, confidence=confidence)
+    return np.exp(log_ratio - half), np.exp(log_ratio + half)
+
+
+def half_width(
+    estimate: np.ndarray,
+    error: np.ndarray,
+    resampled: np.ndarray,
+    resampled_error: np.ndarray,
+    *,
+    freedom: np.ndarray,
+    confidence: float,
+) -> np.ndarray:
+    """Return half the width of the symmetric bootstrap-t interval, shape (n_rows,); NaN where it is not defined.
+
+    Parameters
+    ----------
+    estimate, error
+        Of the data, shape (n_rows,).
+    resampled, resampled_error
+        The same of every draw, shape (n_resamples, n_rows). A draw in which they are not finite counts as infinitely far.
+    freedom
+        Degrees of freedom of the error, shape (n_rows,).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = np.abs(resampled - estimate)
+        ratio = np.where(away <= SAME, 0.0, away / resampled_error)
+    ratio[~np.isfinite(ratio)] = np.inf
+    quantile = np.quantile(ratio, confidence, axis=0, method="higher")
+    tail = (1 + confidence) / 2
+    widening = stats.t.ppf(tail, freedom) / stats.norm.ppf(tail)
+    with np.errstate(invalid="ignore"):
+        half = np.where(error == 0, 0.0, quantile * error * widening)
+    return np.where(np.isfinite(half) & np.isfinite(quantile) & np.isfinite(estimate), half, np.nan)
+
+
+def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
+    """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of the shape of ``n_beyond``."""
+    tail = (1 - confidence) / 2
+    low = np.where(n_beyond > 0, stats.beta.ppf(tail, np.maximum(n_beyond, 1), n - n_beyond + 1), 0.0)
+    high = np.where(n_beyond < n, stats.beta.ppf(1 - tail, n_beyond + 1, np.maximum(n - n_beyond, 1)), 1.0)
+    return low, high
+
+
+def accuracy_interval(grouped: Grouped, confidence: float = CONFIDENCE) -> Ends:
+    """Return the Clopper-Pearson interval of every group's accuracy over all its samples, each end shape (n_groups,)."""
+    ends = [
+        binomial_interval(np.array([n_correct]), int(n), confidence)
+        for n_correct, n in zip(grouped.n_correct, grouped.n, strict=True)
+    ]
+    return np.array([low[0] for low, _ in ends]), np.array([high[0] for _, high in ends])
+
+
+def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDENCE) -> Ends:
+    """Return an interval for RB(P, tau) (eq. 2) of every group, each end shape (n_groups, len(taus)), in [0, 1].
+
+    Newcombe's hybrid score interval (1998, method 10) for the difference of the two shares of correct samples beyond tau, and
+    of it the absolute values: it starts at 0 where that interval includes 0. NaN where a side has no correct sample.
+    """
+    correct = [values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)]
+    low, high = np.full((2, len(correct), len(taus)), np.nan)
+    for index, own in enumerate(correct):
+        rest = np.concatenate([values for other, values in enumerate(correct) if other != index] or [np.empty(0)])
+        if not len(own) or not len(rest):
+            continue
+        share, other = proportion_beyond(own, taus), proportion_beyond(rest, taus)
+        share_low, share_high = wilson_interval(share, len(own), confidence)
+        other_low, other_high = wilson_interval(other, len(rest), confidence)
+        start = share - other - np.hypot(share - share_low, other_high - other)
+        end = share - other + np.hypot(share_high - share, other - other_low)
+        low[index] = np.where((start <= 0) & (end >= 0), 0.0, np.minimum(np.abs(start), np.abs(end)))
+        high[index] = np.maximum(np.abs(start), np.abs(end))
+    return low, np.minimum(high, 1.0)
+
+
+def wilson_interval(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
+    """Return Wilson's score interval of shares of n samples, each end of the shape of ``share``."""
+    z = stats.norm.ppf((1 + confidence) / 2)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)

@@ -1,0 +1,102 @@
+"""Drawing the images anew: what the bootstrap, the permutations and the random partitions share.
+
+Everything here works on sums over groups, so a resample costs one draw of indices and one gather for each sum.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+CONFIDENCE = 0.95
+N_RESAMPLES = 5000
+N_PERMUTATIONS = 4999
+MEMORY_CHUNK = 2_000_000
+"""Numbers held at once while drawing, so that memory does not grow with the number of resamples."""
+
+SAME = 1e-12
+"""Relative difference below which two numbers are the same but for rounding."""
+
+
+def group_moments(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of every group and the variance of that mean, each shape (n_groups,); a single sample has variance 0."""
+    means = np.array([own.mean() for own in values])
+    variances = np.array([own.var() / max(len(own) - 1, 1) for own in values])
+    return means, _without_rounding(variances, means)
+
+
+def resampled_moments(
+    values: Sequence[np.ndarray], n_resamples: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the samples of every group anew, with replacement, and return the moments of the draws.
+
+    Returns
+    -------
+    means, variances
+        As `group_moments`, each shape (n_resamples, n_groups).
+    """
+    means, variances = np.empty((2, n_resamples, len(values)))
+    for index, own in enumerate(values):
+        centre = own.mean()  # centred, so that the variance is no difference of two large numbers
+        columns = np.stack([own - centre, (own - centre) ** 2])
+        shift, square = resampled_means(columns, n_resamples, random)
+        means[:, index] = centre + shift
+        variances[:, index] = np.maximum(square - shift**2, 0.0) / max(len(own) - 1, 1)
+    return means, _without_rounding(variances, means)
+
+
+def resampled_means(columns: np.ndarray, n_resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Draw n samples with replacement and return the mean of every column over the same draw.
+
+    Parameters
+    ----------
+    columns
+        Numbers of the n samples of one group, shape (n_columns, n).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_columns, n_resamples).
+    """
+    n = columns.shape[1]
+    means = np.empty((len(columns), n_resamples))
+    chunk = max(1, MEMORY_CHUNK // n)
+    for start in range(0, n_resamples, chunk):
+        stop = min(start + chunk, n_resamples)
+        drawn = random.integers(n, size=(stop - start, n))
+        for column, mean in zip(columns, means, strict=True):
+            mean[start:stop] = column.take(drawn, mode="clip").mean(axis=1)
+    return means
+
+
+def permuted_moments(
+    values: Sequence[np.ndarray], n_permutations: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deal all samples out to groups of the same sizes at random, and return the moments of these groups.
+
+    Returns
+    -------
+    means, variances
+        As `group_moments`, each shape (n_permutations, n_groups).
+    """
+    sizes = np.array([len(own) for own in values])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    everything = np.concatenate(values)
+    centre = everything.mean()
+    centred = everything - centre
+    means, variances = np.empty((2, n_permutations, len(values)))
+    chunk = max(1, MEMORY_CHUNK // len(everything))
+    for start in range(0, n_permutations, chunk):
+        stop = min(start + chunk, n_permutations)
+        dealt = random.permuted(np.broadcast_to(centred, (stop - start, len(centred))), axis=1)
+        shift = np.add.reduceat(dealt, starts, axis=1) / sizes
+        square = np.add.reduceat(dealt**2, starts, axis=1) / sizes
+        means[start:stop] = np.maximum(centre + shift, 0.0)
+        variances[start:stop] = np.maximum(square - shift**2, 0.0) / np.maximum(sizes - 1, 1)
+    means[means < SAME * centre] = 0.0  # a group of zeros, but for rounding
+    return means, _without_rounding(variances, means)
+
+
+def _without_rounding(variances: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the variances, 0 where the standard deviation is no more than the rounding of the mean."""
+    cleaned: np.ndarray = np.where(variances > (SAME * means) ** 2, variances, 0.0)
+    return cleaned
