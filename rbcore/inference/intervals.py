@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, SAME, group_moments, resampled_moments
+from rbcore.inference.resampling import CONFIDENCE, MEMORY_CHUNK, N_RESAMPLES, SAME, group_moments, resampled_moments
 from rbcore.measures import Grouped, proportion_beyond, rest_weights
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -120,13 +120,19 @@ def ratio_interval(
     values
         For each group the distances that count, at most ``tau_max``.
     """
-    means, variances = group_moments(values)
+    moments = group_moments(values)
+    resampled = resampled_moments(values, n_resamples, random)
     sizes = np.array([len(own) for own in values], dtype=np.float64)
-    log_ratio, error = comparison.log_ratio(means, variances)
-    resampled, resampled_error = comparison.log_ratio(*resampled_moments(values, n_resamples, random))
-    freedom = comparison.degrees_of_freedom(means, variances, sizes)
-    half = half_width(log_ratio, error, resampled, resampled_error, freedom=freedom, confidence=confidence)
-    return np.exp(log_ratio - half), np.exp(log_ratio + half)
+    ratios, halves = np.empty((2, len(comparison.above)))
+    rows_at_once = max(1, MEMORY_CHUNK // n_resamples)
+    for start in range(0, len(ratios), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        part = Comparison(comparison.above[rows], comparison.below[rows])
+        ratios[rows], error = part.log_ratio(*moments)
+        freedom = part.degrees_of_freedom(*moments, sizes)
+        draws, errors = part.log_ratio(*resampled)
+        halves[rows] = half_width(ratios[rows], error, draws, errors, freedom=freedom, confidence=confidence)
+    return np.exp(ratios - halves), np.exp(ratios + halves)
 
 
 def half_width(

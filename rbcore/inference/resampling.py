@@ -10,7 +10,7 @@ import numpy as np
 CONFIDENCE = 0.95
 N_RESAMPLES = 5000
 N_PERMUTATIONS = 4999
-MEMORY_CHUNK = 2_000_000
+MEMORY_CHUNK = 500_000
 """Numbers held at once while drawing, so that memory does not grow with the number of resamples."""
 
 SAME = 1e-12
