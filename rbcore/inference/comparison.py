@@ -7,7 +7,7 @@ from scipy import stats
 from rbcore.errors import MeasureError
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 from rbcore.inference.significance import FEWEST
-from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights
+from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights, split_groups
 from rbcore.partitions import group_labels, group_order
 
 
@@ -46,8 +46,8 @@ def compare_bias(
     Raises
     ------
     MeasureError
-        If the tables have no image in common, hold one twice, or differ in an image's group or label; if a group counts no
-        image on a side; and as `rbcore.measures.split_groups`.
+        If the tables have no image in common, hold one twice, or differ in an image's group or label; if there is one group
+        only; and as `rbcore.measures.split_groups` for the common images on either side.
     """
     for rows in (first, second):
         if rows["sample_id"].duplicated().any():
@@ -62,14 +62,14 @@ def compare_bias(
     n_other = int(((labels != labels_right.loc[common]) | (left["label"] != right["label"])).sum())
     if n_other:
         raise MeasureError(f"{n_other} of {len(common)} images have another label or group in the other table.")
+    for rows in (left, right):
+        split_groups(rows, by, policy)  # refuses what no measure is defined for
 
     groups = group_order(labels)
     members = [(labels == group).to_numpy() for group in groups]
     columns = np.concatenate([_columns(left, policy), _columns(right, policy)])
     estimates = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
     n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
-    if (n_counted == 0).any():
-        raise MeasureError(f"No image of the group {groups[int(n_counted.argmin())]!r} counts in one of the tables.")
     sizes = np.array([member.sum() for member in members])
     random = np.random.default_rng(seed)
     drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
@@ -97,13 +97,8 @@ def compare_bias(
 def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
     counts = is_counted(rows, policy)
-    distance = rows["distance"].to_numpy(np.float64)
     is_correct = rows["is_correct"].to_numpy(bool)
-    if (distance < 0).any() or np.isinf(distance).any() or np.isnan(distance[counts & is_correct]).any():
-        raise MeasureError(
-            "A table holds a distance that is negative, infinite, or missing without the status 'failed'."
-        )
-    value = np.where(counts & is_correct, distance, 0.0)
+    value = np.where(counts & is_correct, rows["distance"].to_numpy(np.float64), 0.0)
     return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
 
 

@@ -31,7 +31,8 @@ class Significance:
         Two-sided p of sigma = 0 for each group, shape (n_groups,); NaN for groups of fewer than `FEWEST` samples, and where
         sigma is not defined.
     p_holm, p_bh
-        The same after Holm's correction and after Benjamini and Hochberg's, over the groups that have a p.
+        The same after Holm's correction and after Benjamini and Hochberg's, over the groups that have a p. Two groups pose one
+        question twice, so that Holm's doubling is cautious there; ``p_global`` then answers it once.
     p_global
         p of "no group differs from its rest", by the largest studentised difference over the same groups; NaN without any.
     """
