@@ -1,14 +1,20 @@
 """The same images twice: two epochs, two models, two runs; and one measure over several runs with other seeds."""
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from rbcore.errors import MeasureError
+from rbcore.inference.intervals import half_width
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 from rbcore.inference.significance import FEWEST
 from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights, split_groups
 from rbcore.partitions import group_labels, group_order
+
+PRODUCTS = tuple(combinations_with_replacement(range(4), 2))
+"""Pairs of value and counting of the first side (0, 1) and of the second (2, 3), whose mean products give covariances."""
 
 
 def compare_bias(
@@ -33,7 +39,7 @@ def compare_bias(
     by, policy
         As `robustness_bias`. A failed sample, or a misclassified one under ``exclude``, leaves its own side only.
     confidence, n_resamples, seed
-        Of the paired percentile interval, at the level that Student's t asks for in a group of this size (Hesterberg 2015).
+        Of the paired interval: symmetric bootstrap-t of the difference, as `rbcore.inference.intervals` has it for sigma.
 
     Returns
     -------
@@ -41,7 +47,7 @@ def compare_bias(
         One row a group: ``group``; ``n``, images in both tables; ``n_left_out``, images of the group in one table only;
         ``is_ranked``, whether at least `FEWEST` images count on both sides; ``sigma_first``, ``sigma_second``, ``difference``;
         ``low``, ``high``, its interval; ``is_shown``, whether it excludes 0, not corrected for the number of groups. NaN
-        where a side is not defined, and intervals also where more draws than half of what they leave out are not.
+        where a side is not defined; intervals also where the group has area 0 on a side, or more than 5% of the draws do.
 
     Raises
     ------
@@ -68,15 +74,22 @@ def compare_bias(
     groups = group_order(labels)
     members = [(labels == group).to_numpy() for group in groups]
     columns = np.concatenate([_columns(left, policy), _columns(right, policy)])
-    estimates = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
+    columns = np.concatenate([columns, [columns[k] * columns[m] for k, m in PRODUCTS]])
+    means = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
     n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
     sizes = np.array([member.sum() for member in members])
+    sigma_first, sigma_second, error = _paired_sigma(means[:, None], sizes, policy.rest)
     random = np.random.default_rng(seed)
     drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
-    sigma_first, sigma_second = (_sigma(estimates[side], sizes, policy.rest) for side in (slice(0, 2), slice(2, 4)))
-    resampled = _sigma(drawn[2:], sizes, policy.rest) - _sigma(drawn[:2], sizes, policy.rest)
-    low, high = _expanded_percentiles(resampled, sizes, confidence)
-    is_known = np.isfinite(sigma_second - sigma_first) & (sizes > 1)
+    drawn_first, drawn_second, drawn_error = _paired_sigma(drawn, sizes, policy.rest)
+    sigma_first, sigma_second, error = sigma_first[0], sigma_second[0], error[0]
+    freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer
+    difference = sigma_second - sigma_first
+    half = half_width(
+        difference, error, drawn_second - drawn_first, drawn_error, freedom=freedom, confidence=confidence
+    )
+    low, high = difference - half, difference + half
+    is_known = np.isfinite(difference) & (sizes > 1) & (sigma_first > -1) & (sigma_second > -1)
     low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
     return pd.DataFrame(
         {
@@ -86,7 +99,7 @@ def compare_bias(
             "is_ranked": n_counted >= FEWEST,
             "sigma_first": sigma_first,
             "sigma_second": sigma_second,
-            "difference": sigma_second - sigma_first,
+            "difference": difference,
             "low": low,
             "high": high,
             "is_shown": (low > 0) | (high < 0),
@@ -102,28 +115,57 @@ def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
 
 
-def _sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> np.ndarray:
-    """Return sigma, shape (..., n_groups), from mean values and shares of counting images, shape (2, ..., n_groups)."""
-    value, counts = means
+def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sigma of both sides and the standard error of their difference (delta method), each shape (n_draws, n_groups).
+
+    Parameters
+    ----------
+    means
+        Means over the images of a group of: value and counting of the first side, of the second, and the `PRODUCTS` of these
+        four; shape (14, n_draws, n_groups).
+    """
+    scale = sizes**2 / np.maximum(sizes - 1, 1)  # from the covariance of a group's images to that of their sums
+    spread = scale * np.stack([means[4 + i] - means[k] * means[m] for i, (k, m) in enumerate(PRODUCTS)])
+    sums = sizes * means[:4]
     weights = rest_weights(sizes.astype(np.float64), rest)
+    others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        areas = value / counts
-        others = (value @ weights.T) / (counts @ weights.T) if rest == "pooled" else areas @ weights.T
-    return relative_difference(areas, others)
+        areas, covariance = _areas(sums, spread)
+        if rest == "pooled":
+            rest_areas, rest_covariance = _areas(sums @ others, spread @ others)
+        else:
+            rest_areas, rest_covariance = areas @ weights.T, covariance @ (weights**2).T
+        sigma = relative_difference(areas, rest_areas)
+        variance = np.zeros(areas.shape[1:])
+        for slope, (first, both, second) in (
+            (1 / rest_areas, covariance),
+            ((1 + sigma) / rest_areas, rest_covariance),
+        ):
+            variance += slope[0] ** 2 * first - 2 * slope[0] * slope[1] * both + slope[1] ** 2 * second
+    return sigma[0], sigma[1], np.sqrt(np.maximum(variance, 0.0))
 
 
-def _expanded_percentiles(resampled: np.ndarray, sizes: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return percentiles of the draws, shape (n_draws, n_groups), farther out the smaller the group; a NaN draw counts as both ends."""
-    spread = np.sqrt(sizes / np.maximum(sizes - 1, 1)) * stats.t.ppf((1 + confidence) / 2, np.maximum(sizes - 1, 1))
-    tails = stats.norm.cdf(-spread)
-    low, high = np.full((2, len(sizes)), np.nan)
-    for group, tail in enumerate(tails):
-        draws = resampled[:, group]
-        bottom = np.quantile(np.where(np.isnan(draws), -np.inf, draws), tail, method="lower")
-        top = np.quantile(np.where(np.isnan(draws), np.inf, draws), 1 - tail, method="higher")
-        if np.isfinite(bottom) and np.isfinite(top):
-            low[group], high[group] = bottom, top
-    return low, high
+def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the areas of both sides, shape (2, ...), and their variances with the covariance between, shape (3, ...).
+
+    Parameters
+    ----------
+    sums
+        Sums of value and counting of the first side, and of the second, shape (4, ...).
+    spread
+        Covariances of these sums in the order of `PRODUCTS`, shape (10, ...).
+    """
+    counts = sums[1::2]
+    areas = sums[::2] / counts
+    of = dict(zip(PRODUCTS, spread, strict=True))
+
+    def covariance(k: int, m: int) -> np.ndarray:
+        value, other = of[2 * k, 2 * m], of[2 * k + 1, 2 * m + 1]
+        crossed = areas[m] * of[2 * k, 2 * m + 1] + areas[k] * of[min(2 * k + 1, 2 * m), max(2 * k + 1, 2 * m)]
+        result: np.ndarray = (value - crossed + areas[k] * areas[m] * other) / (counts[k] * counts[m])
+        return result
+
+    return areas, np.stack([covariance(0, 0), covariance(0, 1), covariance(1, 1)])
 
 
 def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE) -> pd.DataFrame:

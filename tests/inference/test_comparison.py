@@ -5,6 +5,7 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import bias_over_runs, compare_bias, robustness_bias
+from rbcore.inference.comparison import PRODUCTS, _columns, _paired_sigma
 from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import many_groups, toyfaces
 from tests.test_measures import NAN, table
@@ -49,6 +50,42 @@ def test_paired_intervals_cover_as_they_claim():
         found = compare_bias(first, noisy(first, seed, 0.5), "group", n_resamples=300, seed=seed)
         covered += found["low"][0] <= 0 <= found["high"][0]
     assert stats.binomtest(covered, n_draws, 0.95).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy("exclude"), Policy("exclude", "mean"), Policy("zero", "sum")])
+def test_the_standard_error_is_the_one_of_many_samples(policy):
+    """The delta method against the spread of the difference over fresh samples; accuracy and failures differ by side."""
+    differences, errors = [], []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        first = many_groups([150, 100, 200], seed)
+        second = noisy(first, seed, 0.5)
+        second.loc[random.random(450) < 0.1, ["distance", "is_correct", "status"]] = [NAN, False, "misclassified"]
+        second.loc[second["is_correct"] & (random.random(450) < 0.1), ["distance", "status"]] = [NAN, "failed"]
+        found = compare_bias(first, second, "group", policy=policy, n_resamples=40, seed=seed)
+        differences.append(found["difference"].to_numpy())
+        errors.append(_error(first, second, policy))
+    np.testing.assert_allclose(np.std(differences, axis=0), np.mean(errors, axis=0), rtol=0.2)
+
+
+def _error(first, second, policy):
+    columns = np.concatenate([_columns(rows, policy) for rows in (first, second)])
+    columns = np.concatenate([columns, [columns[k] * columns[m] for k, m in PRODUCTS]])
+    members = [(first["group"] == group).to_numpy() for group in ("g0", "g1", "g2")]
+    means = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
+    return _paired_sigma(means[:, None], np.array([150, 100, 200]), policy.rest)[2][0]
+
+
+def test_a_group_that_is_all_wrong_has_no_interval():
+    first = many_groups([40, 50])
+    wrong = first["group"] == "g0"
+    second = first.assign(
+        is_correct=first["is_correct"] & ~wrong,
+        distance=first["distance"].mask(wrong),
+        status=first["status"].mask(wrong, "misclassified"),
+    )
+    found = compare_bias(first, second, "group")
+    assert found["sigma_second"][0] == -1 and np.isnan(found["low"][0]) and not found["is_shown"][0]
 
 
 def test_only_common_images_take_part_whatever_their_order():
