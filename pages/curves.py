@@ -53,12 +53,16 @@ st.caption(f"The 95% band holds {holds}, for one group.")
 st.subheader("Bias of each group", anchor=False)
 at_tau = inference.curves(rows, chosen.by, taus=np.array([tau]), policy=policy)
 intervals = [
-    f"[{row.low:+.2f}, {row.high:+.2f}]" if row.is_ranked and np.isfinite(row.high - row.low) else verdict
-    for row, verdict in zip(bias.itertuples(), inference.verdicts(bias), strict=True)
+    f"[{row.low:+.2f}, {row.high:+.2f}]"
+    if row.is_ranked and np.isfinite(row.high - row.low)
+    else inference.UNDEFINED
+    if row.is_ranked
+    else inference.TOO_FEW
+    for row in bias.itertuples()
 ]
 table = bias.assign(
     interval=intervals,
-    verdict=inference.verdict_phrases(bias),
+    verdict=inference.verdicts(bias),
     safe=at_tau["share"].to_numpy(),
     rb=at_tau["rb"].to_numpy(),
 )
@@ -80,7 +84,9 @@ st.dataframe(
             "sigma", format="%+.2f", help="(AUC - AUC of the rest) / AUC of the rest"
         ),
         "interval": st.column_config.TextColumn("95% interval", help="Symmetric bootstrap-t over test images"),
-        "p_holm": st.column_config.NumberColumn("p", format="%.4f", help="p of sigma = 0, after Holm's correction"),
+        "p_holm": st.column_config.NumberColumn(
+            "p (Holm)", format="%.4f", help="p of sigma = 0, after Holm's correction"
+        ),
         "verdict": st.column_config.TextColumn("verdict", help="At level 5%, after Holm's correction over the groups"),
         "safe": st.column_config.NumberColumn(f"safe at {tau:.2f}", format="percent", help="I_P(tau)"),
         "rb": st.column_config.NumberColumn(f"RB at {tau:.2f}", format="%.3f", help="RB(P, tau), among correct images"),

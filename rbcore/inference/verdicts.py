@@ -44,7 +44,9 @@ def verdict_phrases(bias: pd.DataFrame) -> list[str]:
 
 
 def p_in_words(p: float) -> str:
-    """Return a p-value as it is printed: ``p = .003``, ``p < .001``, ``p = 1``."""
+    """Return a p-value as it is printed: ``p = .003``, ``p < .001``, ``p = 1``; NaN as ``p not defined``."""
+    if np.isnan(p):
+        return "p not defined"
     if p < 0.001:
         return "p < .001"
     return "p = 1" if p >= 0.9995 else f"p = {p:.3f}".replace("0.", ".", 1)

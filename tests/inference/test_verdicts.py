@@ -70,7 +70,15 @@ def test_a_lower_group_that_is_not_shown_is_named_too():
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(0.0002, "p < .001"), (0.0031, "p = .003"), (0.05, "p = .050"), (0.9996, "p = 1"), (1.0, "p = 1")]
+    ("p", "words"),
+    [
+        (0.0002, "p < .001"),
+        (0.0031, "p = .003"),
+        (0.05, "p = .050"),
+        (0.9996, "p = 1"),
+        (1.0, "p = 1"),
+        (NAN, "p not defined"),
+    ],
 )
 def test_p_is_printed_as_papers_do(p, words):
     assert p_in_words(p) == words

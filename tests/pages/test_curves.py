@@ -29,7 +29,7 @@ def test_the_sigma_chart_and_the_table_show_what_the_library_measures():
     shown = app.dataframe[0].value
     np.testing.assert_allclose(shown["auc"], expected["auc"])
     np.testing.assert_allclose(shown["p_holm"], expected["p_holm"])
-    assert list(shown["verdict"]) == inference.verdict_phrases(expected)
+    assert list(shown["verdict"]) == list(inference.verdicts(expected))
     assert shown["interval"][0] == f"[{expected['low'][0]:+.2f}, {expected['high'][0]:+.2f}]"
 
 
