@@ -32,7 +32,7 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     linear = images.flatten(1).double() @ weights.T + biases
     if (actual - linear).abs().max() > TOLERANCE * actual.abs().max():
         raise MethodError(
-            "The exact distance exists for linear models only, and this network is not linear; use deepfool."
+            "The exact distance exists for linear models only, and this network is not linear; use minimal."
         )
     return weights, biases
 

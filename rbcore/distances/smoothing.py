@@ -7,18 +7,20 @@ draws, no image nearer than ``noise * Phi^-1(p_A)`` has another class under g (p
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from itertools import accumulate, pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
+from rbcore.distances.base import METHODS, Batch, Method, Network, Parameter, Proposal
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.errors import MethodError
 
@@ -27,6 +29,11 @@ BLOCK = {"cpu": 20, "cuda": 100}
 more on a GPU, to launch fewer kernels. 20 and 100 divide the usual 100, 1,000 and 100,000."""
 SEED_STEP = 0x9E3779B1
 """Odd, so that the 2^32 seeds it steps through are all different."""
+SMALLEST_PASS = 16
+TUNING_SECONDS = 1.0
+
+_VOTERS: WeakKeyDictionary[CountedNetwork, dict[str, CountedNetwork]] = WeakKeyDictionary()
+_PASS_SIZES: WeakKeyDictionary[CountedNetwork, int] = WeakKeyDictionary()
 
 
 def lower_confidence_bound(votes: np.ndarray, n: int | np.ndarray, alpha: float) -> np.ndarray:
@@ -67,7 +74,7 @@ def noisy_passes(
     draws: int,
     size: int,
     stream: int = 0,
-    channels_last: bool = False,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> Iterator[Tensor]:
     """Yield ``image + noise * N(0, I)``, never clipped: ``draws`` copies of the first image, then of the second, and so on.
 
@@ -87,9 +94,10 @@ def noisy_passes(
         Largest number of copies in a pass; the tensor yielded is used again for the next.
     stream
         Streams of one seed are independent of each other.
-    channels_last
-        Whether the copies lie in channels-last order, which a convolution on a CPU wants.
+    layout
+        Order in which the copies lie in memory, contiguous or channels last.
     """
+    channels_last = layout == torch.channels_last
     device, block = images.device, BLOCK[images.device.type]
     capacity = _capacity(block, size)
     sources = images.permute(0, 2, 3, 1) if channels_last else images
@@ -196,7 +204,7 @@ def count_votes(
         draws=draws,
         size=size,
         stream=stream,
-        channels_last=_wants_channels_last(network.network),
+        layout=_layout(network.network),
     )
     for noisy in passes:
         with torch.inference_mode():
@@ -216,24 +224,67 @@ def count_votes(
 
 
 def voting_network(network: CountedNetwork, images: Tensor, precision: str = "float32") -> CountedNetwork:
-    """Return the network that votes: the quick one, or for ``bfloat16`` a copy of it that computes in it.
+    """Return the network that votes, always the same one: the quick one, or for ``bfloat16`` a copy that computes in it.
 
     Votes of the copy certify the smoothed copy: rounding of images, weights and sums is part of that classifier. Passes are
     not cut into the quick network's blocks, which serve searches: a single vote that hangs on rounding moves no radius.
     """
-    quick = network.quick(images[:1]).network
-    inner = quick.network if isinstance(quick, InBlocks) else quick
-    if precision == "float32":
-        return CountedNetwork(inner, network.cancel, network.counts)
-    if not isinstance(inner, nn.Module):
+    voters = _VOTERS.setdefault(network, {})
+    if precision not in voters:
+        quick = network.quick(images[:1]).network
+        inner = quick.network if isinstance(quick, InBlocks) else quick
+        if precision == "bfloat16":
+            inner = _in_bfloat16(inner, images[:1])
+        voters[precision] = CountedNetwork(inner, network.cancel, network.counts)
+    return voters[precision]
+
+
+def _in_bfloat16(network: Network, image: Tensor) -> nn.Module:
+    if not isinstance(network, nn.Module):
         raise MethodError("precision=bfloat16 needs a torch module, and this network is another callable; use float32.")
-    half = CountedNetwork(InBfloat16(inner), network.cancel, network.counts)
+    half = InBfloat16(network)
     try:
         with torch.inference_mode():
-            half(images[:1])
+            half(image)
     except RuntimeError as error:
         raise MethodError(f"This network cannot compute in bfloat16; use precision=float32. ({error})") from error
     return half
+
+
+def pass_size(network: CountedNetwork, image: Tensor, most: int) -> int:
+    """Return the number of images a pass, at most ``most``, at which a network is fastest forward; measured once, about a second.
+
+    Parameters
+    ----------
+    network
+        As `voting_network` returns it.
+    image
+        Shape (1, channels, height, width).
+    most
+        As many as memory allows.
+    """
+    if network not in _PASS_SIZES:
+        _PASS_SIZES[network] = _fastest_forward(network.network, image, most)
+    return min(_PASS_SIZES[network], most)
+
+
+def _fastest_forward(network: Network, image: Tensor, most: int) -> int:
+    rates: dict[int, float] = {}
+    size, started = min(SMALLEST_PASS, most), time.perf_counter()
+    while size <= most and time.perf_counter() - started < TUNING_SECONDS:
+        images = image.expand(size, -1, -1, -1).contiguous(memory_format=_layout(network))
+        rates[size] = size / min(_seconds_forward(network, images) for _ in range(3))
+        size = 2 * size if 2 * size <= most or size == most else most
+    return max(rates, key=lambda size: rates[size])
+
+
+def _seconds_forward(network: Network, images: Tensor) -> float:
+    started = time.perf_counter()
+    with torch.inference_mode():
+        network(images)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)
+    return time.perf_counter() - started
 
 
 class InBfloat16(nn.Module):
@@ -249,12 +300,12 @@ class InBfloat16(nn.Module):
         return logits
 
 
-def _wants_channels_last(network: object) -> bool:
-    """Whether a network has a convolution with channels-last weights, as `folded` makes them."""
-    if not isinstance(network, nn.Module):
-        return False
-    layers = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    return any(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers)
+def _layout(network: Network) -> torch.memory_format:
+    """Return the layout a network's convolutions want: channels last where their weights have it, as `folded` makes them."""
+    layers = network.modules() if isinstance(network, nn.Module) else ()
+    weights = [layer.weight for layer in layers if isinstance(layer, nn.Conv2d)]
+    is_last = any(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float) -> Proposal:
@@ -292,13 +343,14 @@ def run(
     A lower bound of the distance of g, not of f, each with probability at least 1 - alpha over the draws. With
     ``precision="bfloat16"``, g is the smoothed bfloat16 copy of the network, and the certificate is for that classifier.
     """
+    voter = voting_network(network, batch.images, precision)
     votes = count_votes(
-        voting_network(network, batch.images, precision),
+        voter,
         batch.images,
         batch.seeds,
         noise=noise,
         phases=(n0, n),
-        size=batch.size,
+        size=pass_size(voter, batch.images[:1], batch.size),
         done=batch.done,
     )
     return certify(votes, batch.labels.cpu().numpy(), noise=noise, alpha=alpha)

@@ -24,6 +24,7 @@ from rbcore.distances.smoothing import (
     count_votes,
     lower_confidence_bound,
     noisy_passes,
+    pass_size,
     voting_network,
 )
 
@@ -58,6 +59,7 @@ def run(
     clean image, the status is ``overruled`` and the distance 0; where it abstains there, the image is attacked like others.
     """
     voter = voting_network(network, batch.images)
+    size = pass_size(voter, batch.images[:1], batch.size)
     n_images, group = len(batch.labels), max(1, batch.size // draws)
     perturbed = torch.full_like(batch.images, torch.nan)
     status = np.full(n_images, "failed", dtype=object)
@@ -65,7 +67,7 @@ def run(
     for start in range(0, n_images, group):
         part = slice(start, start + group)
         images, labels, seeds = batch.images[part], batch.labels[part], batch.seeds[part]
-        votes = count_votes(voter, images, seeds, noise=noise, phases=(n0, n), size=batch.size, stream=CLEAN)
+        votes = count_votes(voter, images, seeds, noise=noise, phases=(n0, n), size=size, stream=CLEAN)
         clean = certify(votes, labels.cpu().numpy(), noise=noise, alpha=alpha)
         overruled = np.asarray(clean.status) == "overruled"
         status[part][overruled] = "overruled"
@@ -77,7 +79,7 @@ def run(
             passes = noisy_passes(images, seeds, noise=noise, draws=draws, size=batch.size, stream=SEARCH)
             noisy = torch.cat([one.clone() for one in passes]).view(-1, draws, *images.shape[1:])
             moved = search(network.quick(images), images, noisy, labels, steps=steps, first=noise, size=batch.size)
-            found = walk(voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=batch.size)
+            found = walk(voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=size)
             perturbed[start + rows] = found.images
             status[start + rows[found.is_verified]] = "found"
             columns["smoothed_prediction"][start + rows] = found.prediction

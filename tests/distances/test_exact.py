@@ -84,7 +84,7 @@ def test_scaling_the_logits_changes_nothing():
 def test_a_network_that_is_not_linear_is_refused():
     network, points = smooth_network(), np.random.default_rng(0).uniform(size=(8, 6)).astype(np.float32)
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
-    with pytest.raises(MethodError, match="not linear; use deepfool"):
+    with pytest.raises(MethodError, match="not linear; use minimal"):
         exact_distances(network, as_images(points), labels)
 
 

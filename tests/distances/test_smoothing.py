@@ -9,12 +9,15 @@ from torch import nn
 from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.distances import estimate_arrays, resolve_method
+from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing import (
     ceiling,
     certified_radius,
     certify,
     lower_confidence_bound,
     noisy_passes,
+    pass_size,
+    voting_network,
 )
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from tests.toys import as_images, linear_network, smooth_network
@@ -76,6 +79,16 @@ def test_votes_and_radii_are_those_of_a_plain_reference(toy):
     assert {"abstained", "certified"} <= set(statuses)
 
 
+def test_the_pass_size_is_measured_once_and_never_above_what_is_allowed():
+    network, image = CountedNetwork(LINE), torch.zeros(1, 1, 1, 3, dtype=torch.float64)
+    voter = voting_network(network, image)
+    assert voting_network(network, image) is voter
+    size = pass_size(voter, image, 100)
+    assert 16 <= size <= 100 and pass_size(voter, image, 100) == size
+    assert pass_size(voter, image, 3) == 3
+    assert pass_size(voting_network(CountedNetwork(LINE), image), image, 1) == 1
+
+
 @given(n=st.integers(1, 5000), share=st.floats(0, 1), alpha=st.floats(1e-6, 0.5))
 @settings(max_examples=60, deadline=None)
 def test_the_lower_bound_is_that_of_clopper_and_pearson(n, share, alpha):
@@ -126,7 +139,7 @@ def test_votes_depend_on_no_neighbour(toy):
 @settings(max_examples=40, deadline=None)
 def test_noisy_copies_come_in_order_whole_and_independent_of_the_pass(n, draws, size, last):
     images = torch.rand(n, 2, 3, 2, generator=torch.Generator().manual_seed(0))
-    settings_ = {"noise": 0.5, "draws": draws, "channels_last": last}
+    settings_ = {"noise": 0.5, "draws": draws, "layout": torch.channels_last if last else torch.contiguous_format}
     passes = [one.clone() for one in noisy_passes(images, np.arange(n), size=size, **settings_)]
     assert max(map(len, passes)) <= size
     copies = torch.cat(passes)
