@@ -17,6 +17,11 @@ chosen = selection.current()
 st.title("Images at the boundary", anchor=False)
 st.caption(f"{chosen.title}. {chosen.method_note}")
 stored = results.distances(chosen)
+if (stored.rows["bound"] == "lower").all():
+    st.info(
+        "A certificate says how far an image is safe; it has no changed image to show. Pick an attack in the sidebar."
+    )
+    st.stop()
 labels = group_labels(stored.rows, chosen.by)
 left, right = st.columns([2, 1])
 with left:

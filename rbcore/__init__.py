@@ -3,7 +3,7 @@
 >>> import rbcore as rb
 >>> digits = rb.load_dataset("digits")
 >>> model = rb.load_model("small_cnn", digits, epoch="last")
->>> distances = rb.estimate_distances(model, digits, "deepfool")
+>>> distances = rb.estimate_distances(model, digits, "minimal")
 >>> bias = rb.robustness_bias(distances, by="class")
 """
 
@@ -17,6 +17,7 @@ from rbcore.api import (
     stored_methods,
 )
 from rbcore.datasets import load_dataset
+from rbcore.distances.outcomes import outcomes_in_words
 from rbcore.errors import RobustnessBiasError
 from rbcore.importing import import_weights
 from rbcore.inference import robustness_bias, verdict
@@ -35,6 +36,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "open_run",
+    "outcomes_in_words",
     "perturbed_images",
     "robustness_bias",
     "stored_distances",
