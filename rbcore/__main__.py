@@ -311,7 +311,7 @@ def estimate(
         cost = api.estimate_cost(network, loaded, method, limit=limit, every=every, **parameters)
         if cost is not None and cost.n_images:
             typer.echo(
-                f"epoch {number}: up to {cost.n_images:,} images x {cost.passes:,} forward passes, about "
+                f"epoch {number}: up to {cost.n_images:,} images x {cost.passes:,} passes, about "
                 f"{cost.seconds / 60:,.1f} minutes.",
                 err=True,
             )

@@ -239,9 +239,9 @@ class Cost:
     n_images
         Images that are not in the store yet.
     passes
-        Forward passes an image.
+        Passes an image: forward for certificates, forward and backward for attacks.
     seconds
-        Expected, from a measured rate of forward passes.
+        Expected, from a measured rate of such passes.
     """
 
     n_images: int
@@ -263,22 +263,22 @@ def estimate_cost(
     wanted = _sample_ids(dataset, _wanted(dataset, limit, every))
     stored = store.read_table(_key_facts(model.weights_sha256, dataset.fingerprint, chosen, values))
     missing = wanted if stored is None else wanted[~wanted.isin(stored.rows["sample_id"])]
-    seconds = len(missing) * passes / forward_rate(model, dataset) if len(missing) else 0.0
+    seconds = len(missing) * passes / pass_rate(model, dataset, method) if len(missing) else 0.0
     return Cost(len(missing), passes, seconds)
 
 
 def passes_of(method: str, **parameters: Any) -> int | None:
-    """Return the forward passes an image that a method takes, or None where that depends on the image."""
+    """Return the passes an image that a method takes, or None where that depends on the image."""
     if method == BEST:
         return None
     chosen, values = resolve_method(method, parameters)
     return None if chosen.passes is None else chosen.passes(values)
 
 
-def forward_rate(model: Model, dataset: Dataset) -> float:
-    """Return how many images of a dataset go forward through a network in a second, by measuring."""
-    first = dataset.rows(SPLIT)[:1]
-    return images_a_second(model.network, torch.as_tensor(dataset.pixels(first), device=model.device))
+def pass_rate(model: Model, dataset: Dataset, method: str) -> float:
+    """Return how many passes of one image a method does in a second, by measuring: attacks go back as well as forward."""
+    image = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:1]), device=model.device)
+    return images_a_second(model.network, image, backward=resolve_method(method)[0].bound == "upper")
 
 
 def _wanted(dataset: Dataset, limit: int | None, every: int) -> np.ndarray:

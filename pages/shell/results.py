@@ -6,7 +6,7 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import jobs, menu, tasks
 from pages.shell.selection import Selection
-from rbcore.api import Perturbations, forward_rate, passes_of
+from rbcore.api import Perturbations, pass_rate, passes_of
 from rbcore.best import BEST
 from rbcore.datasets import Dataset
 from rbcore.models import Model
@@ -76,20 +76,22 @@ def model(weights: str, _selection: Selection, _data: Dataset) -> Model:
 
 
 def cost(selection: Selection, n_images: int) -> str | None:
-    """Say what an estimate will take where its method knows it beforehand: forward passes, and minutes at a measured rate."""
+    """Say what an estimate will take where its method knows it beforehand: passes, and minutes at a measured rate."""
     passes = passes_of(selection.method)
     if passes is None:
         return None
     sidecar = selection.run.sidecar(selection.epoch)
-    minutes = n_images * passes / _images_a_second(sidecar["sha256"], selection) / 60
-    return f"Up to {n_images:,} images x {passes:,} forward passes: about {minutes:,.1f} minutes on this machine's default device."
+    minutes = n_images * passes / _passes_a_second(sidecar["sha256"], selection.method, selection) / 60
+    return (
+        f"Up to {n_images:,} images x {passes:,} passes: about {minutes:,.1f} minutes on this machine's default device."
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner="Measuring the speed of the network")
-def _images_a_second(weights: str, _selection: Selection) -> float:
+def _passes_a_second(weights: str, method: str, _selection: Selection) -> float:
     facts = _selection.run.sidecar(_selection.epoch)
     data = dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
-    return forward_rate(model(weights, _selection, data), data)
+    return pass_rate(model(weights, _selection, data), data, method)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Computing the perturbed images")

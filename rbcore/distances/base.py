@@ -146,7 +146,7 @@ class Method:
     columns
         Names of the further columns its proposals have.
     passes
-        Forward passes an image with given parameters, where they are known beforehand; None otherwise.
+        Passes an image with given parameters, where they are known beforehand; None otherwise.
     smoothed
         Whether its distances are those of the smoothed classifier g and not of the network f.
     """

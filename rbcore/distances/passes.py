@@ -67,10 +67,10 @@ def fastest_size(network: nn.Module, image: Tensor) -> int:
     return best
 
 
-def images_a_second(network: nn.Module, image: Tensor) -> float:
-    """Return how many images a second go forward through a network, measured on passes of a usual size."""
+def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> float:
+    """Return how many images a second go through a network, forward or forward and backward, on passes of a usual size."""
     images = image.expand(min(FEW, largest_size(network, image)), -1, -1, -1).contiguous()
-    return len(images) / min(_seconds_of_a_pass(network, images, backward=False) for _ in range(3))
+    return len(images) / min(_seconds_of_a_pass(network, images, backward=backward) for _ in range(3))
 
 
 def _seconds_of_a_pass(network: nn.Module, images: Tensor, *, backward: bool = True) -> float:

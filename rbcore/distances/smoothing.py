@@ -6,13 +6,13 @@ draws, no image nearer than ``noise * Phi^-1(p_A)`` has another class under g (p
 """
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from itertools import accumulate, pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -108,8 +108,8 @@ def noisy_passes(
     n_threads = torch.get_num_threads() if device.type == "cpu" else 1
     with ThreadPoolExecutor(n_threads) if n_threads > 1 else nullcontext() as pool:
         for pieces in _packed(len(images), draws, block, capacity):
-            ends = list(accumulate(length for _, _, length in pieces))
-            slots = [slice(start, end) for start, end in pairwise([0, *ends])]
+            ends = list(itertools.accumulate(length for _, _, length in pieces))
+            slots = [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
             origins = [_origin(seeds[image], stream) + number * SEED_STEP for image, number, _ in pieces]
             _fill([buffer[slot] for slot in slots], origins, noise, pool)
             for image, span in _spans([image for image, _, _ in pieces], ends):
@@ -269,13 +269,18 @@ def pass_size(network: CountedNetwork, image: Tensor, most: int) -> int:
 
 
 def _fastest_forward(network: Network, image: Tensor, most: int) -> int:
-    rates: dict[int, float] = {}
-    size, started = min(SMALLEST_PASS, most), time.perf_counter()
-    while size <= most and time.perf_counter() - started < TUNING_SECONDS:
-        images = image.expand(size, -1, -1, -1).contiguous(memory_format=_layout(network))
-        rates[size] = size / min(_seconds_forward(network, images) for _ in range(3))
-        size = 2 * size if 2 * size <= most or size == most else most
-    return max(rates, key=lambda size: rates[size])
+    """Return the size whose quickest pass is fastest: ever larger ones first, then all in turn while the time lasts."""
+    seconds: dict[int, float] = {}
+    sizes, started = [min(SMALLEST_PASS, most)], time.perf_counter()
+    while sizes[-1] < most:
+        sizes.append(min(2 * sizes[-1], most))
+    layout = _layout(network)
+    for size in itertools.cycle(sizes):
+        if seconds and time.perf_counter() - started > TUNING_SECONDS:
+            break
+        images = image.expand(size, -1, -1, -1).contiguous(memory_format=layout)
+        seconds[size] = min(seconds.get(size, math.inf), _seconds_forward(network, images))
+    return max(seconds, key=lambda size: size / seconds[size])
 
 
 def _seconds_forward(network: Network, images: Tensor) -> float:
