@@ -71,8 +71,10 @@ def title_of(method: str) -> str:
     """Return the name for people of a method as it is spelled."""
     if method == BEST:
         return TITLE
-    chosen, _ = resolve_method(method)
-    return method_spellings().get(method) or f"{chosen.title} ({method.partition(' ')[2]})"
+    resolve_method(method)
+    named, _, differing = method.partition(" ")
+    title = method_spellings().get(named, resolve_method(named)[0].title)
+    return f"{title} ({differing})" if differing else title
 
 
 def note_of(method: str) -> str:

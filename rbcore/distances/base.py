@@ -216,15 +216,14 @@ def resolve_method(spelled: str, given: Mapping[str, object] | None = None) -> t
 
 
 def spell_method(method: Method, parameters: Mapping[str, object]) -> str:
-    """Return the shortest name of a method with these parameters: its own, a preset's, or with those that differ."""
-    defaults = method.resolve(None, {})
-    if parameters == defaults:
-        return method.name
-    for preset in method.presets:
-        if parameters == method.resolve(preset, {}):
-            return f"{method.name}:{preset}"
-    differing = (f"{name}={value}" for name, value in parameters.items() if value != defaults.get(name))
-    return " ".join([method.name, *differing])
+    """Return the shortest name of a method with these parameters: its own or a preset's, and the parameters that differ."""
+
+    def differing(preset: str | None) -> list[str]:
+        usual = method.resolve(preset, {})
+        return [f"{name}={value}" for name, value in parameters.items() if value != usual.get(name)]
+
+    nearest = min([None, *method.presets], key=lambda preset: len(differing(preset)))
+    return " ".join([method.name if nearest is None else f"{method.name}:{nearest}", *differing(nearest)])
 
 
 def method_spellings(*, is_linear: bool = True) -> dict[str, str]:

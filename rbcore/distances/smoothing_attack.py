@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
 from rbcore.distances.networks import CountedNetwork
+from rbcore.distances.noise import noisy_passes
 from rbcore.distances.smoothing import (
     ALPHA,
     N0,
@@ -23,7 +24,6 @@ from rbcore.distances.smoothing import (
     certify,
     count_votes,
     lower_confidence_bound,
-    noisy_passes,
     pass_size,
     voting_network,
 )

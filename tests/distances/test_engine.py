@@ -6,7 +6,7 @@ from torch import nn
 from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.distances import METHODS, Engine, Method, Proposal, estimate_arrays, resolve_method
-from rbcore.distances.base import method_spellings
+from rbcore.distances.base import method_spellings, spell_method
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from tests.toys import as_images, linear_network, smooth_network
 
@@ -239,3 +239,17 @@ def test_every_method_finds_the_boundary_of_a_plane(name):
     images, labels = as_images(points).astype(np.float32), np.array([0, 0, 1, 1])
     found = estimate_arrays(plane, images, labels, *resolve_method(name))
     np.testing.assert_allclose(found.distance, np.abs(gaps), rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["minimal", "minimal:fast", "minimal:fast candidates=2", "deepfool steps=7 overshoot=0.5", "smoothing n=50"],
+)
+def test_a_method_is_spelled_as_it_was_asked_for(spelled):
+    assert spell_method(*resolve_method(spelled)) == spelled
+
+
+@pytest.mark.parametrize("spelled", ["minimal:fast candidates", "minimal =3", "", "minimal:standard nonsense"])
+def test_what_is_no_method_is_refused(spelled):
+    with pytest.raises((MethodError, UnknownNameError)):
+        resolve_method(spelled)

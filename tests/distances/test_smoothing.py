@@ -10,12 +10,12 @@ from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.distances import estimate_arrays, resolve_method
 from rbcore.distances.networks import CountedNetwork
+from rbcore.distances.noise import noisy_passes
 from rbcore.distances.smoothing import (
     ceiling,
     certified_radius,
     certify,
     lower_confidence_bound,
-    noisy_passes,
     pass_size,
     voting_network,
 )

@@ -5,6 +5,7 @@ import pytest
 
 import rbcore as rb
 from rbcore import api
+from rbcore.distances import METHODS
 from rbcore.errors import CheckpointError
 from tests.faces import write_faces
 from tests.pages.app import button, open_page, said, shipped, wait_for_jobs
@@ -105,3 +106,36 @@ def test_a_cache_that_is_a_file_is_one_sentence_that_names_it_and_the_remedy(cac
         assert "Cannot write" in error and str(cache) in error and "RBCORE_CACHE" in error
         assert "unexpected" not in error
     assert not app.exception
+
+
+def test_a_methods_parameters_are_drawn_from_its_declaration_and_make_a_method_of_their_own():
+    app = open_page("compute", model="small_cnn", method="minimal:fast")
+    declared = [parameter.name for parameter in METHODS["minimal"].parameters]
+    assert [widget.label for widget in app.number_input if widget.label in declared] == declared
+    assert number(app, "candidates").value == 3  # the preset's
+    number(app, "Test images").set_value(30).run()
+    number(app, "candidates").set_value(2).run()
+    wait_for_jobs(button(app, "Estimate").click().run())
+    spelled = next(name for name in app.selectbox(key="method").options if "candidates=2" in name)
+    assert len(shipped(method=spelled).rows) == 30
+    app.selectbox(key="method").select(spelled)
+    app.switch_page("pages/curves.py").run()
+    assert not app.exception and "Of 30 images" in " ".join(said(app.caption))
+
+
+def test_what_a_certificate_costs_is_said_before_it_starts():
+    app = open_page("compute", model="logistic_regression", method="smoothing", epoch="1")
+    number(app, "Every so many-th").set_value(5).run()
+    (cost,) = [text for text in said(app.caption) if "passes" in text and "minutes" in text]
+    assert cost.startswith("Up to 72 images x 1,100 passes: about ")
+
+
+def test_the_best_of_all_is_shown_and_cannot_be_computed():
+    app = open_page("compute", method="best")
+    assert any("joined from those computed" in text for text in said(app.info))
+    assert not any(widget.label == "Estimate" for widget in app.button)
+    curves = open_page(method="best")
+    assert not curves.exception and len(curves.get("vega_lite_chart")) == 2
+    assert any("Best of all attacks" in text for text in said(curves.caption))
+    images = open_page("images", method="best")
+    assert not images.exception and len(images.get("image")) == 12

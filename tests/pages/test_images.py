@@ -1,5 +1,6 @@
 import re
 
+import rbcore as rb
 from tests.pages.app import open_page, said, shipped
 
 PER_PAGE = 12
@@ -45,3 +46,14 @@ def test_each_image_names_what_the_model_says_before_and_after():
     before, after = re.findall(r"\*\*(\d)\*\* \(\d+%\)", text)
     assert (int(before), int(after)) == (first["prediction"], first["perturbed_prediction"])
     assert len(app.get("image")) == PER_PAGE
+
+
+def test_a_certificate_has_no_changed_image_and_the_page_says_so():
+    rb.estimate_distances(rb.load_model("small_cnn", digits()), digits(), "smoothing", limit=20, n=50)
+    app = open_page("images", method="smoothing n=50")
+    assert not app.exception and not app.get("image")
+    assert any("no changed image to show" in text for text in said(app.info))
+
+
+def digits():
+    return rb.load_dataset("digits")
