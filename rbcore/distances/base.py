@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,16 @@ class Batch:
     seeds: np.ndarray
     size: int
     done: Callable[[int], None]
+
+    def take(self, rows: Tensor) -> "Batch":
+        """Return the batch of some of its images."""
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            logits=self.logits[rows],
+            seeds=self.seeds[rows.cpu()],
+        )
 
 
 @dataclass(frozen=True)

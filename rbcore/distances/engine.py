@@ -5,7 +5,7 @@ The engine knows images, labels and a callable from images to logits. It knows n
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
 from rbcore.distances.networks import ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
-from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory
+from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory, largest_size
 from rbcore.errors import MethodError
 from rbcore.running import Cancel, never
 
@@ -25,8 +25,12 @@ BISECTIONS = 25
 RANGE_TOLERANCE = 1e-5
 NUDGES = (1.001, 1.01, 1.1)
 """An image that lies on the boundary within rounding is moved on by these factors, one after the other, until it is across."""
+A_FEW = 8
+"""Images of which one at least should have a gradient, before more are asked."""
 PASSES_A_BATCH = 4
 """Passes whose images a method gets at a time, so that it can refill a pass as images are finished."""
+FORWARD_PASSES_A_BATCH = 128
+"""Passes a batch for a method that says how many an image takes: so few that little is lost where it is stopped."""
 
 
 @dataclass(frozen=True)
@@ -112,18 +116,27 @@ class Engine:
 
     @property
     def batch_size(self) -> int:
-        """Images a pass: as given, or found by measuring forward and backward passes for about a second."""
+        """Images a pass: as given, or found by measuring forward and backward passes for about a second.
+
+        For a method without backward passes as many as memory allows; it may find a faster number below.
+        """
         if self._batch_size is None:
             image = self._images(self.anchors[:1])
             with frozen(self.network):
-                self._batch_size = fastest_size(self.network.quick(image), image)
+                quick = self.network.quick(image)
+                has_backward = self.method.passes is None
+                self._batch_size = (
+                    fastest_size(quick, image) if has_backward else largest_size(quick, image, backward=False)
+                )
             self.network.take_counts()
         return self._batch_size
 
     @property
     def rows_a_batch(self) -> int:
         """Rows to estimate at a time, so that passes can be refilled while memory stays bounded."""
-        return PASSES_A_BATCH * self.batch_size
+        if self.method.passes is None:
+            return PASSES_A_BATCH * self.batch_size
+        return max(1, FORWARD_PASSES_A_BATCH * self.batch_size // self.method.passes(self.parameters))
 
     def estimate(self, rows: np.ndarray, done: Callable[[int], None] = lambda n: None) -> Estimates:
         """Estimate the distances of one batch of rows.
@@ -204,7 +217,7 @@ class Engine:
     def _refuse_flat(self) -> None:
         """Raise `MethodError` once if the logits change with none of the anchors: no attack by gradients can work."""
         if not self._has_gradient:
-            chunks = in_batches(self.anchors, self.batch_size)
+            chunks = in_batches(self.anchors, min(self.batch_size, A_FEW))
             self._has_gradient = any(has_gradient(self.network, self._images(chunk)) for chunk in chunks)
         if not self._has_gradient:
             raise MethodError(
@@ -229,14 +242,14 @@ class Engine:
         for nudge in NUDGES:
             near = torch.nonzero(lead.abs() <= ROUNDING).flatten()
             if len(near):
-                part = _part(batch, near)
+                part = batch.take(near)
                 perturbed[near] = (part.images + nudge * (perturbed[near] - part.images)).clamp(0, 1)
                 lead[near], prediction[near] = self._lead(perturbed[near], part)
         status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
             perturbed[missed] = self._fall_back(images[missed], labels[missed])
-            lead[missed], prediction[missed] = self._lead(perturbed[missed], _part(batch, missed))
+            lead[missed], prediction[missed] = self._lead(perturbed[missed], batch.take(missed))
             status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
         prediction = torch.where(lead > ROUNDING, prediction, -1)
         perturbed = torch.where((prediction >= 0).view(-1, 1, 1, 1), perturbed, torch.nan)
@@ -246,19 +259,17 @@ class Engine:
     def _lead(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return by how much another class than the label leads, as a share of the largest clean logit, and each predicted class.
 
-        The lead is the smaller of that in passes of two sizes, since a sample on the boundary flips with the size of its
-        batch; minus infinity for an image that cannot count, constant or not finite, or whose logits are not finite.
+        Predicted anew, in passes of half the size, and to lead by more than rounding, since a sample on the boundary flips
+        with the size of its batch. Minus infinity for an image that cannot count, constant or not finite, or whose logits are
+        not finite.
         """
-        flat = perturbed.flatten(1)
+        flat, labels = perturbed.flatten(1), batch.labels[:, None]
         usable = flat.isfinite().all(1) & (flat.amax(1) > flat.amin(1))
-        shown, half = perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2)
-        together, labels = self._logits(shown), batch.labels[:, None]
-        lead = torch.full_like(together[:, 0], torch.inf)
-        for logits in (together, in_passes(self.network, shown, half)):
-            leads = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
-            lead = torch.where(usable & logits.isfinite().all(1), torch.minimum(lead, leads), -torch.inf)
+        logits = in_passes(self.network, perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2))
+        lead = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
+        lead = torch.where(usable & logits.isfinite().all(1), lead, -torch.inf)
         largest = batch.logits.abs().amax(1).clamp_min(torch.finfo(lead.dtype).tiny)
-        return lead / largest, together.argmax(1)
+        return lead / largest, logits.argmax(1)
 
     def _fall_back(self, images: Tensor, labels: Tensor) -> Tensor:
         """Walk from each image to the nearest anchor that is predicted as another class, and bisect to the boundary."""
@@ -319,10 +330,6 @@ class _Finished:
 
     def take_back(self) -> None:
         self(-self.n)
-
-
-def _part(batch: Batch, rows: Tensor) -> Batch:
-    return replace(batch, images=batch.images[rows], labels=batch.labels[rows], logits=batch.logits[rows])
 
 
 def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Our own minimum-norm attack: the smallest perturbation that we know how to find, in three tiers.
 
-1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool: an image that is across leaves, the next one enters; after the
-   first step only the nearest class is followed; then the point where the segment to the clean image crosses the boundary.
+1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool, from which an image leaves as soon as it is nearly across; after
+   the first step only the nearest class is followed; then a line search for the point where the boundary is crossed.
 2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well, and the better of both is
    refined: steps down the margin, relative to the current distance, on a sphere that shrinks while the image fools and grows
    while it does not (after Rony et al. 2019, whose absolute steps break where distances are small).
@@ -21,14 +21,22 @@ from rbcore.distances.networks import ROUNDING, CountedNetwork
 
 OVERSHOOT = 0.02
 DEEPFOOL_STEPS = 50
+A_FEW = 8
+"""Images on which a folded network must give the same answers."""
+NEARLY = 0.03
+"""An image leaves DeepFool when its last step was a smaller share of the way: the line search does the rest without gradients."""
 NEWTON_STEPS = 2
-CROSSINGS = 4
+REACHES = (1.03, 1.1, 1.5, 3.0)
+"""How far the line search looks beyond an image that does not fool yet, in units of its distance."""
+FAR = 1.1
+"""An image that had to be looked for farther than this is left to DeepFool after all."""
+CLOSER = 0.99
+SECANTS, FINAL_SECANTS = 1, 3
+"""Steps of the line search, after DeepFool and at the very end."""
 BEYOND = 2e-4
-"""How far beyond the boundary an image is put, as a share of its distance, so that it fools at any batch size."""
-PUSHES = (0.0, 3e-4, 1e-3, 3e-3, 1e-2, 0.1, 1.0)
-"""Shares of the distance by which it is put farther where that is not enough; the large ones are for images that lie within
-rounding of the boundary."""
+"""How far beyond the boundary the line search aims, as a share of the distance."""
 CLEAR_LEAD = 3 * ROUNDING
+"""Share of the clean image's largest logit by which another class must lead where the line search ends."""
 FIRST_STEP, LAST_STEP = 1.0, 0.02
 FIRST_GROWTH, LAST_GROWTH = 0.05, 0.001
 UNPROVEN = 1.3
@@ -64,18 +72,27 @@ def run(
     """
     if batch.logits.shape[1] < 2:  # no other class, no boundary
         return Proposal(torch.full_like(batch.images, torch.nan))
-    quick = network.quick(batch.images[: batch.size])
+    quick = network.quick(batch.images[:A_FEW])
     begun, classes = _deepfool(quick, batch, candidates)
     found = []
     for start in range(0, len(batch.labels), batch.size):
         part = slice(start, start + batch.size)
         images, labels, clean = batch.images[part], batch.labels[part], batch.logits[part]
-        best = begun.take(part)
+        across, reach = _crossing(quick, images, labels, clean, begun[part])
+        missed = torch.nonzero(reach > FAR).flatten()
+        if len(missed):
+            rest = batch.take(start + missed)
+            again, _ = _deepfool(quick, rest, candidates, nearly=0.0)
+            ends = _crossing(quick, rest.images, rest.labels, rest.logits, again)
+            across[missed], reach[missed] = _nearer(rest.images, (across[missed], reach[missed]), ends)
         if steps:
+            distance = _length(images, across, reach)
+            search = _Search(across, across, distance, _norm(across - images))
             plan = _Plan(trial_steps, steps, kept, restarts)
-            best = _refined(quick, images, labels, best, classes[part, 1:starts], plan)
-        across = _crossing(quick, images, labels, clean, best.perturbed)
-        found.append(_settled(quick, images, labels, clean, across))
+            best = _refined(quick, images, labels, search, classes[part, 1:starts], plan)
+            ends = _crossing(quick, images, labels, clean, best.perturbed, FINAL_SECANTS)
+            across, reach = _nearer(images, (across, reach), ends)
+        found.append(across)
         batch.done(len(labels))
     return Proposal(torch.cat(found))
 
@@ -115,48 +132,36 @@ class _Search:
     distance: Tensor
     estimate: Tensor
 
-    def take(self, rows: slice) -> "_Search":
-        return _Search(self.moved[rows], self.perturbed[rows], self.distance[rows], self.estimate[rows])
-
     def score(self) -> Tensor:
         """Return what the start promises: its distance, or more than the estimated one if it does not fool yet."""
         return torch.where(self.distance.isfinite(), self.distance, UNPROVEN * self.estimate)
 
 
-def _deepfool(quick: nn.Module, batch: Batch, candidates: int) -> tuple[_Search, Tensor]:
-    """Run DeepFool on all images in a pool of ``batch.size``: each leaves when it fools, and the next one enters.
+def _deepfool(quick: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY) -> tuple[Tensor, Tensor]:
+    """Run DeepFool on all images: those still active wait in a queue, and every pass takes as many of them as fit.
+
+    An image leaves when it fools, or nearly does.
 
     Returns
     -------
-    search, classes
-        What was found, and the candidate classes of each image, the nearest linearised boundary first: (n, candidates).
+    reached, classes
+        Where each image was left, and the candidate classes of each image, the nearest linearised boundary first: (n, candidates).
     """
     images, labels = batch.images, batch.labels
-    classes = _likeliest(batch, candidates)
-    every = STEPS_BETWEEN_SYNCS[images.device.type]
-    reached, does_fool = images.clone(), torch.zeros_like(labels, dtype=torch.bool)
-    rows, age = labels.new_empty(0), labels.new_empty(0)
-    total = images.new_empty((0, *images.shape[1:]))
-    n_entered = 0
-    while n_entered < len(labels) or len(rows):
-        entering = torch.arange(n_entered, min(len(labels), n_entered + batch.size - len(rows)), device=labels.device)
-        if len(entering):
-            n_entered += len(entering)
-            step, classes[entering] = _first_step(quick, images[entering], labels[entering], classes[entering])
-            rows, total, age = (
-                torch.cat([rows, entering]),
-                torch.cat([total, step]),
-                torch.cat([age, torch.ones_like(entering)]),
-            )
-        for _ in range(every):
-            moved = _beyond(images[rows], total)
-            step, fools = _newton_step(quick, moved, labels[rows], classes[rows, 0])
-            total, age = total + torch.where(_wide(fools), 0.0, step), age + 1
-        is_done = fools | (age >= DEEPFOOL_STEPS)
-        reached[rows[is_done]], does_fool[rows[is_done]] = moved[is_done], fools[is_done]
-        rows, total, age = (part[~is_done] for part in (rows, total, age))
-    distance = _norm(reached - images)
-    return _Search(reached, reached, torch.where(does_fool, distance, torch.inf), distance), classes
+    everyone = torch.arange(len(labels), device=labels.device)
+    classes, total = _likeliest(batch, candidates), torch.empty_like(images)
+    for rows in torch.split(everyone, batch.size):
+        total[rows], classes[rows] = _first_step(quick, images[rows], labels[rows], classes[rows])
+    age, queue = torch.ones_like(labels), everyone
+    while len(queue):
+        rows, queue = queue[: batch.size], queue[batch.size :]
+        for _ in range(STEPS_BETWEEN_SYNCS[images.device.type]):
+            step, fools = _newton_step(quick, _beyond(images[rows], total[rows]), labels[rows], classes[rows, 0])
+            step = torch.where(_wide(fools), 0.0, step)
+            total[rows], age[rows] = total[rows] + step, age[rows] + 1
+        is_done = fools | (age[rows] >= DEEPFOOL_STEPS) | (_norm(step) < nearly * _norm(total[rows]))
+        queue = torch.cat([queue, rows[~is_done]])
+    return _beyond(images, total), classes
 
 
 def _likeliest(batch: Batch, candidates: int) -> Tensor:
@@ -302,39 +307,61 @@ def _best(searches: list[_Search]) -> _Search:
     return _picked(searches, torch.stack([search.distance for search in searches]).argmin(0))
 
 
-def _crossing(quick: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor) -> Tensor:
-    """Move images that fool back along the segment to the clean ones, to just beyond where it crosses the boundary.
+def _crossing(
+    quick: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor, secants: int = SECANTS
+) -> tuple[Tensor, Tensor]:
+    """Find on the line from each clean image through its perturbed one where another class begins to lead beyond rounding.
 
-    False position (Illinois) on the margin, aimed `BEYOND` the estimated root, since most of all the end must fool.
+    Outwards by trying, back by secants aimed `BEYOND` the estimated root, since the end must fool.
+
+    Returns
+    -------
+    across, reach
+        The images there, and how far beyond the perturbed ones had to be looked: 1 where these fool, infinite where none does.
     """
-    inside, outside = torch.zeros(len(labels), dtype=images.dtype, device=images.device), images.new_ones(len(labels))
-    above = _margin_of(clean, labels)
-    with torch.no_grad():
-        below = _margin_of(quick(perturbed), labels)
-        fools = below < 0
-        for _ in range(CROSSINGS):
-            root = inside + (outside - inside) * (above / (above - below))
-            aimed = torch.minimum(root * (1 + BEYOND), outside)
-            margin = _margin_of(quick(_between(images, perturbed, aimed)), labels)
-            crossed = margin < 0
-            above = torch.where(crossed, above / 2, margin)
-            below = torch.where(crossed, margin, below / 2)
-            outside, inside = torch.where(crossed, aimed, outside), torch.where(crossed, inside, aimed)
-    return torch.where(_wide(fools), _between(images, perturbed, outside), perturbed)
-
-
-def _settled(quick: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor) -> Tensor:
-    """Push images outwards along their own perturbation, by no more than is needed for another class to lead beyond rounding."""
-    settled, missing = perturbed.clone(), torch.ones_like(labels, dtype=torch.bool)
     needed = CLEAR_LEAD * clean.abs().amax(1)
-    for push in PUSHES:
-        pushed = _between(images, perturbed, 1.0 + push * missing).clamp(0, 1)
-        settled = torch.where(_wide(missing), pushed, settled)
+
+    def excess(rows: Tensor, share: Tensor) -> Tensor:
+        moved = _between(images[rows], perturbed[rows], share).clamp(0, 1)
         with torch.no_grad():
-            missing = _margin_of(quick(settled), labels) > -needed
-        if not missing.any():
+            return _margin_of(quick(moved), labels[rows]) + needed[rows]
+
+    everyone = torch.arange(len(labels), device=images.device)
+    before = torch.full_like(needed, 1 / (1 + OVERSHOOT))  # where DeepFool without its overshoot stands
+    margin_before = excess(everyone, before)
+    tried = torch.where(margin_before < 0, CLOSER * before, 1.0)
+    margin = excess(everyone, tried)
+    low = torch.where(margin_before < 0, torch.where(margin < 0, 0.0, tried), torch.where(margin < 0, before, tried))
+    high = torch.where(margin < 0, tried, torch.where(margin_before < 0, before, torch.inf))
+    looked = torch.where(high.isfinite(), 1.0, torch.inf)
+    for reach in REACHES:
+        rows = torch.nonzero(high.isinf()).flatten()
+        if not len(rows):
             break
-    return settled
+        before[rows], margin_before[rows], tried[rows] = tried[rows], margin[rows], reach
+        margin[rows] = excess(rows, tried[rows])
+        crossed = rows[margin[rows] < 0]
+        low[rows], high[crossed], looked[crossed] = before[rows], reach, reach
+    rows = torch.nonzero(high.isfinite()).flatten()
+    for _ in range(secants):
+        root = tried - margin * (tried - before) / (margin - margin_before)
+        before, margin_before = tried, margin
+        is_inside = (root > low) & (root < high)  # false where it is NaN
+        tried = torch.minimum(torch.where(is_inside, root, (low + high) / 2) * (1 + BEYOND), high).nan_to_num(1.0, 1.0)
+        margin = margin.index_copy(0, rows, excess(rows, tried[rows]))
+        high, low = torch.where(margin < 0, tried, high), torch.where(margin < 0, low, tried)
+    outside = torch.where(high.isfinite(), high, 1.0)
+    return _between(images, perturbed, outside).clamp(0, 1), looked
+
+
+def _nearer(images: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return for each image the nearer of two ends of `_crossing`, and how far that was looked for."""
+    is_other = _length(images, *other) < _length(images, *one)
+    return torch.where(_wide(is_other), other[0], one[0]), torch.where(is_other, other[1], one[1])
+
+
+def _length(images: Tensor, across: Tensor, reach: Tensor) -> Tensor:
+    return torch.where(reach.isfinite(), _norm(across - images), torch.inf)
 
 
 def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -39,9 +39,13 @@ def free_bytes(device: torch.device) -> int:
     return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
 
 
-def largest_size(network: nn.Module, image: Tensor) -> int:
-    """Return how many images a pass, forward and backward, may have so that it takes at most `MEMORY_SHARE` of what is free."""
-    allowed = MEMORY_SHARE * free_bytes(image.device) / (WORKSPACE * bytes_an_image(network, image))
+def largest_size(network: nn.Module, image: Tensor, *, backward: bool = True) -> int:
+    """Return how many images a pass may have so that it takes at most `MEMORY_SHARE` of what is free.
+
+    A pass forward alone never takes more than autograd would keep for it.
+    """
+    workspace = WORKSPACE if backward else 1.0
+    allowed = MEMORY_SHARE * free_bytes(image.device) / (workspace * bytes_an_image(network, image))
     return int(min(max(allowed, 1), LARGEST_SIZE[image.device.type]))
 
 

@@ -1,0 +1,268 @@
+"""On a GPU: samples a second of our attack and of Foolbox's DeepFool, evaluations a second of smoothing, beside the ceiling.
+
+    python -m benchmarks.gpu [--device cuda]
+
+ResNet-20 at 32 pixels (10 classes) and ResNet50 at 224 (1,000 classes), normalisation inside. Weights and images are random: soft
+random patches, with BatchNorm's statistics taken from them and the network's own predictions as labels. Rates of passes are those
+of any weights; how many passes an attack needs, and so its samples a second, is that of a random network. The ceiling is what the
+folded network does alone, at its best size, in the same precision. Without a GPU it says so and ends.
+"""
+
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor, nn
+
+from benchmarks.distances import IMAGENET_MEAN, IMAGENET_STD, command, machine
+from benchmarks.peers import PEERS, REFERENCE, judge
+from rbcore.distances import Engine, in_batches, resolve_method
+from rbcore.distances.networks import CountedNetwork, frozen
+from rbcore.distances.passes import largest_size
+from rbcore.distances.smoothing import voting_network
+from rbcore.models import build_network
+
+CLASSES = {"resnet20": 10, "resnet50": 1000}
+PIXELS = {"resnet20": 32, "resnet50": 224}
+IMAGES = {"resnet20": 2048, "resnet50": 256}
+SMOOTHED = {"resnet20": 64, "resnet50": 8}
+"""Images of which smoothing counts the votes."""
+PATCHES = 8
+CALIBRATION = 64
+CEILING_SECONDS = 0.5
+CLEARLY_SLOWER = 0.8
+"""A size this much slower than the best one ends the search."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Images a second that a network does alone, at its best size: forward, and forward with backward (0 if not measured)."""
+
+    forward: float
+    both: float = 0.0
+
+    def seconds(self, n_forward: int, n_backward: int) -> float:
+        """Return how long so many passes would take at the ceiling."""
+        backward = max(1 / self.both - 1 / self.forward, 0.0) if n_backward else 0.0
+        return n_forward / self.forward + n_backward * backward
+
+
+@dataclass
+class Measured:
+    """Seconds of each turn, passes of one turn, and the share of the samples that were found, certified or judged adversarial."""
+
+    n: int
+    seconds: list[float]
+    n_forward: int
+    n_backward: int
+    found: float
+
+
+def patches(n: int, size: int) -> np.ndarray:
+    """Return random images of soft patches, float32 in [0, 1], shape (n, 3, size, size)."""
+    coarse = torch.rand(n, 3, PATCHES, PATCHES, generator=torch.Generator().manual_seed(0))
+    images: np.ndarray = nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1).numpy()
+    return images
+
+
+def random_network(name: str, images: np.ndarray, device: torch.device) -> nn.Module:
+    """Return a network of random weights whose BatchNorm has the statistics of some of the images."""
+    torch.manual_seed(0)
+    network = build_network(name, images.shape[1:], CLASSES[name], IMAGENET_MEAN, IMAGENET_STD).to(device)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all passes, here of one
+            module.reset_running_stats()
+    with torch.no_grad():
+        network.train()(torch.as_tensor(images[:CALIBRATION], device=device))
+    return network.eval()
+
+
+def predicted(network: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return the network's classes."""
+    with torch.no_grad():
+        parts = [
+            network(torch.as_tensor(part, device=device)).argmax(1)
+            for part in np.array_split(images, -(-len(images) // 64))
+        ]
+    classes: np.ndarray = torch.cat(parts).cpu().numpy()
+    return classes
+
+
+def finish(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def best_rate(run: Callable[[Tensor], object], image: Tensor, most: int, seconds: float) -> float:
+    """Return images a second of a pass at its best size, powers of two up to `most`, each for so many seconds."""
+    best, size = 0.0, 1
+    while size <= most:
+        images = image.expand(size, -1, -1, -1).contiguous()
+        for _ in range(2):  # the first passes of a size choose kernels
+            run(images)
+        finish(image.device)
+        n, started = 0, time.perf_counter()
+        while n == 0 or time.perf_counter() - started < seconds:
+            run(images)
+            finish(image.device)
+            n += 1
+        rate = n * size / (time.perf_counter() - started)
+        if rate < CLEARLY_SLOWER * best:
+            break
+        best, size = max(best, rate), 2 * size
+    return best
+
+
+def ceiling(network: nn.Module, image: Tensor, *, backward: bool, seconds: float) -> Ceiling:
+    """Measure the network alone: forward in inference mode, and forward with backward to the image if asked."""
+
+    def forward(images: Tensor) -> None:
+        with torch.inference_mode():
+            network(images)
+
+    def both(images: Tensor) -> None:
+        moved = images.detach().requires_grad_()
+        with torch.enable_grad():
+            torch.autograd.grad(network(moved).sum(), moved)
+
+    with frozen(network):
+        most = largest_size(network, image)
+        rate = best_rate(forward, image, most, seconds)
+        return Ceiling(rate, best_rate(both, image, most, seconds) if backward else 0.0)
+
+
+def measure_ours(engine: Engine, n: int) -> Measured:
+    """Estimate the first n distances, engine and all."""
+    engine.network.take_counts()
+    finish(engine.device)
+    started = time.perf_counter()
+    parts = [engine.estimate(rows) for rows in in_batches(np.arange(n), engine.rows_a_batch)]
+    finish(engine.device)
+    seconds = time.perf_counter() - started
+    found = np.isin(np.concatenate([part.status for part in parts]), ("found", "certified")).mean()
+    return Measured(n, [seconds], **engine.network.take_counts(), found=float(found))
+
+
+def measure_foolbox(network: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Measured:
+    """Run Foolbox's DeepFool, the bare attack."""
+    counted = CountedNetwork(network)
+    finish(images.device)
+    started = time.perf_counter()
+    perturbed = PEERS[REFERENCE].run(counted, images, labels, batch)
+    finish(images.device)
+    seconds = time.perf_counter() - started
+    counts = counted.take_counts()
+    return Measured(
+        len(images), [seconds], **counts, found=float(np.isfinite(judge(network, images, labels, perturbed)).mean())
+    )
+
+
+def row(title: str, unit: str, done: Measured, top: Ceiling) -> str:
+    """Return a row of the table: rate, passes, and the share of the time that its passes would take at the ceiling."""
+    seconds = float(np.median(done.seconds))
+    count = done.n if unit == "samples" else done.n_forward
+    share = top.seconds(done.n_forward, done.n_backward) / seconds
+    return (
+        f"| {title} | {done.n} | {seconds:.2f} | {count / seconds:,.1f} {unit}/s "
+        f"| {done.n_forward / done.n:.1f}, {done.n_backward / done.n:.1f} | {share:.1%} | {done.found:.1%} |"
+    )
+
+
+def measure(
+    name: str,
+    device: torch.device,
+    n: int,
+    n_smoothed: int,
+    draws: int,
+    methods: list[str],
+    repeats: int,
+    seconds: float,
+) -> str:
+    """Return the table of one network: our methods and Foolbox in turns, beside the ceilings."""
+    images = patches(n, PIXELS[name])
+    network = random_network(name, images, device)
+    labels = predicted(network, images, device)
+    image = torch.as_tensor(images[:1], device=device)
+    counted = CountedNetwork(network)
+    tops, precisions = {}, ("float32", "bfloat16")
+    with frozen(network):
+        for precision in precisions:
+            alone = voting_network(counted, image, precision).network
+            fitting = image.bfloat16() if precision == "bfloat16" else image
+            tops[precision] = ceiling(alone, fitting, backward=precision == "float32", seconds=seconds)
+    rows = np.arange(n)
+
+    def engine(spelled: str, **given: object) -> Engine:
+        method, parameters = resolve_method(spelled, given)
+        return Engine(network, lambda which: images[which], labels, method, parameters, rows, device=device)
+
+    engines = {spelled: (engine(spelled), n) for spelled in methods}
+    for precision in precisions:
+        engines[f"smoothing, {precision}"] = engine("smoothing", n=draws, precision=precision), n_smoothed
+    for made, most in engines.values():  # sizes are found, the network is folded, kernels are chosen
+        made.estimate(rows[: min(most, made.batch_size)])
+    batch = next(iter(engines.values()))[0].batch_size
+    tensors = torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
+    measure_foolbox(network, tensors[0][:batch], tensors[1][:batch], batch)
+    done: dict[str, Measured] = {}
+    for _ in range(repeats):
+        now = {title: measure_ours(made, most) for title, (made, most) in engines.items()}
+        now[PEERS[REFERENCE].title] = measure_foolbox(network, *tensors, batch)
+        for title, one in now.items():
+            one.seconds = (done[title].seconds if title in done else []) + one.seconds
+            done[title] = one
+    lines = [
+        f"### {name} at {PIXELS[name]} pixels, {CLASSES[name]} classes, random weights and images, passes of {batch}",
+        "",
+        f"Ceiling: {tops['float32'].forward:,.0f} images/s forward, {tops['float32'].both:,.0f} with backward, "
+        f"{tops['bfloat16'].forward:,.0f} forward in bfloat16.",
+        "",
+        "| method | n | s | rate | forward, backward a sample | share of the ceiling | found, certified or judged adversarial |",
+        "|" + "---|" * 7,
+    ]
+    for title, one in done.items():
+        is_smoothing = title.startswith("smoothing")
+        top = tops["bfloat16" if title.endswith("bfloat16") else "float32"]
+        lines.append(row(title, "evaluations" if is_smoothing else "samples", one, top))
+    return "\n".join(lines)
+
+
+def main(
+    device: Annotated[str, typer.Option(help="cuda, cuda:1, or cpu to try the script out.")] = "cuda",
+    models: Annotated[str, typer.Option(help="Networks.")] = "resnet20,resnet50",
+    methods: Annotated[str, typer.Option(help="Our methods.")] = "minimal:fast,minimal",
+    n: Annotated[
+        int | None, typer.Option(help="Images attacked; 2,048 at 32 pixels and 256 at 224 where not given.")
+    ] = None,
+    smoothed: Annotated[int | None, typer.Option(help="Images certified; 64 and 8 where not given.")] = None,
+    draws: Annotated[
+        int, typer.Option(help="Noisy copies an image, besides the 100 that the class is guessed from.")
+    ] = 10_000,
+    repeats: Annotated[int, typer.Option(help="Turns; medians count.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Time for each size of the ceiling.")] = CEILING_SECONDS,
+) -> None:
+    """Measure each network and print its table."""
+    if device != "cpu" and not torch.cuda.is_available():
+        print("no GPU")
+        return
+    where = torch.device(device)
+    on = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
+    tf32 = torch.backends.cudnn.allow_tf32
+    print(
+        f"{datetime.date.today().isoformat()}, `{command()}`, {on}, {machine()}, TF32 in convolutions: {tf32}\n",
+        flush=True,
+    )
+    for name in models.split(","):
+        sizes = n or IMAGES[name], smoothed or SMOOTHED[name]
+        print(measure(name, where, *sizes, draws, methods.split(","), repeats, seconds) + "\n", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
