@@ -1,4 +1,4 @@
-"""Analyses over many models and epochs: they join stored distances with the measures, and compute no distances."""
+"""What is stored of several models and epochs: sigma of every group (figures 7 and 8), and what is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook.
+"""Curves, sigma and its heatmap for the groups of a partition, and the history of a training.
 
 Colours are those of Okabe and Ito, told apart by colour-blind readers, with olive for their black, which a dark page would
 swallow; from the ninth group on the dashes change too.

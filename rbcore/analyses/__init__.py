@@ -1,0 +1,60 @@
+"""The paper's own analyses, one file each: they join stored distances with the measures, and compute no distances.
+
+============== ================================================================================================
+file           question
+============== ================================================================================================
+models_and_epochs  what is stored: sigma of every group for several models and epochs (figures 7 and 8)
+exact          how far images lie from the boundary of a linear model: the median (section 6)
+agreement      how often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2, 8.1, 8.3, Table 1)
+epochs         whether the sign of the last epoch is there at the first and in the middle (7.2)
+budget         who is fooled within one budget (figure 3)
+composition    sigma by one attribute at a common mix of another
+pretraining    sigma of a pre-trained against a from-scratch run of the same model (8.2)
+toys           figures 1 and 2: classifiers in a plane, with their boundaries and exact distances
+published      distances that others published (UG100), as tables of this library
+============== ================================================================================================
+"""
+
+from rbcore.analyses.agreement import Agreement, agreement_of, paired_sigmas, sign_agreement
+from rbcore.analyses.budget import BUDGET, fooled_at
+from rbcore.analyses.composition import raw_and_standardised
+from rbcore.analyses.epochs import epoch_pairs
+from rbcore.analyses.exact import Median, median_distance
+from rbcore.analyses.models_and_epochs import (
+    EPOCHS,
+    MissingDistances,
+    applies,
+    bias_by_model,
+    comparable_runs,
+    verdict_over_models,
+)
+from rbcore.analyses.pretraining import compare_pretraining, pretraining_pairs
+from rbcore.analyses.published import UG100_MODELS, ug100_folder, ug100_table
+from rbcore.analyses.toys import Toy, budget_toys, class_toy
+
+__all__ = [
+    "BUDGET",
+    "EPOCHS",
+    "UG100_MODELS",
+    "Agreement",
+    "Median",
+    "MissingDistances",
+    "Toy",
+    "agreement_of",
+    "applies",
+    "bias_by_model",
+    "budget_toys",
+    "class_toy",
+    "comparable_runs",
+    "compare_pretraining",
+    "epoch_pairs",
+    "fooled_at",
+    "median_distance",
+    "paired_sigmas",
+    "pretraining_pairs",
+    "raw_and_standardised",
+    "sign_agreement",
+    "ug100_folder",
+    "ug100_table",
+    "verdict_over_models",
+]

@@ -1,0 +1,58 @@
+"""How far images lie from the decision boundary of a linear model: the median exact distance (section 6)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rbcore.errors import MeasureError
+from rbcore.inference import CONFIDENCE
+from rbcore.measures import DEFAULT_POLICY, Policy, is_counted
+
+
+@dataclass(frozen=True)
+class Median:
+    """A median distance, L2 in [0, 1] pixel space.
+
+    Attributes
+    ----------
+    n
+        Images that count.
+    median
+        Of their distances.
+    low, high
+        Its interval from order statistics, which holds for any distribution; NaN where n is too small for one.
+    """
+
+    n: int
+    median: float
+    low: float
+    high: float
+
+
+def median_distance(
+    distances: pd.DataFrame, *, policy: Policy = DEFAULT_POLICY, confidence: float = CONFIDENCE
+) -> Median:
+    """Return the median distance of the images that count under a policy.
+
+    Parameters
+    ----------
+    distances
+        A table as `rbcore.api.estimate_distances` returns it; by ``exact`` for the paper's numbers.
+    policy
+        ``misclassified="zero"`` counts them with distance 0 (eq. 4-6), ``"exclude"`` leaves them out; section 6 does not say.
+
+    Raises
+    ------
+    MeasureError
+        If no image counts.
+    """
+    is_correct = distances["is_correct"].to_numpy(bool)
+    values = np.where(is_correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
+    if not len(values):
+        raise MeasureError("No image counts, so there is no median distance.")
+    ordered, n = np.sort(values), len(values)
+    rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))  # as many may lie below the median
+    low, high = (ordered[rank - 1], ordered[n - rank]) if rank else (np.nan, np.nan)
+    return Median(n, float(np.median(values)), float(low), float(high))

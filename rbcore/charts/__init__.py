@@ -1,0 +1,39 @@
+"""Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
+
+from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
+from rbcore.charts.groups import (
+    AXES_HEIGHT,
+    COLOURS,
+    DASHES,
+    N_TAUS,
+    SIGMA_TITLE,
+    TAU_TITLE,
+    VERDICT_COLOURS,
+    Chart,
+    bias_chart,
+    bias_heatmap,
+    bias_intervals,
+    robustness_curves,
+    tau_grid,
+    training_history,
+)
+
+__all__ = [
+    "AXES_HEIGHT",
+    "COLOURS",
+    "DASHES",
+    "N_TAUS",
+    "SIGMA_TITLE",
+    "TAU_TITLE",
+    "VERDICT_COLOURS",
+    "Chart",
+    "agreement_scatter",
+    "bias_chart",
+    "bias_heatmap",
+    "bias_intervals",
+    "fooled_bars",
+    "robustness_curves",
+    "tau_grid",
+    "toy_plane",
+    "training_history",
+]
