@@ -1,8 +1,13 @@
 """The command line: ``python -m rbcore``."""
 
+import re
+import shlex
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -11,7 +16,7 @@ import torch
 import typer
 from tqdm import tqdm
 
-from rbcore import api, inference, training
+from rbcore import analyses, api, inference, reproduction, training
 from rbcore import verification as checks
 from rbcore.datasets import DATASETS, SkippedFile, count_on_disk, known_folder, load_dataset, remember_check
 from rbcore.distances import METHODS
@@ -98,12 +103,12 @@ def progress_bar() -> Iterator[Progress]:
             current.close()
 
 
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+def parse_settings(settings: list[str] | None, option: str = "--set", what: str = "VALUE") -> dict[str, Any]:
     """Turn ``NAME=VALUE`` texts into parameters."""
     pairs = [text.partition("=") for text in settings or []]
     for name, equals, value in pairs:
         if not (name and equals and value):
-            raise MethodError(f"--set {name}{equals}{value} is not of the form NAME=VALUE.")
+            raise MethodError(f"{option} {name}{equals}{value} is not of the form NAME={what}.")
     return {name: value for name, _, value in pairs}
 
 
@@ -378,6 +383,52 @@ def bias(
         covered = f"{len(stored.rows):,} of {found.facts['n_test']:,} test images"
         typer.echo(f"epoch {number}, {covered}: {inference.verdict(table)}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
+
+
+@cli.command()
+def reproduce(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the report and its tables.")] = Path("reproduction"),
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable. All of the plan by default.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="NAME=FOLDER", help="Where a dataset, or ug100, lies; repeatable."),
+    ] = None,
+    no_checksum: NoChecksum = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tiny budget: shows that all works, measures nothing well.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Run the paper's analyses on the data at hand and write one HTML report, with the paper's value beside ours."""
+    started = time.perf_counter()
+    folders = {name: Path(folder).expanduser() for name, folder in parse_settings(data, "--data", "FOLDER").items()}
+    ug100 = folders.pop("ug100", None) or analyses.ug100_folder()
+    for name in [*folders, *(dataset or [])]:
+        DATASETS[name]
+    audits = [audit for audit in reproduction.PLAN if not dataset or audit.dataset in dataset]
+    audits = [reproduction.quick(audit) if quick else audit for audit in audits]
+    with progress_bar() as progress:
+        materials = reproduction.prepare(
+            audits,
+            folders=folders,
+            checksum=False if no_checksum else None,
+            device=device,
+            progress=progress,
+            tell=lambda text: typer.echo(text, err=True),
+        )
+    typer.echo("Writing the report", err=True)
+    sections = reproduction.all_sections(materials, ug100)
+    sections.append(reproduction.provenance(materials, _without_folders(sys.argv[1:]), time.perf_counter() - started))
+    typer.echo(reproduction.write(out, sections, is_quick=quick))
+
+
+def _without_folders(arguments: list[str]) -> str:
+    """Return the command line as a report shows it: whose folders they were is nobody's business."""
+    shown = ["FOLDER" if before == "--out" else text for before, text in pairwise(["", *arguments])]
+    named = [re.sub(r"=.*", "=FOLDER", text) if before == "--data" else text for before, text in pairwise(["", *shown])]
+    return shlex.join(["python", "-m", "rbcore", *named])
 
 
 @cli.command()

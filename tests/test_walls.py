@@ -26,6 +26,10 @@ ALLOWED = {
     "charts": {"measures", "inference"},
     "analyses": COMMON
     | {"api", "best", "datasets", "distances", "inference", "measures", "models", "partitions", "recipes"},
+    "report": {"errors", "store"},
+    "reproduction": COMMON
+    | {"analyses", "api", "charts", "datasets", "distances", "inference", "measures", "models", "report", "store"}
+    | {"training"},
     "pictures": set(),
     "recipes": COMMON,
     "training": COMMON | {"recipes", "datasets", "models", "store"},

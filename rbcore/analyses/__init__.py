@@ -30,10 +30,11 @@ from rbcore.analyses.models_and_epochs import (
 )
 from rbcore.analyses.pretraining import compare_pretraining, pretraining_pairs
 from rbcore.analyses.published import UG100_MODELS, ug100_folder, ug100_table
-from rbcore.analyses.toys import Toy, budget_toys, class_toy
+from rbcore.analyses.toys import BUDGET_TOY_TAU, Toy, budget_toys, class_toy
 
 __all__ = [
     "BUDGET",
+    "BUDGET_TOY_TAU",
     "EPOCHS",
     "UG100_MODELS",
     "Agreement",

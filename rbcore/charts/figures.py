@@ -21,7 +21,7 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
     boundaries
         ``line`` (which piece), ``x``, ``y``, and optionally ``offset``: 0 for a boundary, else how far from one (dotted).
     tau
-        A budget, L2: points no farther than it from a boundary are hollow.
+        A budget, L2: points no farther than it from a boundary are pale.
     width
         Of the square plot in pixels.
     """
@@ -32,11 +32,8 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
     scale = alt.Scale(domain=side, nice=True)
     classes, groups = list(dict.fromkeys(table["class"])), list(dict.fromkeys(table["group"]))
     colour = alt.Color("class:N", scale=alt.Scale(domain=classes, range=list(COLOURS[: len(classes)])))
-    shape = alt.Shape(
-        "group:N",
-        scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])),
-        legend=None if groups == classes else alt.Legend(title="group"),
-    )
+    by_shape = "class:N" if groups == classes else "group:N"
+    shape = alt.Shape(by_shape, scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])))
     x, y = alt.X("x:Q", title=None, scale=scale), alt.Y("y:Q", title=None, scale=scale)
     dots = (
         alt.Chart(table)
