@@ -160,7 +160,7 @@ td { border-bottom: 1px solid #e4e4e4; padding: 3px 10px 3px 0; vertical-align: 
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td.text { max-width: 26rem; overflow-wrap: break-word }
 .file { font-size: 13px; color: #555 }
-.figures { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(33rem, 100%), 1fr)); gap: 1rem 1.5rem; align-items: start }
 figure { margin: 0.5rem 0 } figure img { max-width: 100%; height: auto } figcaption { font-size: 13px; color: #444; max-width: 34rem }
 @media print { body { max-width: none } section { break-inside: avoid } }
 """

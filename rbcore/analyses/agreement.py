@@ -115,7 +115,8 @@ def paired_sigmas(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``partition``, ``group``, ``n`` (images of the group in both), ``sigma_first``, ``sigma_second``.
+        One row a group: ``partition``, ``group``, ``n`` (images of the group in both), ``n_images`` (of all groups),
+        ``sigma_first``, ``sigma_second``.
 
     Raises
     ------
@@ -136,12 +137,13 @@ def paired_sigmas(
                 "partition": partition,
                 "group": grouped[0].groups,
                 "n": grouped[0].n,
+                "n_images": len(common),
                 "sigma_first": sigma_bias(grouped[0]),
                 "sigma_second": sigma_bias(grouped[1]),
             }
         )
         rows.append(table.head(1) if len(table) == 2 else table)
-    columns = ["partition", "group", "n", "sigma_first", "sigma_second"]
+    columns = ["partition", "group", "n", "n_images", "sigma_first", "sigma_second"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 

@@ -26,7 +26,9 @@ def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
     """Return the row of an agreement: its percentage with interval, kappa, mean and variance of the differences of sigma."""
     found = analyses.agreement_of(pairs)
     large = pairs[pairs["n"] >= FEWEST]
-    notes = [f"same sign in {found.n_same:,} of {found.n:,}"]
+    sizes = sorted({f"{n:,}" for n in pairs["n_images"]}, key=lambda text: int(text.replace(",", "")))
+    images = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    notes = [f"same sign in {found.n_same:,} of {found.n:,} groups, of {images} images"]
     if 0 < len(large) < len(pairs):
         of_large = analyses.agreement_of(large)
         notes.append(f"{of_large.n_same} of {of_large.n} with at least {FEWEST} images")
@@ -46,6 +48,18 @@ def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
         **known,
         "note": "; ".join([*notes, *([str(known["note"])] if known.get("note") else [])]),
     }
+
+
+def headline(pairs: pd.DataFrame, known: Row) -> list[Row]:
+    """Return the rows of an agreement over several datasets: of all groups, as the paper counts, and of the large ones."""
+    if not len(pairs):
+        return [absent(known)]
+    large = pairs[pairs["n"] >= FEWEST]
+    rows = [agreement_row(pairs, **known)]
+    if 0 < len(large) < len(pairs):
+        only = {**known, "dataset": f"of these, groups with at least {FEWEST} images"}
+        rows.append(agreement_row(large, **{name: only[name] for name in ("dataset", "model", "quantity")}))
+    return rows
 
 
 def absent(known: Row) -> Row:
@@ -77,7 +91,7 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
                 f"paper: {paper.AGREES_WITH_EXACT[method]} of {paper.N_GROUPS}, mean difference "
                 f"{paper.MEAN_DIFFERENCE[method]}, variance {paper.VARIANCE_OF_DIFFERENCES[method]}"
             )
-        rows.append(agreement_row(joined, **known) if len(joined) else absent(known))
+        rows += headline(joined, known)
         for material in materials:
             pairs = pairs_of([material], LINEAR, "exact", method)
             if len(pairs):
@@ -100,7 +114,7 @@ def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
         "note": f"paper: {paper.DEEPFOOL_AGREES_WITH_CARLINI_WAGNER} of {paper.N_CELLS}, five networks",
     }
     joined = pairs_of(of_paper, NETWORK, "deepfool", "carlini_wagner")
-    rows.append(agreement_row(joined, **known) if len(joined) else absent(known))
+    rows += headline(joined, known)
     comparisons = [
         ("deepfool", "carlini_wagner", None),
         ("smoothing", "deepfool", 0),
@@ -169,11 +183,10 @@ def epochs_table(materials: Sequence[Material]) -> pd.DataFrame:
                         found.append((material, model, pairs))
             of_paper = [pairs for material, _, pairs in found if material.name in paper.MEDIAN_EXACT]
             joined = {**known, "dataset": "the paper's datasets at hand", "model": "all"}
-            rows.append(
-                agreement_row(pd.concat(of_paper), **joined)
-                if of_paper
-                else {**joined, "note": f"not run at several epochs on these; {known['note']}"}
-            )
+            if of_paper:
+                rows += headline(pd.concat(of_paper), joined)
+            else:
+                rows.append({**joined, "note": f"not run at several epochs on these; {known['note']}"})
             plain: Row = {"quantity": known["quantity"]}
             rows += [agreement_row(p, dataset=material.title, model=model, **plain) for material, model, p in found]
     return as_table(rows, AGREEMENT_COLUMNS)

@@ -11,7 +11,7 @@ from rbcore import api
 from rbcore.datasets import DATASETS, Dataset, known_folder, load_dataset
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.models.checkpoints import Run
-from rbcore.reproduction.plan import SIZES, Audit, Work
+from rbcore.reproduction.plan import PARTITIONS, SIZES, Audit, Work
 from rbcore.running import Progress, no_progress
 from rbcore.store import StoredTable
 from rbcore.training import train
@@ -66,8 +66,8 @@ class Material:
 
     @property
     def partitions(self) -> tuple[str, ...]:
-        """The dataset's partitions, the class first."""
-        return DATASETS[self.audit.dataset].partitions
+        """The dataset's partitions that are reported, the class first."""
+        return PARTITIONS.get(self.name, DATASETS[self.name].partitions)
 
     def find(self, model: str, method: str, epoch: str = "last") -> Entry | None:
         """Return a model's distances by a method at an epoch, if they are at hand."""

@@ -18,7 +18,7 @@ from rbcore.reproduction.prepare import Material
 
 TITLE = "Fairness through robustness: the paper beside the data at hand"
 LARGEST_LEGEND = 20
-WIDTH = 430
+WIDTH = 340
 LIBRARIES = ("torch", "foolbox", "numpy", "scipy", "pandas", "scikit-learn", "altair")
 
 
@@ -233,7 +233,7 @@ def _face_figures(materials: Sequence[Material]) -> tuple[Figure, ...]:
             table, _ = analyses.bias_by_model(list(material.runs.values()), "deepfool", by)
             if len(table):
                 caption = f"Sigma by {by}, DeepFool, n = {int(table['n'].min())} to {int(table['n'].max())} a cell."
-                figures.append(Figure(charts.bias_heatmap(table, width=900), caption))
+                figures.append(Figure(charts.bias_heatmap(table, width=460), caption))
         for method in ("deepfool", "carlini_wagner", "smoothing"):
             distances = material.rows(NETWORK, method)
             if distances is not None:
