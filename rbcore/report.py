@@ -150,7 +150,7 @@ def number(value: object) -> str:
 
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 1120px; margin: 2rem auto; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 1240px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.6rem; border-top: 1px solid #ddd; padding-top: 1.2rem }
 p { max-width: 50rem } nav ol { columns: 2; column-gap: 3rem; max-width: 56rem } a { color: #0072B2 }
 .wide { overflow-x: auto }
@@ -158,7 +158,7 @@ table { border-collapse: collapse; font-size: 13px; line-height: 1.35 }
 th { text-align: left; border-bottom: 2px solid #888; padding: 4px 10px 4px 0; vertical-align: bottom }
 td { border-bottom: 1px solid #e4e4e4; padding: 3px 10px 3px 0; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td.text { max-width: 26rem; overflow-wrap: break-word }
+td.text { max-width: 26rem; overflow-wrap: break-word } td.text:last-child { min-width: 17rem }
 .file { font-size: 13px; color: #555 }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(33rem, 100%), 1fr)); gap: 1rem 1.5rem; align-items: start }
 figure { margin: 0.5rem 0 } figure img { max-width: 100%; height: auto } figcaption { font-size: 13px; color: #444; max-width: 34rem }

@@ -11,9 +11,9 @@ from torch import nn
 
 from rbcore.distances import estimate_arrays, resolve_method
 
-CLASS_NAMES = ("blue", "orange", "green")
+CLASS_NAMES = ("blue", "brown", "green")
 CENTRES = np.array([[0.26, 0.30], [0.52, 0.42], [0.70, 0.76]])
-"""Orange (the paper's brown) lies between the other two: it is close to a boundary on both sides."""
+"""Brown lies between the other two: it is close to a boundary on both sides."""
 SPREAD = 0.075
 N_A_CLASS = 150
 REGULARISATION = 1e3
@@ -47,7 +47,7 @@ class Toy:
 def class_toy(*, seed: int = 0) -> Toy:
     """Fit a true multinomial logistic regression to three classes in the plane (figure 2).
 
-    All classes are about equally easy to classify, but orange (the paper's brown) lies closest to the boundary.
+    All classes are about equally easy to classify, but brown lies closest to the boundary.
     """
     random = np.random.default_rng(seed)
     points = np.concatenate([random.normal(centre, SPREAD, (N_A_CLASS, 2)) for centre in CENTRES]).clip(0, 1)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from rbcore import analyses, charts
 from rbcore.distances import METHODS, spell_method
+from rbcore.inference import FEWEST
 from rbcore.report import Figure, Section, write_report
 from rbcore.reproduction import agreement_tables, tables
 from rbcore.reproduction.plan import LINEAR, NETWORK
@@ -188,7 +189,7 @@ def _toys() -> Section:
             ),
             Figure(
                 curves.properties(title="Figure 2b"),
-                "I_P(tau) by class with 95% bands, in the plane: orange (the paper's brown) falls first.",
+                "I_P(tau) by class with 95% bands, in the plane: brown falls first.",
             ),
         ),
     )
@@ -214,12 +215,17 @@ def _scatters(materials: Sequence[Material], model: str, pairings: Sequence[tupl
     figures = []
     for first, second in pairings:
         pairs = agreement_tables.pairs_of(materials, model, first, second)
-        pairs = pairs[np.isfinite(pairs["sigma_first"]) & np.isfinite(pairs["sigma_second"])] if len(pairs) else pairs
+        if len(pairs):
+            is_known = np.isfinite(pairs["sigma_first"]) & np.isfinite(pairs["sigma_second"])
+            pairs = pairs[is_known & (pairs["n"] >= FEWEST)]
         if len(pairs):
             names = [agreement_tables.TITLES[name] for name in (first, second)]
             chart = charts.agreement_scatter(pairs, *names)
             figures.append(
-                Figure(chart, f"One point a group (n = {len(pairs)}); in the shaded quarters the signs agree.")
+                Figure(
+                    chart,
+                    f"One point a group of at least {FEWEST} images (n = {len(pairs)}); in the shaded quarters the signs agree.",
+                )
             )
     return tuple(figures)
 

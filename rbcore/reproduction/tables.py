@@ -100,7 +100,7 @@ def toys_table() -> pd.DataFrame:
             "low": found["low"],
             "high": found["high"],
             "note": f"accuracy {found['accuracy']:.1%}"
-            + ("; the paper's brown, closest to the boundary" if found["group"] == "orange" else ""),
+            + ("; the paper: closest to the boundary" if found["group"] == "brown" else ""),
         }
         for found in robustness_bias(toy.distances, "class").to_dict("records")
     ]

@@ -24,11 +24,11 @@ def test_figure_1_same_points_same_accuracy_other_bias():
     np.testing.assert_allclose(like.distances["distance"], np.abs(0.5 * x + np.sqrt(0.75) * y))
 
 
-def test_figure_2_is_a_fitted_logistic_regression_whose_orange_class_is_closest():
+def test_figure_2_is_a_fitted_logistic_regression_whose_brown_class_is_closest():
     toy = class_toy()
     rows = toy.distances
     bias = robustness_bias(rows, "class").set_index("group")
-    assert bias.loc["orange", "high"] < 0 and bias["sigma"].idxmin() == "orange"
+    assert bias.loc["brown", "high"] < 0 and bias["sigma"].idxmin() == "brown"
     assert bias["accuracy"].max() - bias["accuracy"].min() < 0.05  # "all three classes achieve similar accuracy"
     points = rows[["x", "y"]].to_numpy()
     again = LogisticRegression(C=1e3, max_iter=10_000).fit(points, rows["label"])
