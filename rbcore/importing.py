@@ -9,13 +9,14 @@ import torch
 from rbcore import store
 from rbcore.datasets import Dataset
 from rbcore.distances.networks import refuse_unusable
+from rbcore.epochs import accuracy
 from rbcore.errors import CheckpointError
 from rbcore.models import build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs, now, refuse_another, run_folder, save_checkpoint
 from rbcore.models.foreign import fit_state_dict, read_state_dict
 from rbcore.running import resolve_device
 from rbcore.store import Facts
-from rbcore.training import accuracy, run_facts
+from rbcore.training import run_facts
 
 SPLIT = "test"
 CHECKED = 128

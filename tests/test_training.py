@@ -7,6 +7,7 @@ import torch
 from rbcore import recipes, training
 from rbcore.api import load_model
 from rbcore.datasets import load_dataset
+from rbcore.epochs import Trainer, augmented
 from rbcore.errors import Cancelled, CheckpointError, StoreError, TrainingError, UnknownNameError
 from rbcore.models.checkpoints import list_runs
 from rbcore.recipes import PAPER, Recipe, kept_epochs, recipe_for
@@ -220,7 +221,7 @@ def test_augmentation_mirrors_and_shifts_whole_images():
     random = np.random.default_rng(0)
     images = torch.arange(2.0 * 6 * 6).view(1, 2, 6, 6).expand(200, 2, 6, 6) / 72
     recipe = Recipe("modern", 1, 1, 0.1, flip=True, shift=1 / 6)
-    changed = training.augmented(images, recipe, random)
+    changed = augmented(images, recipe, random)
     assert changed.shape == images.shape
     padded = torch.nn.functional.pad(images[:1], (1, 1, 1, 1), mode="replicate")[0]
     allowed = {
@@ -231,7 +232,7 @@ def test_augmentation_mirrors_and_shifts_whole_images():
     }
     seen = {tuple(image.flatten().tolist()) for image in changed}
     assert len(allowed) == 18 and seen <= allowed and len(seen) > 14
-    plain = training.augmented(images, Recipe("paper", 1, 1, 0.1), random)
+    plain = augmented(images, Recipe("paper", 1, 1, 0.1), random)
     assert plain is images
 
 
@@ -280,7 +281,7 @@ def test_models_without_imagenet_weights_say_so(digits):
 
 def test_a_last_batch_of_one_image_is_left_to_the_next_epoch(digits):
     """1,437 images in batches of 359 leave one, which batch normalisation could not train on."""
-    trainer = training._Trainer(
+    trainer = Trainer(
         training.build_network("logistic_regression", digits.input_shape, 10, digits.mean, digits.std),
         digits,
         Recipe("paper", 1, 359, 0.01),

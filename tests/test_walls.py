@@ -32,7 +32,8 @@ ALLOWED = {
     | {"training"},
     "pictures": set(),
     "recipes": COMMON,
-    "training": COMMON | {"recipes", "datasets", "models", "store"},
+    "epochs": COMMON | {"recipes", "datasets", "store"},
+    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs"},
 }
 
 
