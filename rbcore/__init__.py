@@ -23,11 +23,13 @@ from rbcore.importing import import_weights
 from rbcore.inference import robustness_bias, verdict
 from rbcore.measures import Policy
 from rbcore.models.checkpoints import list_runs
+from rbcore.regularizer import Regularizer
 from rbcore.training import train
 from rbcore.verification import verify
 
 __all__ = [
     "Policy",
+    "Regularizer",
     "RobustnessBiasError",
     "charts",
     "estimate_distances",

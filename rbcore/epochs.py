@@ -1,7 +1,9 @@
 """What one epoch does to a network: batches in a seeded order, augmented, and stochastic gradient descent on them.
 
 Every epoch has its own random streams, made of the seed and its number: one for the order and the augmentation, one for the
-dropout. So an epoch is the same whether or not those before it ran in this process.
+dropout, one for what a regularizer draws. So an epoch is the same whether or not those before it ran in this process, and the
+cross entropy of a regularised run sees the very batches, augmented and dropped out alike, of the plain one. Where a batch holds too
+few of a group, others of the group join it for the regularizer's term alone (`rbcore.regularizer.companions`).
 """
 
 import json
@@ -20,10 +22,14 @@ from torch import Tensor, nn
 from rbcore.datasets import Dataset
 from rbcore.errors import TrainingError
 from rbcore.recipes import Recipe
+from rbcore.regularizer import Sides, add_gradient, companions
 from rbcore.running import Cancel, Progress, stop_if
 from rbcore.store import Facts, sha256_of_facts, write_atomically
 
 EVALUATION_BATCH = 256
+
+Compared = tuple[Tensor, Tensor, Tensor]
+"""Images, labels and groups on which a regularizer's term is computed."""
 
 
 @dataclass
@@ -34,6 +40,7 @@ class Trainer:
     dataset: Dataset
     recipe: Recipe
     device: torch.device
+    sides: Sides | None = None
 
     def __post_init__(self) -> None:
         on_gpu = self.device.type == "cuda"
@@ -58,15 +65,22 @@ class Trainer:
             rest > 1 or n_full == 0
         )  # batch normalisation cannot train on a last batch of one
         self.micro_batch = recipe.batch_size
+        self.term_batch: int | None = None  # as many as there are
 
-    def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> float:
-        """Train one epoch, counted from 1; leave the network in evaluation mode and return the mean loss."""
-        streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(2)
-        random = np.random.default_rng(streams[0])
+    def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> Facts:
+        """Train one epoch, counted from 1; leave the network in evaluation mode and return what the history says of it.
+
+        That is ``train_loss``, the mean cross entropy; under a regularizer also ``regularizer_term``, the term's mean, without
+        alpha, over the ``regularizer_steps`` in which it could be computed (None if there were none); ``regularizer_clipped``, those
+        of them whose gradient was shortened; ``regularizer_skipped``, the steps in which it could not.
+        """
+        streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(3)
+        random, own_random = (np.random.default_rng(streams[which]) for which in (0, 2))
         torch.manual_seed(int(streams[1].generate_state(1)[0]))
         n_steps = self.recipe.epochs * self.steps_an_epoch
         order = random.permutation(self.rows)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
+        terms: list[tuple[float, bool]] = []
         self.network.train()
         for step in range(self.steps_an_epoch):
             stop_if(cancel)
@@ -76,19 +90,48 @@ class Trainer:
             batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
             images, labels = images_and_labels(self.dataset, batch, torch.device("cpu"))
             images = augmented(images, self.recipe, random)
-            total += self._step(images.to(self.device), labels.to(self.device)) * len(batch)
+            compared = None if self.sides is None else self._compared(self.sides, batch, images, labels, own_random)
+            loss, term = self._step(images.to(self.device), labels.to(self.device), compared)
+            total += loss * len(batch)
+            terms += [] if term is None else [term]
             progress(done + 1, n_steps, f"training epoch {epoch} of {self.recipe.epochs}{so_far}")
         self.network.eval()
-        loss = float(total) / min(len(self.rows), self.steps_an_epoch * self.recipe.batch_size)
-        if not np.isfinite(loss):
+        mean_loss = float(total) / min(len(self.rows), self.steps_an_epoch * self.recipe.batch_size)
+        if not np.isfinite([mean_loss, *(value for value, _ in terms)]).all():
             raise TrainingError(
                 f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({self.recipe.learning_rate:g})."
             )
-        return loss
+        if self.sides is None:
+            return {"train_loss": mean_loss}
+        return {
+            "train_loss": mean_loss,
+            "regularizer_term": float(np.mean([value for value, _ in terms])) if terms else None,
+            "regularizer_steps": len(terms),
+            "regularizer_clipped": sum(is_clipped for _, is_clipped in terms),
+            "regularizer_skipped": self.steps_an_epoch - len(terms),
+        }
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one step on a batch; where it does not fit into memory, in parts of half the size that add up to the same."""
+    def _compared(
+        self, sides: Sides, batch: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
+    ) -> Compared:
+        """Return a batch's images, labels and groups with those that join it for the term."""
+        rows = companions(sides.codes, batch, self.rows, random)
+        if len(rows):
+            more, more_labels = images_and_labels(self.dataset, rows, torch.device("cpu"))
+            images = torch.cat([images, augmented(more, self.recipe, random)])
+            labels = torch.cat([labels, more_labels])
+        codes = torch.as_tensor(sides.codes[np.concatenate([batch, rows])])
+        return images.to(self.device), labels.to(self.device), codes.to(self.device)
+
+    def _step(
+        self, images: Tensor, labels: Tensor, compared: Compared | None
+    ) -> tuple[Tensor, tuple[float, bool] | None]:
+        """Take one step on a batch and return its cross entropy and the regularizer's term.
+
+        Where a batch does not fit into memory, it goes in parts of half the size that add up to the same.
+        """
         while True:
+            is_term = False
             try:
                 self.optimizer.zero_grad(set_to_none=True)
                 loss = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -101,14 +144,21 @@ class Trainer:
                         part_loss = nn.functional.cross_entropy(self.network(part_images), part_labels) * share
                     part_loss.backward()  # type: ignore[no-untyped-call]
                     loss += part_loss.detach().double()
+                term = None
+                if self.sides is not None and compared is not None:
+                    is_term = True
+                    term = add_gradient(self.network, *compared, self.sides, self.term_batch)
                 self.optimizer.step()
-                return loss
+                return loss, term
             except torch.OutOfMemoryError:
-                if self.micro_batch == 1:
+                if (self.term_batch if is_term else self.micro_batch) == 1:
                     raise TrainingError(
                         "Not even one image fits into memory; load a smaller size or use --device cpu."
                     ) from None
-                self.micro_batch = -(-self.micro_batch // 2)
+                if is_term:  # apart, so that the cross entropy and its batch statistics stay those of the plain run
+                    self.term_batch = -(-(self.term_batch or len(images)) // 2)
+                else:
+                    self.micro_batch = -(-self.micro_batch // 2)
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
 

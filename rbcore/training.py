@@ -30,6 +30,7 @@ from rbcore.models.checkpoints import (
     weights_bytes,
 )
 from rbcore.recipes import Recipe, kept_epochs, recipe_for
+from rbcore.regularizer import Regularizer, sides_of
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Facts, cache_root, make_folder, sha256_of_file
 
@@ -37,9 +38,10 @@ RESUME = "resume.safetensors"
 NO_WEIGHTS = "none"
 
 
-def default_run_name(recipe: Recipe, size: int, seed: int) -> str:
-    """Return the name of a plain run: what sets it apart from its siblings."""
-    return f"{recipe.name}-{size}px-{recipe.epochs}ep-seed{seed}"
+def default_run_name(recipe: Recipe, size: int, seed: int, regularizer: Regularizer | None = None) -> str:
+    """Return the name of a run: what sets it apart from its siblings; a regularised one is named after its plain one."""
+    plain = f"{recipe.name}-{size}px-{recipe.epochs}ep-seed{seed}"
+    return plain + regularizer.suffix if regularizer else plain
 
 
 def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
@@ -77,6 +79,7 @@ def train(
     run: str | None = None,
     keep: str = "all",
     weights: str | os.PathLike[str] | None = None,
+    regularizer: Regularizer | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
     cancel: Cancel = never,
@@ -92,12 +95,15 @@ def train(
     epochs
         Passes over the training split; the recipe's own where none is given.
     run
-        Name of the run; made of recipe, size, epochs and seed where none is given.
+        Name of the run; made of recipe, size, epochs, seed and regularizer where none is given.
     keep
         ``all``, 3 (first, middle, last) or N checkpoints.
     weights
         Where training starts: ``none``, random weights; ``imagenet``, or a file of these weights, for torchvision's models.
         Where nothing is said: ImageNet's if the model has them, as in the paper.
+    regularizer
+        The fairness term to train with, if any. Initial weights, batches, augmentation and dropout are those of the plain run of the
+        same seed, and the history counts the steps in which the term had to be skipped.
     device
         ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
     progress, cancel
@@ -116,17 +122,20 @@ def train(
     StoreError
         If the cache cannot be written or the disk is too short, before anything is trained.
     TrainingError
-        If the loss is no longer finite, or not even one image fits into memory.
+        If the loss is no longer finite, not even one image fits into memory, or the regularizer has nobody to compare.
+    UnknownNameError
+        If the regularizer's partition or group does not exist.
     """
     chosen = recipe_for(dataset.name, model, recipe, epochs)
     start = weights or (IMAGENET if MODELS[model].imagenet else NO_WEIGHTS)
-    name = run or default_run_name(chosen, dataset.size, dataset.seed)
+    sides = sides_of(regularizer, dataset.samples) if regularizer else None
+    name = run or default_run_name(chosen, dataset.size, dataset.seed, regularizer)
     folder = run_folder(dataset.name, model, name)
     facts = {
         **run_facts(dataset, model, name, dataset.mean, dataset.std),
         "recipe": chosen.as_facts(),
         "weights": _named_weights(start),
-        "regularizer": None,
+        "regularizer": regularizer.as_facts() if regularizer else None,
         "n_epochs": chosen.epochs,
     }
     kept = kept_epochs(keep, chosen.epochs)
@@ -144,18 +153,18 @@ def train(
         network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
         if start != NO_WEIGHTS:
             environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
-        trainer = Trainer(network, dataset, chosen, torch_device)
+        trainer = Trainer(network, dataset, chosen, torch_device, sides)
         kept_before = set(existing.epochs) if existing else set()
         history = trainer.resume(folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before)
         for epoch in range(len(history) + 1, chosen.epochs + 1):
             so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
-            loss = trainer.train_epoch(epoch, so_far, progress, cancel)
+            measured = trainer.train_epoch(epoch, so_far, progress, cancel)
             test = accuracy(network, dataset, dataset.rows("test"), torch_device)
-            history.append({"epoch": epoch, "train_loss": loss, "test_accuracy": test})
+            history.append({"epoch": epoch, **measured, "test_accuracy": test})
             if epoch in kept:
                 found: Facts = {
                     "created": now(),
-                    "train_loss": loss,
+                    **measured,
                     "test_accuracy": test,
                     "train_accuracy": accuracy(network, dataset, dataset.rows("train"), torch_device),
                     "n_train": len(dataset.rows("train")),

@@ -32,8 +32,9 @@ ALLOWED = {
     | {"training"},
     "pictures": set(),
     "recipes": COMMON,
-    "epochs": COMMON | {"recipes", "datasets", "store"},
-    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs"},
+    "regularizer": {"errors", "registry", "partitions", "store"},
+    "epochs": COMMON | {"recipes", "datasets", "store", "regularizer"},
+    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs", "regularizer"},
 }
 
 

@@ -21,7 +21,7 @@ from rbcore.recipes import named_epochs
 from rbcore.registry import unknown_name
 from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_folder(dataset: str, model: str, name: str) -> Path:
     """Return the folder in the user's cache for a run; a name that is no plain file name raises `CheckpointError`."""
     if not RUN_NAME.fullmatch(name):
         raise CheckpointError(
-            f"{name!r} cannot name a run; use up to 64 letters, digits, dots, dashes and underscores."
+            f"{name!r} cannot name a run; use up to 96 letters, digits and . - _ + =, the first a letter or digit."
         )
     return cache_root() / "runs" / dataset / model / name
 

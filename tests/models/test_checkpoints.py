@@ -110,7 +110,7 @@ def test_a_broken_sidecar_is_named():
         list_runs("digits")
 
 
-@pytest.mark.parametrize("name", ["../up", "/abs", "", "a/b", ".hidden", "x" * 65, "a b"])
+@pytest.mark.parametrize("name", ["../up", "/abs", "", "a/b", ".hidden", "x" * 97, "a b"])
 def test_names_that_are_paths_are_refused(name):
     with pytest.raises(CheckpointError, match="cannot name a run"):
         run_folder("digits", "small_cnn", name)
