@@ -4,112 +4,49 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import pandas as pd
 import torch
 import typer
-from tqdm import tqdm
 
-from rbcore import analyses, api, inference, reproduction, training
+from rbcore import analyses, api, inference, reproduction
 from rbcore import verification as checks
-from rbcore.datasets import DATASETS, SkippedFile, count_on_disk, known_folder, load_dataset, remember_check
+from rbcore.commands import training
+from rbcore.commands.options import (
+    Builder,
+    DatasetName,
+    Device,
+    Epoch,
+    Format,
+    FormatOption,
+    MethodName,
+    ModelName,
+    NoChecksum,
+    Root,
+    RunName,
+    Settings,
+    parse_settings,
+    print_table,
+    progress_bar,
+    use_builder,
+)
+from rbcore.datasets import DATASETS, count_on_disk, known_folder, remember_check
 from rbcore.distances import METHODS
-from rbcore.errors import MethodError, ModelError, RobustnessBiasError
-from rbcore.importing import import_weights
+from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
-from rbcore.models.foreign import register_builder
-from rbcore.recipes import recipe_for
-from rbcore.running import Progress
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli.command()(training.train)
+cli.command()(training.grid)
+cli.command("import")(training.import_)
 
 
 USUAL_SIZES = (32, 64, 224)
-
-
-class Format(StrEnum):
-    """How a table is printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
-DatasetName = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Name of a dataset; see: python -m rbcore datasets")
-]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model; see: python -m rbcore models")]
-MethodName = Annotated[
-    str, typer.Argument(metavar="METHOD", help="method or method:preset; see: python -m rbcore methods")
-]
-RunName = Annotated[
-    str | None, typer.Option("--run", help="Name of the run; the newest complete plain one by default.")
-]
-Epoch = Annotated[str, typer.Option("--epoch", help="first, middle, last, all or a number from 1.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda[:N].")]
-Root = Annotated[
-    Path | None, typer.Option("--root", help="Folder of the dataset's files; remembered for the next call.")
-]
-NoChecksum = Annotated[
-    bool,
-    typer.Option("--no-checksum", help="Accept files that are not the published ones; remembered with the folder."),
-]
-Builder = Annotated[
-    Path | None, typer.Option("--builder", help="Python file with build(input_shape, n_classes); its code runs.")
-]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
-]
-
-
-def print_table(table: pd.DataFrame, form: Format) -> None:
-    """Print a table to standard output."""
-    if form is Format.csv:
-        typer.echo(table.to_csv(index=False), nl=False)
-    elif form is Format.json:
-        typer.echo(table.to_json(orient="records", indent=1))
-    else:
-        typer.echo(table.to_string(index=False, float_format="{:.4g}".format, na_rep="-", max_colwidth=80))
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Give a progress callable that draws one tqdm bar after another on standard error, and close what is left open."""
-    current: tqdm[NoReturn] | None = None
-
-    def report(done: int, total: int, what: str) -> None:
-        nonlocal current
-        current = current or tqdm(total=total)
-        current.total = total
-        current.set_description_str(what, refresh=False)
-        current.update(done - current.n)
-        if done >= total:
-            current.close()
-            current = None
-
-    try:
-        yield report
-    finally:
-        if current is not None:
-            current.close()
-
-
-def parse_settings(settings: list[str] | None, option: str = "--set", what: str = "VALUE") -> dict[str, Any]:
-    """Turn ``NAME=VALUE`` texts into parameters."""
-    pairs = [text.partition("=") for text in settings or []]
-    for name, equals, value in pairs:
-        if not (name and equals and value):
-            raise MethodError(f"{option} {name}{equals}{value} is not of the form NAME={what}.")
-    return {name: value for name, _, value in pairs}
 
 
 def chosen_epochs(run: Run, which: str) -> list[int]:
@@ -170,112 +107,6 @@ def methods(form: FormatOption = Format.table) -> None:
         for method in METHODS.values()
     ]
     print_table(pd.DataFrame(rows), form)
-
-
-@cli.command()
-def train(
-    dataset: DatasetName,
-    model: ModelName,
-    recipe: Annotated[str, typer.Option("--recipe", help="modern or paper.")] = "modern",
-    epochs: Annotated[int | None, typer.Option("--epochs", help="The recipe's own by default.")] = None,
-    size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
-    root: Root = None,
-    no_checksum: NoChecksum = False,
-    download: Annotated[bool, typer.Option("--download", help="Fetch published files that are missing.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the split, the weights and the batches.")] = 0,
-    run: RunName = None,
-    builder: Builder = None,
-    keep: Annotated[
-        str, typer.Option("--keep", help="Checkpoints to keep: all, 3 (first, middle, last) or a number.")
-    ] = "all",
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="Start from: none, imagenet, or a file; imagenet where the model has them."),
-    ] = None,
-    device: Device = "auto",
-    form: FormatOption = Format.table,
-) -> None:
-    """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
-    use_builder(builder, model)
-    with progress_bar() as progress:
-        loaded = load_dataset(
-            dataset,
-            root=root,
-            size=size,
-            seed=seed,
-            checksum=False if no_checksum else None,
-            download=download,
-            progress=progress,
-        )
-    _tell_skipped(loaded.skipped)
-    needed = training.announced_bytes(loaded, model, recipe_for(dataset, model, recipe, epochs), keep)
-    typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
-    with progress_bar() as progress:
-        found = training.train(
-            model,
-            loaded,
-            recipe=recipe,
-            epochs=epochs,
-            run=run,
-            keep=keep,
-            weights=weights,
-            device=device,
-            progress=progress,
-        )
-    columns = ("run", "epoch", "train_loss", "train_accuracy", "test_accuracy", "n_train", "n_test")
-    sidecars = [found.sidecar(epoch) for epoch in found.epochs]
-    print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), form)
-
-
-def _tell_skipped(skipped: tuple[SkippedFile, ...]) -> None:
-    for skip in skipped[:10]:
-        typer.echo(f"skipped {skip.file}: {skip.reason}", err=True)
-    if len(skipped) > 10:
-        typer.echo(f"... and {len(skipped) - 10} more", err=True)
-
-
-@cli.command("import")
-def import_(
-    dataset: DatasetName,
-    model: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors or a PyTorch state dict.")],
-    builder: Builder = None,
-    mean: Annotated[
-        str | None, typer.Option("--mean", help="Normalisation they were trained with, as in .485,.456,.406")
-    ] = None,
-    std: Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")] = None,
-    size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
-    root: Root = None,
-    no_checksum: NoChecksum = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
-    run: Annotated[str | None, typer.Option("--run", help="Name of the run; the file's own by default.")] = None,
-    device: Device = "auto",
-    form: FormatOption = Format.table,
-) -> None:
-    """Make a run of weights that others trained, and print its accuracy; everything else then treats it as any model."""
-    use_builder(builder, model)
-    with progress_bar() as progress:
-        loaded = load_dataset(
-            dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
-        )
-    channels = [_numbers("--mean", mean), _numbers("--std", std)]
-    found = import_weights(loaded, model, file, run=run, mean=channels[0], std=channels[1], device=device)
-    columns = ("run", "train_accuracy", "test_accuracy", "n_train", "n_test")
-    print_table(pd.DataFrame([{name: found.facts[name] for name in columns}]), form)
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text else None
-    except ValueError:
-        raise MethodError(f"{option} {text} is not a list of numbers such as .485,.456,.406") from None
-
-
-def use_builder(builder: Path | None, model: str) -> None:
-    """Register the builder of a Python file, if one is given, and check that the model exists."""
-    if builder is not None and register_builder(builder) != model:
-        raise ModelError(f"The builder {builder} is called {builder.stem!r}; use that name instead of {model!r}.")
-    MODELS[model]
 
 
 @cli.command()

@@ -40,7 +40,7 @@ def table_of(*arguments):
 def test_help_names_every_command():
     done = subprocess.run([sys.executable, "-m", "rbcore", "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
-    for command in ("datasets", "models", "methods", "train", "estimate", "bias", "reproduce", "verify"):
+    for command in ("datasets", "models", "methods", "train", "grid", "estimate", "bias", "reproduce", "verify"):
         assert command in done.stdout
         assert run(command, "--help").returncode == 0
 

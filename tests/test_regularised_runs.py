@@ -8,12 +8,14 @@ import torch
 
 from rbcore import epochs, recipes, training
 from rbcore.api import load_model
+from rbcore.commands import training as commands
 from rbcore.datasets import load_dataset
 from rbcore.errors import Cancelled, CheckpointError, TrainingError, UnknownNameError
 from rbcore.models.checkpoints import find_run
 from rbcore.recipes import Recipe
 from rbcore.regularizer import Regularizer, linearised_distances
 from rbcore.training import train
+from tests.test_cli import run, table_of
 
 EIGHT = Regularizer("class", "8", alpha=1.0, tau=0.5)
 N_STEPS = 45
@@ -82,15 +84,15 @@ def test_the_term_makes_the_sides_more_alike(digits):
     everyone = Regularizer("class", over="mean", alpha=1.0, tau=0.5)
     gaps = []
     for regularizer in (replace(everyone, alpha=0.0), everyone):
-        run = train("small_cnn", digits, epochs=4, regularizer=regularizer)
+        found = train("small_cnn", digits, epochs=4, regularizer=regularizer)
         rows = digits.rows("train")
-        network = load_model("small_cnn", digits, run=run.name).network
+        network = load_model("small_cnn", digits, run=found.name).network
         images, labels = torch.as_tensor(digits.pixels(rows)), torch.as_tensor(digits.labels(rows))
         is_correct = network(images).argmax(1) == labels
         distances = linearised_distances(network, images[is_correct], labels[is_correct], "runner_up").detach()
         shares = [(distances[labels[is_correct] == k] > 0.5).float().mean().item() for k in range(10)]
         gaps.append(np.std(shares))
-        assert run.facts["test_accuracy"] > 0.8
+        assert found.facts["test_accuracy"] > 0.8
     assert gaps[1] < 0.8 * gaps[0], gaps
 
 
@@ -136,7 +138,7 @@ def _order(digits):
 
 
 def test_a_term_that_does_not_fit_is_split_and_counts_the_same(digits, monkeypatch):
-    roomy = train("small_cnn", digits, epochs=1, run="roomy", regularizer=EIGHT)
+    train("small_cnn", digits, epochs=1, run="roomy", regularizer=EIGHT)
     build, sizes = training.build_network, set()
 
     def build_cramped(*arguments):
@@ -152,9 +154,9 @@ def test_a_term_that_does_not_fit_is_split_and_counts_the_same(digits, monkeypat
         return network
 
     monkeypatch.setattr(training, "build_network", build_cramped)
-    cramped = train("small_cnn", digits, epochs=1, run="cramped", regularizer=EIGHT)
+    train("small_cnn", digits, epochs=1, run="cramped", regularizer=EIGHT)
     assert max(sizes) > 6
-    one, other = (load_model("small_cnn", digits, run=run.name).network.state_dict() for run in (roomy, cramped))
+    one, other = (load_model("small_cnn", digits, run=name).network.state_dict() for name in ("roomy", "cramped"))
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
 
@@ -165,4 +167,62 @@ def test_a_group_that_does_not_exist_is_said_before_anything_is_written(digits, 
     with pytest.raises(TrainingError, match="nobody to compare"):
         one = digits.samples.assign(**{"class": "digit"})
         train("small_cnn", replace(digits, samples=one), regularizer=Regularizer("class", over="mean"))
+    assert not (cache / "runs").exists()
+
+
+@pytest.fixture
+def few_toyfaces(monkeypatch):
+    """Toy faces as the command line loads them, but 256 for training and 64 for the test: four steps an epoch."""
+    whole = load_dataset("toyfaces")
+    rows = np.r_[whole.rows("train")[:256], whole.rows("test")[:64]]
+    few = replace(whole, images=whole.images[rows], samples=whole.samples.iloc[rows].reset_index(drop=True))
+    monkeypatch.setattr(commands, "load_dataset", lambda *arguments, **options: few)
+    monkeypatch.setattr(recipes, "MODERN", (("*", "*", Recipe("modern", 1, 64, 0.02)),))
+
+
+def test_the_command_line_trains_one_run_and_a_grid_that_goes_on(few_toyfaces):
+    table = table_of(
+        *("train", "toyfaces", "small_cnn", "--regularize", "lighting=dim", "--alpha", 1, "--tau", 0.5),
+        *("--form", "logit", "--temperature", 0.2),
+    )
+    assert list(table["run"]) == ["modern-64px-1ep-seed0+lighting=dim-a1-t0.5-logit-temp0.2"]
+    assert (table["regularizer_steps"] + table["regularizer_skipped"]).item() == 4
+    grid = ("grid", "toyfaces", "small_cnn", "--regularize", "lighting", "--alphas", "0.1,1", "--taus", "0.25")
+    done = run(*grid, "--over", "mean", "--format", "csv")
+    assert done.returncode == 0 and "training epoch 1 of 1" in done.stderr
+    assert "run 3 of 3 is ready" in done.stderr
+    names = [line.split(",")[0] for line in done.stdout.splitlines()[1:]]
+    plain = "modern-64px-1ep-seed0"
+    assert names == [plain] + [f"{plain}+lighting-mean-a{alpha}-t0.25-runner_up" for alpha in (0.1, 1)]
+    again = run(*grid, "--over", "mean", "--format", "csv")
+    assert again.stdout == done.stdout and "training" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--regularize", "class=11"), "There is no group of class '11'"),
+        (("--regularize", "klass=1"), "There is no partition 'klass'. Did you mean 'class'"),
+        (("--regularize", "class="), "names no group; write PARTITION=GROUP"),
+        (("--regularize", "class=8", "--alpha", "-1"), "alpha=-1"),
+        (
+            ("--regularize", "class=8", "--form", "margins"),
+            "no form of the regularizer 'margins'. Did you mean 'margin'",
+        ),
+        (("--regularize", "class=8", "--over", "worst"), "Leave out one of the two"),
+        (("--tau", "0.5"), "--tau belongs to --regularize"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_on_the_command_line_are_said(arguments, message, cache):
+    done = run("train", "digits", "small_cnn", *arguments)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (cache / "runs").exists()
+
+
+def test_a_grid_of_no_numbers_or_of_an_unknown_group_trains_nothing(cache):
+    done = run("grid", "digits", "small_cnn", "--regularize", "class=8", "--alphas", "0.1;1")
+    assert done.returncode == 2 and "--alphas 0.1;1 is not a list of numbers" in done.stderr
+    done = run("grid", "digits", "small_cnn", "--regularize", "class=11")
+    assert done.returncode == 2 and "no group of class '11'" in done.stderr
     assert not (cache / "runs").exists()
