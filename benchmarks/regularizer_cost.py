@@ -1,0 +1,128 @@
+"""What the fairness term costs: time and memory of a regularised training step against a plain one, per model and form.
+
+``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost`` prints a Markdown table. The images are synthetic (uniform noise of the right
+shape, UTKFace's five classes), since time and memory depend on shapes alone, and on how many images are classified correctly, for which
+the distances are computed. Three settings are measured in turns, batch by batch, so that a busy machine slows all alike: the plain
+step, and the regularised one with all labels right (the dearest case) and with two of three right (a network in training). Every
+step is a whole step of `rbcore.epochs.Trainer`, optimizer included.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rbcore.datasets import Dataset
+from rbcore.epochs import Trainer
+from rbcore.models import build_network
+from rbcore.recipes import recipe_for
+from rbcore.regularizer import FORMS, Regularizer, sides_of
+
+SIZE = 64
+N_CLASSES = 5
+MODELS = ("utk_classifier", "small_cnn")
+SHARES = (1.0, 2 / 3)
+"""Shares of correctly classified images."""
+
+
+def made_up(n: int) -> Dataset:
+    """Return n images of noise, of which every other one belongs to the group."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8)
+    samples = pd.DataFrame({"sample_id": np.arange(n).astype(str), "split": "train", "label": np.zeros(n, np.int64)})
+    samples["side"] = np.where(np.arange(n) % 2, "P", "rest")
+    names = tuple("abcde")
+    return Dataset("noise", pixels, 255, samples, names, (0.5,) * 3, (0.25,) * 3, SIZE, 0, (), "")
+
+
+class Stepper:
+    """One network in training, and the step to be timed."""
+
+    def __init__(self, model: str, form: str | None, share: float = 1.0) -> None:
+        recipe = recipe_for("utkface", model)
+        data = made_up(recipe.batch_size)
+        torch.manual_seed(0)
+        network = build_network(model, data.input_shape, N_CLASSES, data.mean, data.std)
+        sides = None
+        if form is not None:
+            sides = sides_of(Regularizer("side", "P", form=form), data.samples)
+        self.trainer = Trainer(network, data, recipe, torch.device("cpu"), sides)
+        self.images = torch.as_tensor(data.pixels(np.arange(len(data.samples))))
+        self.codes = None if sides is None else torch.as_tensor(sides.codes)
+        self.share = share
+
+    def step(self) -> float:
+        """Take one step and return its seconds; the labels are made right, or wrong, before."""
+        network = self.trainer.network.eval()
+        with torch.no_grad():
+            labels = network(self.images).argmax(1)
+        n_wrong = round((1 - self.share) * len(labels))
+        labels[:n_wrong] = (labels[:n_wrong] + 1) % N_CLASSES
+        network.train()
+        compared = None if self.codes is None else (self.images, labels, self.codes)
+        start = time.perf_counter()
+        _, term = self.trainer._step(self.images, labels, compared)
+        seconds = time.perf_counter() - start
+        if (term is None) != (self.codes is None):
+            raise RuntimeError("the term was skipped, so nothing was measured")
+        return seconds
+
+
+def peak_memory(model: str, form: str) -> float:
+    """Return the peak memory in MB of a fresh process that takes two steps (plain for ``plain``)."""
+    command = [sys.executable, "-m", "benchmarks.regularizer_cost", "--memory-of", model, form]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def measure(model: str, n_steps: int) -> None:
+    """Print the rows of one model."""
+    steppers = {("plain", 0.0): Stepper(model, None)}
+    steppers |= {(form, share): Stepper(model, form, share) for form in FORMS for share in SHARES}
+    for stepper in steppers.values():
+        stepper.step()
+    seconds = {key: [stepper.step()] for key, stepper in steppers.items()}
+    for _ in range(n_steps - 1):
+        for key, stepper in steppers.items():
+            seconds[key].append(stepper.step())
+    plain, start = np.array(seconds["plain", 0.0]), peak_memory(model, "none")
+    base = peak_memory(model, "plain") - start
+    batch = len(steppers["plain", 0.0].images)
+    print(f"| {model}, {batch} | plain | {np.median(plain) * 1e3:.0f} | | | {base:.0f} | |")
+    for form in FORMS:
+        ratios = [np.median(np.array(seconds[form, share]) / plain) for share in SHARES]
+        memory = peak_memory(model, form) - start
+        print(
+            f"| {model}, {batch} | {form} | {np.median(seconds[form, 1.0]) * 1e3:.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} | "
+            f"{memory:.0f} | {memory / base:.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=9, help="batches of each kind")
+    parser.add_argument("--memory-of", nargs=2, metavar=("MODEL", "FORM"), help="used by the command itself")
+    options = parser.parse_args()
+    if options.memory_of:
+        model, form = options.memory_of
+        stepper = Stepper(model, None if form in ("plain", "none") else form)
+        for _ in range(0 if form == "none" else 2):
+            stepper.step()
+        status = Path("/proc/self/status").read_text()  # not getrusage: that begins with what the parent process had
+        print(float(status.partition("VmHWM:")[2].split()[0]) / 1024)
+        return
+    print(
+        "| model, batch | step | ms, all right | of plain, all right | of plain, 2 of 3 right | MB above the start | of plain |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for model in MODELS:
+        measure(model, options.steps)
+
+
+if __name__ == "__main__":
+    main()
