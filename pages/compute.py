@@ -81,6 +81,7 @@ with estimate:
     st.subheader("Estimate distances", anchor=False)
     if chosen.run is None:
         st.info(f"No {chosen.model} is trained on {spec.title} yet; train one first.")
+        st.button("Estimate", type="primary", disabled=True)
     elif chosen.method == BEST:
         st.info("The best of all attacks is joined from those computed; pick one of them to compute it.")
     else:

@@ -22,7 +22,8 @@ def train(page: Page, epochs: str, seed: str) -> None:
 def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     visit(page, f"{empty}/compute?dataset=digits", "Compute")
     train(page, epochs="1", seed="0")
-    expect(page.get_by_test_id("stAlert").filter(has_text=re.compile("run .* is ready, test accuracy"))).to_be_visible()
+    ready = page.get_by_test_id("stAlert").filter(has_text=re.compile("run .* is ready, test accuracy"))
+    expect(ready).to_be_visible(timeout=90_000)  # a first training on a busy machine
     run = picker(page, "Run").input_value()
     assert "1ep-seed0" in run
     fill(page, "Test images", "100")
