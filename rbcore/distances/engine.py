@@ -15,6 +15,7 @@ from torch import Tensor
 from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
 from rbcore.distances.networks import ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
 from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory, largest_size
+from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
 from rbcore.running import Cancel, never
 
@@ -278,9 +279,9 @@ class Engine:
         inside = torch.zeros_like(outside)
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
-            crossed = self._logits(_between(images, target, middle)).argmax(1) != labels
+            crossed = self._logits(between(images, target, middle)).argmax(1) != labels
             outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
-        return _between(images, target, outside + 1e-4 * (1 - outside))
+        return between(images, target, outside + 1e-4 * (1 - outside))
 
     def _nearest_anchors(self, images: Tensor, labels: Tensor) -> Tensor:
         size = self.batch_size
@@ -330,10 +331,6 @@ class _Finished:
 
     def take_back(self) -> None:
         self(-self.n)
-
-
-def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    return start + share.view(-1, 1, 1, 1) * (end - start)
 
 
 def estimate_arrays(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
 from rbcore.distances.networks import ROUNDING, CountedNetwork
+from rbcore.distances.tensors import between, norms, wide
 
 OVERSHOOT = 0.02
 DEEPFOOL_STEPS = 50
@@ -87,7 +88,7 @@ def run(
             across[missed], reach[missed] = _nearer(rest.images, (across[missed], reach[missed]), ends)
         if steps:
             distance = _length(images, across, reach)
-            search = _Search(across, across, distance, _norm(across - images))
+            search = _Search(across, across, distance, norms(across - images))
             plan = _Plan(trial_steps, steps, kept, restarts)
             best = _refined(quick, images, labels, search, classes[part, 1:starts], plan)
             ends = _crossing(quick, images, labels, clean, best.perturbed, FINAL_SECANTS)
@@ -157,9 +158,9 @@ def _deepfool(quick: nn.Module, batch: Batch, candidates: int, nearly: float = N
         rows, queue = queue[: batch.size], queue[batch.size :]
         for _ in range(STEPS_BETWEEN_SYNCS[images.device.type]):
             step, fools = _newton_step(quick, _beyond(images[rows], total[rows]), labels[rows], classes[rows, 0])
-            step = torch.where(_wide(fools), 0.0, step)
+            step = torch.where(wide(fools), 0.0, step)
             total[rows], age[rows] = total[rows] + step, age[rows] + 1
-        is_done = fools | (age[rows] >= DEEPFOOL_STEPS) | (_norm(step) < nearly * _norm(total[rows]))
+        is_done = fools | (age[rows] >= DEEPFOOL_STEPS) | (norms(step) < nearly * norms(total[rows]))
         queue = torch.cat([queue, rows[~is_done]])
     return _beyond(images, total), classes
 
@@ -174,11 +175,11 @@ def _likeliest(batch: Batch, candidates: int) -> Tensor:
 def _first_step(quick: nn.Module, images: Tensor, labels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """Return the step to the nearest of the classes' linearised boundaries, and the classes sorted by that distance."""
     gaps, slopes = _gaps(quick, images, labels, classes)
-    distances = torch.stack([gap / _norm(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1)
+    distances = torch.stack([gap / norms(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1)
     order = distances.nan_to_num(torch.inf).argsort(dim=1, stable=True)
     step = torch.zeros_like(images)
     for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True)):
-        step = torch.where(_wide(order[:, 0] == number), _onto_plane(gap, slope), step)
+        step = torch.where(wide(order[:, 0] == number), _onto_plane(gap, slope), step)
     return step, classes.gather(1, order)
 
 
@@ -218,7 +219,7 @@ def _newton_step(quick: nn.Module, moved: Tensor, labels: Tensor, target: Tensor
 def _onto_plane(gap: Tensor, gradient: Tensor) -> Tensor:
     """Return the shortest step after which a linear function of this gradient has fallen by ``gap``; 0 without a gradient."""
     squared = gradient.flatten(1).square().sum(1)
-    return torch.where(_wide(squared > 0), -gradient * _wide(gap / squared), 0.0)
+    return torch.where(wide(squared > 0), -gradient * wide(gap / squared), 0.0)
 
 
 def _beyond(images: Tensor, total: Tensor) -> Tensor:
@@ -245,9 +246,9 @@ def _start_towards(quick: nn.Module, images: Tensor, labels: Tensor, target: Ten
     total = torch.zeros_like(images)
     for _ in range(NEWTON_STEPS):
         step, fools = _newton_step(quick, _beyond(images, total), labels, target)
-        total = total + torch.where(_wide(fools), 0.0, step)
+        total = total + torch.where(wide(fools), 0.0, step)
     moved = _beyond(images, total)
-    distance = _norm(moved - images)
+    distance = norms(moved - images)
     return _Search(moved, moved, torch.full_like(distance, torch.inf), distance)
 
 
@@ -261,16 +262,16 @@ def _followed(
         length = stride * (LAST_STEP + (FIRST_STEP - LAST_STEP) * share)
         growth = LAST_GROWTH + (FIRST_GROWTH - LAST_GROWTH) * share
         margin, gradient = _margin(quick, moved, labels)
-        norm, slope = _norm(moved - images), _norm(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+        norm, slope = norms(moved - images), norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
         fools = margin < 0
         is_nearer = fools & (norm < distance)
-        perturbed, distance = torch.where(_wide(is_nearer), moved, perturbed), torch.where(is_nearer, norm, distance)
+        perturbed, distance = torch.where(wide(is_nearer), moved, perturbed), torch.where(is_nearer, norm, distance)
         estimate = norm + margin / slope
         radius = torch.where(
             fools, torch.minimum(norm, distance) * (1 - growth), torch.minimum(norm * (1 + growth), distance)
         )
-        turned = moved - images - gradient * _wide(length * radius / slope)
-        moved = (images + turned * _wide(radius / _norm(turned).clamp_min(torch.finfo(turned.dtype).tiny))).clamp(0, 1)
+        turned = moved - images - gradient * wide(length * radius / slope)
+        moved = (images + turned * wide(radius / norms(turned).clamp_min(torch.finfo(turned.dtype).tiny))).clamp(0, 1)
     return _Search(moved, perturbed, distance, estimate)
 
 
@@ -295,8 +296,8 @@ def _picked(searches: list[_Search], which: Tensor) -> _Search:
     for number, search in enumerate(searches[1:], 1):
         here = which == number
         picked = _Search(
-            torch.where(_wide(here), search.moved, picked.moved),
-            torch.where(_wide(here), search.perturbed, picked.perturbed),
+            torch.where(wide(here), search.moved, picked.moved),
+            torch.where(wide(here), search.perturbed, picked.perturbed),
             torch.where(here, search.distance, picked.distance),
             torch.where(here, search.estimate, picked.estimate),
         )
@@ -322,7 +323,7 @@ def _crossing(
     needed = CLEAR_LEAD * clean.abs().amax(1)
 
     def excess(rows: Tensor, share: Tensor) -> Tensor:
-        moved = _between(images[rows], perturbed[rows], share).clamp(0, 1)
+        moved = between(images[rows], perturbed[rows], share).clamp(0, 1)
         with torch.no_grad():
             return _margin_of(quick(moved), labels[rows]) + needed[rows]
 
@@ -351,30 +352,17 @@ def _crossing(
         margin = margin.index_copy(0, rows, excess(rows, tried[rows]))
         high, low = torch.where(margin < 0, tried, high), torch.where(margin < 0, low, tried)
     outside = torch.where(high.isfinite(), high, 1.0)
-    return _between(images, perturbed, outside).clamp(0, 1), looked
+    return between(images, perturbed, outside).clamp(0, 1), looked
 
 
 def _nearer(images: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Return for each image the nearer of two ends of `_crossing`, and how far that was looked for."""
     is_other = _length(images, *other) < _length(images, *one)
-    return torch.where(_wide(is_other), other[0], one[0]), torch.where(is_other, other[1], one[1])
+    return torch.where(wide(is_other), other[0], one[0]), torch.where(is_other, other[1], one[1])
 
 
 def _length(images: Tensor, across: Tensor, reach: Tensor) -> Tensor:
-    return torch.where(reach.isfinite(), _norm(across - images), torch.inf)
-
-
-def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    return start + _wide(share) * (end - start)
-
-
-def _wide(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)
-
-
-def _norm(values: Tensor) -> Tensor:
-    norms: Tensor = values.flatten(1).norm(dim=1)
-    return norms
+    return torch.where(reach.isfinite(), norms(across - images), torch.inf)
 
 
 METHODS.add(

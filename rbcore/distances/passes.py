@@ -8,6 +8,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from rbcore.distances.base import Network
 from rbcore.distances.networks import bytes_an_image
 from rbcore.errors import MethodError
 
@@ -64,7 +65,7 @@ def fastest_size(network: nn.Module, image: Tensor) -> int:
     best_rate, started = 0.0, time.perf_counter()
     while size <= most and time.perf_counter() - started < TUNING_SECONDS:
         images = image.expand(size, -1, -1, -1).contiguous()
-        rate = size / min(_seconds_of_a_pass(network, images) for _ in range(2))
+        rate = size / min(seconds_of_a_pass(network, images) for _ in range(2))
         if rate > CLEARLY_FASTER * best_rate:
             best, best_rate = size, rate
         size *= 2
@@ -74,10 +75,11 @@ def fastest_size(network: nn.Module, image: Tensor) -> int:
 def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> float:
     """Return how many images a second go through a network, forward or forward and backward, on passes of a usual size."""
     images = image.expand(min(FEW, largest_size(network, image)), -1, -1, -1).contiguous()
-    return len(images) / min(_seconds_of_a_pass(network, images, backward=backward) for _ in range(3))
+    return len(images) / min(seconds_of_a_pass(network, images, backward=backward) for _ in range(3))
 
 
-def _seconds_of_a_pass(network: nn.Module, images: Tensor, *, backward: bool = True) -> float:
+def seconds_of_a_pass(network: Network, images: Tensor, *, backward: bool = True) -> float:
+    """Return how long one pass takes, forward or forward and backward, with all that it started on the device."""
     started = time.perf_counter()
     moved = images.detach().requires_grad_(backward)
     with torch.set_grad_enabled(backward):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rbcore.distances.base import METHODS, Batch, Method, Network, Parameter, Proposal
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.distances.noise import noisy_passes
+from rbcore.distances.passes import seconds_of_a_pass
 from rbcore.errors import MethodError
 
 SMALLEST_PASS = 16
@@ -171,17 +172,8 @@ def _fastest_forward(network: Network, image: Tensor, most: int) -> int:
         if seconds and time.perf_counter() - started > TUNING_SECONDS:
             break
         images = image.expand(size, -1, -1, -1).contiguous(memory_format=layout)
-        seconds[size] = min(seconds.get(size, math.inf), _seconds_forward(network, images))
+        seconds[size] = min(seconds.get(size, math.inf), seconds_of_a_pass(network, images, backward=False))
     return max(seconds, key=lambda size: size / seconds[size])
-
-
-def _seconds_forward(network: Network, images: Tensor) -> float:
-    started = time.perf_counter()
-    with torch.inference_mode():
-        network(images)
-    if images.device.type == "cuda":
-        torch.cuda.synchronize(images.device)
-    return time.perf_counter() - started
 
 
 class InBfloat16(nn.Module):

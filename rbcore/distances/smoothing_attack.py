@@ -27,6 +27,7 @@ from rbcore.distances.smoothing import (
     pass_size,
     voting_network,
 )
+from rbcore.distances.tensors import norms, wide
 
 CLEAN, SEARCH, LINE = 0, 1, 2
 """Streams of draws; the clean image's are those of ``smoothing``, and each try on the line has its own."""
@@ -117,20 +118,20 @@ def search(
     for step in range(steps + 1):
         log_shares, gradient = _log_shares(network, noisy, moved, labels, size)
         label_share = log_shares.gather(1, labels[:, None])[:, 0]
-        length = _norm(moved)
+        length = norms(moved)
         is_fooled = (_without(log_shares, labels).amax(1) > label_share) & (length > 0)
         is_closer = is_fooled & (length < closest)
-        best, closest = torch.where(_wide(is_closer), moved, best), torch.where(is_closer, length, closest)
+        best, closest = torch.where(wide(is_closer), moved, best), torch.where(is_closer, length, closest)
         if step == steps:
             break
         growth = _geometric(FIRST_GROWTH, LAST_GROWTH, step, steps)
         if step:
             radius = torch.where(is_fooled, (1 - growth) * torch.minimum(radius, closest), (1 + growth) * radius)
         stride = _geometric(FIRST_STEP, LAST_STEP, step, steps) * radius
-        moved = moved + _wide(stride / _norm(gradient).clamp_min(1e-30)) * gradient
-        moved = moved * _wide(radius / _norm(moved).clamp_min(1e-30))
+        moved = moved + wide(stride / norms(gradient).clamp_min(1e-30)) * gradient
+        moved = moved * wide(radius / norms(moved).clamp_min(1e-30))
         moved = (images + moved).clamp(0, 1) - images
-    return images + torch.where(_wide(closest.isfinite()), best, moved)
+    return images + torch.where(wide(closest.isfinite()), best, moved)
 
 
 def _log_shares(
@@ -156,7 +157,7 @@ def _log_shares(
         before = torch.full_like(log_shares, -torch.inf) if total is None else total
         total = torch.logaddexp(before, log_shares.detach())
         both, earlier = (_without(part, labels).logsumexp(1) for part in (total, before))
-        gradient = _wide((earlier - both).exp()) * gradient + _wide((elsewhere.detach() - both).exp()) * slope
+        gradient = wide((earlier - both).exp()) * gradient + wide((elsewhere.detach() - both).exp()) * slope
     if total is None:
         raise ValueError("There is no noisy copy to attack.")
     return total - math.log(draws), gradient
@@ -188,14 +189,14 @@ def walk(
     (Salman et al. 2019): this tells how far to go for the next try, or to come back.
     """
     direction = moved - images
-    length = _norm(direction).clamp_min(1e-6)
-    direction = direction / _wide(_norm(direction).clamp_min(1e-30))
+    length = norms(direction).clamp_min(1e-6)
+    direction = direction / wide(norms(direction).clamp_min(1e-30))
     k = len(images)
     ends = torch.full_like(images, torch.nan)
     closest, prediction, counted = np.full(k, np.inf), np.full(k, -1), np.full(k, -1)
     active = np.arange(k)
     for attempt in range(TRIES):
-        candidates = (images[active] + _wide(length[active]) * direction[active]).clamp(0, 1)
+        candidates = (images[active] + wide(length[active]) * direction[active]).clamp(0, 1)
         votes = count_votes(
             network, candidates, seeds[active], noise=noise, phases=(n0, n), size=size, stream=LINE + attempt
         )
@@ -233,15 +234,6 @@ def _duel(votes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _geometric(first: float, last: float, step: int, steps: int) -> float:
     return float(first * (last / first) ** (step / max(steps - 1, 1)))
-
-
-def _norm(images: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
-    return lengths
-
-
-def _wide(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)
 
 
 METHODS.add(

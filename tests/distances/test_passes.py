@@ -139,7 +139,7 @@ def test_the_size_found_is_the_one_that_is_fastest(monkeypatch):
     """With 1 ms a pass and 1 ms an image up to 32, 4 ms beyond: the rate peaks at 32."""
     monkeypatch.setattr(
         passes,
-        "_seconds_of_a_pass",
+        "seconds_of_a_pass",
         lambda network, images: 1e-3 * (1 + len(images) * (4 if len(images) > 32 else 1) / 8),
     )
     assert passes.fastest_size(smooth_network(), torch.rand(1, 1, 1, 6)) == 32
