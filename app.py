@@ -7,7 +7,7 @@ from pages.shell.text import plain
 from rbcore import RobustnessBiasError
 
 st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")
-page = st.navigation(menu.pages())
+page = st.navigation(menu.sections())
 try:
     selection.pick()
     page.run()

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, results, selection
+from pages.shell import definitions, results, selection, show
 from pages.shell.text import plain
 from rbcore import inference
 from rbcore.charts import bias_intervals, robustness_curves, tau_grid
@@ -41,9 +41,10 @@ whole = st.toggle(
     "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
 )
 band = "simultaneous" if whole else "pointwise"
-st.altair_chart(
+show.chart(
     robustness_curves(rows, chosen.by, policy=policy, tau=tau, highlight=highlight, band=band),
-    width="stretch",
+    "curves",
+    table=inference.curves(rows, chosen.by, taus=taus, policy=policy, band=band),
     alt=f"One curve a group: share of images that are correct and farther than tau from the boundary. {rb.verdict(bias)}",
 )
 
@@ -66,9 +67,10 @@ table = bias.assign(
     safe=at_tau["share"].to_numpy(),
     rb=at_tau["rb"].to_numpy(),
 )
-st.altair_chart(
+show.chart(
     bias_intervals(bias),
-    width="stretch",
+    "sigma",
+    table=bias,
     alt="Sigma of each group with its 95% interval; left of zero is less robust than the rest.",
 )
 st.dataframe(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.shell import definitions, jobs, results, selection, tasks
+from pages.shell import definitions, jobs, results, selection, show, tasks
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.charts import bias_heatmap
@@ -24,8 +24,12 @@ if table.empty:
     st.info(f"No {chosen.method} distances are computed for {chosen.spec.title} yet.")
 else:
     st.markdown(f"#### {plain(analyses.verdict_over_models(table))}")
-    st.altair_chart(
-        bias_heatmap(table), width="content", alt="Sigma of each group for each model at first, middle and last epoch."
+    show.chart(
+        bias_heatmap(table),
+        "heatmap",
+        table=table,
+        width="content",
+        alt="Sigma of each group for each model at first, middle and last epoch.",
     )
     st.caption(
         f"n = {int(table['n'].min()):,} to {int(table['n'].max()):,} test images a cell (hover for each cell's n and interval). "

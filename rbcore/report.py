@@ -7,15 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import altair as alt
 import numpy as np
 import pandas as pd
-import vl_convert
 
+from rbcore.charts import AnyChart, chart_svg
 from rbcore.errors import StoreError
 from rbcore.store import make_folder, write_atomically
 
-AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 ENDS = ("low", "high")
 PAGE = "report.html"
 
@@ -98,8 +96,7 @@ def _section(section: Section) -> str:
 
 def _figure(figure: Figure) -> str:
     # An image, not inline SVG: the ids inside the charts would clash on one page.
-    svg = vl_convert.vegalite_to_svg(figure.chart.to_dict())
-    data = base64.b64encode(svg.encode()).decode()
+    data = base64.b64encode(chart_svg(figure.chart).encode()).decode()
     caption = html.escape(figure.caption)
     return f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 

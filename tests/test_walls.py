@@ -26,7 +26,7 @@ ALLOWED = {
     "charts": {"measures", "inference"},
     "analyses": COMMON
     | {"api", "best", "datasets", "distances", "inference", "measures", "models", "partitions", "recipes"},
-    "report": {"errors", "store"},
+    "report": {"charts", "errors", "store"},
     "reproduction": COMMON
     | {"analyses", "api", "charts", "datasets", "distances", "inference", "measures", "models", "report", "store"}
     | {"training"},

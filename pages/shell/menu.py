@@ -4,11 +4,20 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 
-def pages() -> list[StreamlitPage]:
-    """Return the pages in the order of the menu; the first is what a newcomer sees."""
-    return [
-        st.Page("pages/curves.py", title="Curves", default=True),
-        st.Page("pages/heatmap.py", title="Heatmap", url_path="heatmap"),
-        st.Page("pages/images.py", title="Images", url_path="images"),
-        st.Page("pages/compute.py", title="Compute", url_path="compute"),
-    ]
+def sections() -> dict[str, list[StreamlitPage]]:
+    """Return the pages in the order of the menu, by heading; the first is what a newcomer sees."""
+    return {
+        "Look": [
+            st.Page("pages/curves.py", title="Curves", default=True),
+            st.Page("pages/heatmap.py", title="Heatmap", url_path="heatmap"),
+            st.Page("pages/images.py", title="Images", url_path="images"),
+        ],
+        "Work": [
+            st.Page("pages/compute.py", title="Compute", url_path="compute"),
+        ],
+    }
+
+
+def page(title: str) -> StreamlitPage:
+    """Return the page of that title, for a link to it."""
+    return next(page for pages in sections().values() for page in pages if page.title == title)

@@ -28,8 +28,7 @@ def distances(selection: Selection) -> StoredTable:
 def say_untrained(what: str, selection: Selection) -> None:
     """Say that there is no run yet, and lead to where one is trained."""
     st.info(f"No {what} is trained on {selection.spec.title} yet.")
-    compute = next(page for page in menu.pages() if page.url_path == "compute")
-    st.page_link(compute, label="Train one on the Compute page", icon=":material/arrow_forward:")
+    st.page_link(menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:")
 
 
 def _offer(selection: Selection) -> None:

@@ -120,9 +120,15 @@ def picker(label: str, key: str, options: list[str], help: str | None = None) ->
     return st.selectbox(label, options, key=key, bind="query-params", help=help)
 
 
+def put(**picks: str | int | float) -> None:
+    """Set pickers of any page by their keys, as a click on a chart does; call it in a callback, before they are drawn again."""
+    for key, value in picks.items():
+        st.session_state[key] = value
+
+
 def current() -> Selection:
     """Return the selection; a page that was opened before app.py ever ran starts the app instead."""
     if STATE not in st.session_state:
-        st.navigation(menu.pages())
+        st.navigation(menu.sections())
         st.rerun()
     return st.session_state[STATE]

@@ -1,5 +1,6 @@
 """Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
 
+from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
     AXES_HEIGHT,
@@ -26,11 +27,14 @@ __all__ = [
     "SIGMA_TITLE",
     "TAU_TITLE",
     "VERDICT_COLOURS",
+    "AnyChart",
     "Chart",
     "agreement_scatter",
     "bias_chart",
     "bias_heatmap",
     "bias_intervals",
+    "chart_png",
+    "chart_svg",
     "fooled_bars",
     "robustness_curves",
     "tau_grid",

@@ -1,0 +1,55 @@
+"""Charts on a page: each with its text for those who cannot see it, and as files to keep."""
+
+import re
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell import selection
+from rbcore.charts import AnyChart, chart_png, chart_svg
+
+
+def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: str = "stretch", **events: Any) -> Any:
+    """Draw a chart with its downloads below: PNG and SVG of the chart, CSV of the numbers in it.
+
+    Parameters
+    ----------
+    drawn
+        A chart of `rbcore.charts`.
+    name
+        What it shows, in a word or two; unique on its page. Files are called after it and the selection.
+    alt
+        What it says, for those who do not see it.
+    table
+        The numbers drawn, as they are.
+    **events
+        ``on_select`` and ``selection_mode``, as `streamlit.altair_chart` takes them; then what was selected is returned.
+    """
+    selected = st.altair_chart(drawn, width=width, alt=alt, key=f"chart {name}", **events)
+    stem = file_stem(name)
+    with st.popover("Download", type="tertiary", help=f"{name} as a picture or a table"):
+        for label, suffix, kind, make in (
+            ("PNG", "png", "image/png", partial(chart_png, drawn)),
+            ("SVG", "svg", "image/svg+xml", partial(chart_svg, drawn)),
+            ("CSV", "csv", "text/csv", partial(table.to_csv, index=False)),
+        ):
+            st.download_button(
+                f"{name}: {label}",
+                make,  # runs when it is clicked
+                file_name=f"{stem}.{suffix}",
+                mime=kind,
+                on_click="ignore",
+                key=f"download {name} {suffix}",
+                width="stretch",
+            )
+    return selected
+
+
+def file_stem(name: str) -> str:
+    """Return a file name without its ending: what is shown and of which selection, in plain letters."""
+    chosen = selection.current()
+    parts = [name, chosen.dataset, chosen.by, chosen.model]
+    parts += [f"epoch{chosen.epoch}"] if chosen.epoch is not None else []
+    return re.sub(r"[^A-Za-z0-9.=-]+", "_", "-".join([*parts, chosen.method]))[:120]
