@@ -5,7 +5,9 @@ import streamlit as st
 from pages.shell import menu, selection
 from pages.shell.text import plain
 from rbcore import RobustnessBiasError
+from rbcore.running import keep_freed_memory
 
+keep_freed_memory()
 st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")
 page = st.navigation(menu.sections())
 try:

@@ -39,6 +39,7 @@ from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
+from rbcore.running import keep_freed_memory
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 cli.command()(training.train)
@@ -277,6 +278,7 @@ def verify(
 
 def main() -> None:
     """Run the command line; an error of ours is one sentence on standard error and exit code 2."""
+    keep_freed_memory()
     try:
         cli()
     except RobustnessBiasError as error:
