@@ -18,10 +18,11 @@ import pandas as pd
 import torch
 
 from rbcore.datasets import Dataset
-from rbcore.epochs import Trainer
+from rbcore.epochs import Batch, Trainer
+from rbcore.mitigations import Applied
+from rbcore.mitigations.regularizer import FORMS, Regularizer, sides_of
 from rbcore.models import build_network
 from rbcore.recipes import recipe_for
-from rbcore.regularizer import FORMS, Regularizer, sides_of
 
 SIZE = 64
 N_CLASSES = 5
@@ -50,7 +51,7 @@ class Stepper:
         sides = None
         if form is not None:
             sides = sides_of(Regularizer("side", "P", form=form), data.samples)
-        self.trainer = Trainer(network, data, recipe, torch.device("cpu"), sides)
+        self.trainer = Trainer(network, data, recipe, torch.device("cpu"), Applied(sides=sides))
         self.images = torch.as_tensor(data.pixels(np.arange(len(data.samples))))
         self.codes = None if sides is None else torch.as_tensor(sides.codes)
         self.share = share
@@ -65,7 +66,7 @@ class Stepper:
         network.train()
         compared = None if self.codes is None else (self.images, labels, self.codes)
         start = time.perf_counter()
-        _, term = self.trainer._step(self.images, labels, compared)
+        _, term = self.trainer._step(Batch(self.images, labels, compared))
         seconds = time.perf_counter() - start
         if (term is None) != (self.codes is None):
             raise RuntimeError("the term was skipped, so nothing was measured")

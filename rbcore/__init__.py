@@ -22,14 +22,16 @@ from rbcore.errors import RobustnessBiasError
 from rbcore.importing import import_weights
 from rbcore.inference import robustness_bias, verdict
 from rbcore.measures import Policy
+from rbcore.mitigations import AdversarialTraining, Regularizer, Reweighting
 from rbcore.models.checkpoints import list_runs
-from rbcore.regularizer import Regularizer
 from rbcore.training import train
 from rbcore.verification import verify
 
 __all__ = [
+    "AdversarialTraining",
     "Policy",
     "Regularizer",
+    "Reweighting",
     "RobustnessBiasError",
     "charts",
     "estimate_distances",

@@ -28,6 +28,7 @@ from rbcore.commands.options import (
     Root,
     RunName,
     Settings,
+    Split,
     parse_settings,
     print_table,
     progress_bar,
@@ -117,9 +118,10 @@ def estimate(
     method: MethodName,
     epoch: Epoch = "last",
     run: RunName = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only so many test images.")] = None,
+    split: Split = "test",
+    limit: Annotated[int | None, typer.Option("--limit", help="Only so many images.")] = None,
     every: Annotated[
-        int, typer.Option("--every", help="Only every so many-th test image; 5 is the paper's choice for smoothing.")
+        int, typer.Option("--every", help="Only every so many-th image; 5 is the paper's choice for smoothing.")
     ] = 1,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Images a pass; found by measuring by default.")
@@ -145,7 +147,7 @@ def estimate(
     rows = []
     for number in epochs:
         network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
-        cost = api.estimate_cost(network, loaded, method, limit=limit, every=every, **parameters)
+        cost = api.estimate_cost(network, loaded, method, split=split, limit=limit, every=every, **parameters)
         if cost is not None and cost.n_images:
             typer.echo(
                 f"epoch {number}: up to {cost.n_images:,} images x {cost.passes:,} passes, about "
@@ -157,6 +159,7 @@ def estimate(
                 network,
                 loaded,
                 method,
+                split=split,
                 limit=limit,
                 every=every,
                 batch_size=batch_size,
@@ -187,6 +190,7 @@ def bias(
     by: Annotated[str, typer.Option("--by", metavar="PARTITION", help="class, or an attribute of the dataset.")],
     epoch: Epoch = "last",
     run: RunName = None,
+    split: Split = "test",
     settings: Settings = None,
     misclassified: Annotated[
         str, typer.Option("--misclassified", help="zero or exclude.")
@@ -201,18 +205,20 @@ def bias(
     policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max)
     DATASETS[dataset]
     found = find_run(dataset, model, run)
+    elsewhere = "" if split == "test" else f" --split {split}"
     tables = []
     for number in chosen_epochs(found, epoch):
-        stored = api.stored_distances(found, number, method, **parameters)
+        stored = api.stored_distances(found, number, method, split=split, **parameters)
         if stored is None:
             raise MethodError(
                 f"No {method} distances are stored for epoch {number} of run {found.name}. Compute them: "
                 f"python -m rbcore estimate {dataset} {model} {method} --epoch {number} --run {found.name}"
+                f"{elsewhere}"
             )
         table = inference.robustness_bias(stored.rows, by, policy=policy)
         table.insert(0, "epoch", number)
         tables.append(table)
-        covered = f"{len(stored.rows):,} of {found.facts['n_test']:,} test images"
+        covered = f"{len(stored.rows):,} of {found.facts[f'n_{split}']:,} {split} images"
         typer.echo(f"epoch {number}, {covered}: {inference.verdict(table)}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
 

@@ -76,8 +76,8 @@ def _refuse_other_data(run: Run, dataset: Dataset) -> None:
     if run.facts["dataset_fingerprint"] != dataset.fingerprint:
         raise DatasetError(
             f"The run {run.name!r} was trained on other content of {run.dataset!r} (size {run.facts['size']}, seed "
-            f"{run.facts['seed']}) than was loaded (size {dataset.size}, seed {dataset.seed}). Load that size and seed from the "
-            "same files, or train anew."
+            f"{run.facts['seed']}, validation {run.facts['validation']:g}) than was loaded (size {dataset.size}, seed {dataset.seed}, "
+            f"validation {dataset.validation:g}). Load that size, seed and validation split from the same files, or train anew."
         )
 
 
@@ -89,7 +89,7 @@ def open_run(
     root: str | os.PathLike[str] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Dataset, Run]:
-    """Find a run and load the dataset it was trained on, at the run's size and seed.
+    """Find a run and load the dataset it was trained on, at the run's size, seed and validation split.
 
     Raises
     ------
@@ -97,37 +97,42 @@ def open_run(
         If the files at hand are not those the run was trained on.
     """
     found = find_run(dataset, model, run)
-    loaded = load_dataset(dataset, root=root, size=found.facts["size"], seed=found.facts["seed"], progress=progress)
+    which = {name: found.facts[name] for name in ("size", "seed", "validation")}
+    loaded = load_dataset(dataset, root=root, **which, progress=progress)
     _refuse_other_data(found, loaded)
     return loaded, found
 
 
-def _key_facts(weights_sha256: str, dataset_fingerprint: str, method: Method, parameters: Parameters) -> Facts:
+def _key_facts(
+    weights_sha256: str, dataset_fingerprint: str, split: str, method: Method, parameters: Parameters
+) -> Facts:
     return {
         "weights": weights_sha256,
         "dataset": dataset_fingerprint,
-        "split": SPLIT,
+        "split": split,
         "method": method.name,
         "version": method.version,
         "parameters": parameters,
     }
 
 
-def stored_distances(run: Run, epoch: str | int, method: str, **parameters: Any) -> store.StoredTable | None:
+def stored_distances(
+    run: Run, epoch: str | int, method: str, *, split: str = SPLIT, **parameters: Any
+) -> store.StoredTable | None:
     """Return what the store holds of a run's epoch and a method, or None; no image and no weight is read.
 
-    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the test split. The method
+    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the split. The method
     ``best`` joins what the store holds of all attacks, see `rbcore.best.best_table`.
     """
     sidecar = run.sidecar(epoch)
     if method == BEST:
-        return best_table(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT)
+        return best_table(sidecar["sha256"], sidecar["dataset_fingerprint"], split)
     chosen, values = resolve_method(method, parameters)
-    return store.read_table(_key_facts(sidecar["sha256"], sidecar["dataset_fingerprint"], chosen, values))
+    return store.read_table(_key_facts(sidecar["sha256"], sidecar["dataset_fingerprint"], split, chosen, values))
 
 
 def stored_methods(run: Run, epoch: str | int) -> list[str]:
-    """Return what is stored of a run's epoch: the methods as they are spelled, with parameters that are not the defaults."""
+    """Return what is stored of a run's epoch and the test split: methods as they are spelled, with parameters other than defaults."""
     sidecar = run.sidecar(epoch)
     return sorted(methods_of(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT))
 
@@ -137,6 +142,7 @@ def estimate_distances(
     dataset: Dataset,
     method: str,
     *,
+    split: str = SPLIT,
     limit: int | None = None,
     every: int = 1,
     batch_size: int | None = None,
@@ -144,7 +150,7 @@ def estimate_distances(
     cancel: Cancel = never,
     **parameters: Any,
 ) -> pd.DataFrame:
-    """Estimate each test image's L2 distance to the decision boundary; what the store holds is not computed again.
+    """Estimate each test image's (or another split's) L2 distance to the decision boundary; what the store holds is not computed again.
 
     Parameters
     ----------
@@ -153,10 +159,12 @@ def estimate_distances(
     method
         ``method`` or ``method:preset``, as ``python -m rbcore methods`` lists them: ``minimal``, ``deepfool:paper``; or ``best``,
         which computes nothing and joins the smallest upper bounds that the store holds (see `rbcore.best.best_table`).
+    split
+        ``test``, ``train``, or ``validation`` where the dataset has one. An attack's last fallback walks to images of the same split.
     limit
-        Only the first so many test images, in a random order fixed by the dataset's seed.
+        Only the first so many images, in a random order fixed by the dataset's seed.
     every
-        Only every so many-th test image, in the order of the files; 5 is the paper's choice for smoothing.
+        Only every so many-th image, in the order of the files; 5 is the paper's choice for smoothing.
     batch_size
         Images a pass through the network; found by measuring where not given, and recorded. Another size uses other kernels
         and moves a distance by about 1e-5 of itself.
@@ -168,7 +176,7 @@ def estimate_distances(
     Returns
     -------
     pandas.DataFrame
-        One row a test image: ``sample_id``, ``label``, ``prediction``, ``is_correct``, ``distance`` (float64, L2 in
+        One row an image: ``sample_id``, ``label``, ``prediction``, ``is_correct``, ``distance`` (float64, L2 in
         [0, 1] pixel space at the model's input resolution; NaN where misclassified or failed), ``bound`` (upper |
         lower | exact), ``status`` (exact | found | fallback | failed | misclassified | certified | abstained | overruled),
         ``perturbed_prediction`` (-1 where there is none), the method's own columns, ``class`` and the dataset's attributes.
@@ -183,14 +191,14 @@ def estimate_distances(
         If ``cancel`` said so.
     """
     if method == BEST:
-        rows = _best(model, dataset).rows
-        return rows[rows["sample_id"].isin(_sample_ids(dataset, _wanted(dataset, limit, every)))].reset_index(drop=True)
+        rows, ids = _best(model, dataset, split).rows, _sample_ids(dataset, _wanted(dataset, split, limit, every))
+        return rows[rows["sample_id"].isin(ids)].reset_index(drop=True)
     chosen, values = resolve_method(method, parameters)
     if batch_size is not None and batch_size < 1:
         raise MethodError(f"batch_size={batch_size} leaves no image in a batch; give a number from 1.")
-    key_facts = _key_facts(model.weights_sha256, dataset.fingerprint, chosen, values)
-    order = dataset.rows(SPLIT)
-    wanted = _wanted(dataset, limit, every)
+    key_facts = _key_facts(model.weights_sha256, dataset.fingerprint, split, chosen, values)
+    order = dataset.rows(split)
+    wanted = _wanted(dataset, split, limit, every)
     stored, finished = store.read_table(key_facts), store.read_parts(key_facts)
     tables = ([stored.rows] if stored else []) + [part.rows for part in finished]
     done = {sample for rows in tables for sample in rows["sample_id"]}
@@ -204,7 +212,7 @@ def estimate_distances(
         progress(n_done, len(wanted), what)
 
     report(0)
-    engine = _engine(model, dataset, chosen, values, cancel, batch_size)
+    engine = _engine(model, dataset, split, chosen, values, cancel, batch_size)
     for batch in in_batches(missing, engine.rows_a_batch) if len(missing) else ():
         started = time.perf_counter()
         rows = _as_rows(dataset, engine.estimate(batch, report), chosen)
@@ -220,8 +228,8 @@ def estimate_distances(
     return table[table["sample_id"].isin(_sample_ids(dataset, wanted))].reset_index(drop=True)
 
 
-def _best(model: Model, dataset: Dataset) -> store.StoredTable:
-    found = best_table(model.weights_sha256, dataset.fingerprint, SPLIT)
+def _best(model: Model, dataset: Dataset, split: str) -> store.StoredTable:
+    found = best_table(model.weights_sha256, dataset.fingerprint, split)
     if found is None:
         raise MethodError(
             f"The store holds no attack on {model.facts['model']}, epoch {model.facts['epoch']}, so there is no best one. "
@@ -250,7 +258,14 @@ class Cost:
 
 
 def estimate_cost(
-    model: Model, dataset: Dataset, method: str, *, limit: int | None = None, every: int = 1, **parameters: Any
+    model: Model,
+    dataset: Dataset,
+    method: str,
+    *,
+    split: str = SPLIT,
+    limit: int | None = None,
+    every: int = 1,
+    **parameters: Any,
 ) -> Cost | None:
     """Say what `estimate_distances` would take with these arguments; None where the method cannot know.
 
@@ -260,8 +275,8 @@ def estimate_cost(
     if passes is None:
         return None
     chosen, values = resolve_method(method, parameters)
-    wanted = _sample_ids(dataset, _wanted(dataset, limit, every))
-    stored = store.read_table(_key_facts(model.weights_sha256, dataset.fingerprint, chosen, values))
+    wanted = _sample_ids(dataset, _wanted(dataset, split, limit, every))
+    stored = store.read_table(_key_facts(model.weights_sha256, dataset.fingerprint, split, chosen, values))
     missing = wanted if stored is None else wanted[~wanted.isin(stored.rows["sample_id"])]
     seconds = len(missing) * passes / pass_rate(model, dataset, method) if len(missing) else 0.0
     return Cost(len(missing), passes, seconds)
@@ -281,13 +296,13 @@ def pass_rate(model: Model, dataset: Dataset, method: str) -> float:
     return images_a_second(model.network, image, backward=resolve_method(method)[0].bound == "upper")
 
 
-def _wanted(dataset: Dataset, limit: int | None, every: int) -> np.ndarray:
-    """Return the rows of the test split that a call asks for, in the split's own random order."""
+def _wanted(dataset: Dataset, split: str, limit: int | None, every: int) -> np.ndarray:
+    """Return the rows of a split that a call asks for, in the split's own random order."""
     if limit is not None and limit < 1:
         raise MethodError(f"limit={limit} leaves no image; give a number from 1.")
     if every < 1:
         raise MethodError(f"every={every} is no step from image to image; give a number from 1.")
-    order = dataset.rows(SPLIT)
+    order = dataset.rows(split)
     chosen = order if every == 1 else order[np.isin(order, np.sort(order)[::every])]
     wanted: np.ndarray = chosen[:limit]
     return wanted
@@ -316,7 +331,13 @@ def _sample_ids(dataset: Dataset, rows: np.ndarray) -> pd.Series:
 
 
 def _engine(
-    model: Model, dataset: Dataset, method: Method, parameters: Parameters, cancel: Cancel, batch_size: int | None
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    method: Method,
+    parameters: Parameters,
+    cancel: Cancel,
+    batch_size: int | None,
 ) -> Engine:
     return Engine(
         model.network,
@@ -324,7 +345,7 @@ def _engine(
         dataset.samples["label"].to_numpy(np.int64),
         method,
         parameters,
-        np.sort(dataset.rows(SPLIT)),
+        np.sort(dataset.rows(split)),
         seeds=_seeds(dataset),
         batch_size=batch_size,
         device=model.device,
@@ -404,9 +425,16 @@ class Perturbations:
 
 
 def perturbed_images(
-    model: Model, dataset: Dataset, method: str, sample_ids: list[str], *, cancel: Cancel = never, **parameters: Any
+    model: Model,
+    dataset: Dataset,
+    method: str,
+    sample_ids: list[str],
+    *,
+    split: str = SPLIT,
+    cancel: Cancel = never,
+    **parameters: Any,
 ) -> Perturbations:
-    """Compute the perturbed images of some samples anew, with the parameters of `estimate_distances`.
+    """Compute the perturbed images of some samples of a split anew, with the parameters of `estimate_distances`.
 
     Raises
     ------
@@ -417,9 +445,9 @@ def perturbed_images(
         raise DatasetError("No sample was named, so there is no image to perturb.")
     rows = dataset.rows_of(sample_ids)
     if method == BEST:
-        return _best_images(model, dataset, sample_ids, cancel)
+        return _best_images(model, dataset, sample_ids, split, cancel)
     chosen, values = resolve_method(method, parameters)
-    engine = _engine(model, dataset, chosen, values, cancel, BATCH_SIZE)
+    engine = _engine(model, dataset, split, chosen, values, cancel, BATCH_SIZE)
     parts = [engine.estimate(batch) for batch in in_batches(rows, BATCH_SIZE)]
     table = pd.concat([_as_rows(dataset, part, chosen) for part in parts], ignore_index=True)
     clean, perturbed = dataset.pixels(rows), np.concatenate([part.perturbed for part in parts])
@@ -428,16 +456,18 @@ def perturbed_images(
     return Perturbations(clean, perturbed, table)
 
 
-def _best_images(model: Model, dataset: Dataset, sample_ids: list[str], cancel: Cancel) -> Perturbations:
+def _best_images(model: Model, dataset: Dataset, sample_ids: list[str], split: str, cancel: Cancel) -> Perturbations:
     """Compute each image anew with the method that gave its smallest distance."""
-    best = _best(model, dataset)
+    best = _best(model, dataset, split)
     names = best.rows.set_index("sample_id")["method"].reindex(sample_ids)
     some = next(iter(best.key_facts["of"]))
     names = names.where(names.notna() & (names != ""), some)  # misclassified by the network: any method says so
     parts: list[Perturbations] = []
     for name in names.unique():
         facts, chosen = best.key_facts["of"][name], [sample for sample in sample_ids if names[sample] == name]
-        part = perturbed_images(model, dataset, facts["method"], chosen, cancel=cancel, **facts["parameters"])
+        part = perturbed_images(
+            model, dataset, facts["method"], chosen, split=split, cancel=cancel, **facts["parameters"]
+        )
         parts.append(replace(part, table=part.table.assign(method=name)))
     table = pd.concat([part.table for part in parts], ignore_index=True)
     order = pd.Index(table["sample_id"]).get_indexer(pd.Index(sample_ids))

@@ -1,13 +1,14 @@
 """What one epoch does to a network: batches in a seeded order, augmented, and stochastic gradient descent on them.
 
 Every epoch has its own random streams, made of the seed and its number: one for the order and the augmentation, one for the
-dropout, one for what a regularizer draws. So an epoch is the same whether or not those before it ran in this process, and the
-cross entropy of a regularised run sees the very batches, augmented and dropped out alike, of the plain one. Where a batch holds too
-few of a group, others of the group join it for the regularizer's term alone (`rbcore.regularizer.companions`).
+dropout, one for what a mitigation draws. So an epoch is the same whether or not those before it ran in this process, and the
+cross entropy of a mitigated run sees the very batches, augmented and dropped out alike, of the plain one. Where a batch holds too
+few of a group, others of the group join it for the regularizer's term alone (`rbcore.mitigations.regularizer.companions`).
 """
 
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from torch import Tensor, nn
 
 from rbcore.datasets import Dataset
 from rbcore.errors import TrainingError
+from rbcore.mitigations import Applied
+from rbcore.mitigations.adversarial import AdversarialTraining, perturbed, random_starts
+from rbcore.mitigations.regularizer import Sides, add_gradient, companions
 from rbcore.recipes import Recipe
-from rbcore.regularizer import Sides, add_gradient, companions
 from rbcore.running import Cancel, Progress, stop_if
 from rbcore.store import Facts, sha256_of_facts, write_atomically
 
@@ -30,6 +33,30 @@ EVALUATION_BATCH = 256
 
 Compared = tuple[Tensor, Tensor, Tensor]
 """Images, labels and groups on which a regularizer's term is computed."""
+PLAIN = Applied()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees, on the trainer's device.
+
+    Attributes
+    ----------
+    images, labels
+        Augmented, in [0, 1], shape (n, channels, height, width); int64, shape (n,).
+    compared
+        Under a regularizer, what its term is computed on.
+    starts
+        In adversarial training, where the attack of each image starts.
+    weights
+        Under re-weighting, of each image's cross entropy.
+    """
+
+    images: Tensor
+    labels: Tensor
+    compared: Compared | None = None
+    starts: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass
@@ -40,7 +67,7 @@ class Trainer:
     dataset: Dataset
     recipe: Recipe
     device: torch.device
-    sides: Sides | None = None
+    mitigation: Applied = PLAIN
 
     def __post_init__(self) -> None:
         on_gpu = self.device.type == "cuda"
@@ -70,10 +97,13 @@ class Trainer:
     def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> Facts:
         """Train one epoch, counted from 1; leave the network in evaluation mode and return what the history says of it.
 
-        That is ``train_loss``, the mean cross entropy; under a regularizer also ``regularizer_term``, the term's mean, without
+        That is ``train_loss``, the mean of the cross entropy that was descended (of the attacked images in adversarial training, weighted
+        under re-weighting), and ``seconds``. Under a regularizer also ``regularizer_term``, the term's mean, without
         alpha, over the ``regularizer_steps`` in which it could be computed (None if there were none); ``regularizer_clipped``, those
-        of them whose gradient was shortened; ``regularizer_skipped``, the steps in which it could not.
+        of them whose gradient was shortened; ``regularizer_skipped``, the steps in which it could not. In adversarial training
+        ``attack_passes``, the batches that went forward and back for its attacks. Under re-weighting ``largest_weight``.
         """
+        started = time.perf_counter()
         streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(3)
         random, own_random = (np.random.default_rng(streams[which]) for which in (0, 2))
         torch.manual_seed(int(streams[1].generate_state(1)[0]))
@@ -90,8 +120,7 @@ class Trainer:
             batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
             images, labels = images_and_labels(self.dataset, batch, torch.device("cpu"))
             images = augmented(images, self.recipe, random)
-            compared = None if self.sides is None else self._compared(self.sides, batch, images, labels, own_random)
-            loss, term = self._step(images.to(self.device), labels.to(self.device), compared)
+            loss, term = self._step(self._batch(batch, images, labels, own_random))
             total += loss * len(batch)
             terms += [] if term is None else [term]
             progress(done + 1, n_steps, f"training epoch {epoch} of {self.recipe.epochs}{so_far}")
@@ -99,17 +128,41 @@ class Trainer:
         mean_loss = float(total) / min(len(self.rows), self.steps_an_epoch * self.recipe.batch_size)
         if not np.isfinite([mean_loss, *(value for value, _ in terms)]).all():
             raise TrainingError(
-                f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({self.recipe.learning_rate:g})."
+                f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({self.recipe.learning_rate:g})"
+                f"{self._other_remedy()}."
             )
-        if self.sides is None:
-            return {"train_loss": mean_loss}
-        return {
-            "train_loss": mean_loss,
-            "regularizer_term": float(np.mean([value for value, _ in terms])) if terms else None,
-            "regularizer_steps": len(terms),
-            "regularizer_clipped": sum(is_clipped for _, is_clipped in terms),
-            "regularizer_skipped": self.steps_an_epoch - len(terms),
-        }
+        facts: Facts = {"train_loss": mean_loss, "seconds": time.perf_counter() - started}
+        if self.mitigation.sides is not None:
+            facts |= {
+                "regularizer_term": float(np.mean([value for value, _ in terms])) if terms else None,
+                "regularizer_steps": len(terms),
+                "regularizer_clipped": sum(is_clipped for _, is_clipped in terms),
+                "regularizer_skipped": self.steps_an_epoch - len(terms),
+            }
+        if self.mitigation.attack is not None:
+            facts["attack_passes"] = self.mitigation.attack.steps * self.steps_an_epoch
+        if self.mitigation.weights is not None:
+            facts["largest_weight"] = float(self.mitigation.weights.max())
+        return facts
+
+    def _other_remedy(self) -> str:
+        """Name what of a regularizer may have made the loss explode."""
+        if self.mitigation.sides is None:
+            return ""
+        settings = self.mitigation.sides.settings
+        clip = f"its clip ({settings.clip:g})" if settings.clip else "clip its gradient (now never)"
+        return f", the regularizer's weight alpha ({settings.alpha:g}) or {clip}"
+
+    def _batch(self, rows: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator) -> Batch:
+        """Return what a step on these rows sees: augmented images, labels, and what the mitigation adds."""
+        compared = starts = weights = None
+        if self.mitigation.sides is not None:
+            compared = self._compared(self.mitigation.sides, rows, images, labels, random)
+        if self.mitigation.attack is not None:
+            starts = random_starts(tuple(images.shape), self.mitigation.attack.epsilon, random).to(self.device)
+        if self.mitigation.weights is not None:
+            weights = torch.as_tensor(self.mitigation.weights[rows], device=self.device)
+        return Batch(images.to(self.device), labels.to(self.device), compared, starts, weights)
 
     def _compared(
         self, sides: Sides, batch: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
@@ -123,9 +176,7 @@ class Trainer:
         codes = torch.as_tensor(sides.codes[np.concatenate([batch, rows])])
         return images.to(self.device), labels.to(self.device), codes.to(self.device)
 
-    def _step(
-        self, images: Tensor, labels: Tensor, compared: Compared | None
-    ) -> tuple[Tensor, tuple[float, bool] | None]:
+    def _step(self, batch: Batch) -> tuple[Tensor, tuple[float, bool] | None]:
         """Take one step on a batch and return its cross entropy and the regularizer's term.
 
         Where a batch does not fit into memory, it goes in parts of half the size that add up to the same.
@@ -134,20 +185,11 @@ class Trainer:
             is_term = False
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = torch.zeros((), dtype=torch.float64, device=self.device)
-                n_parts = -(-len(images) // self.micro_batch)
-                for part_images, part_labels in zip(
-                    images.tensor_split(n_parts), labels.tensor_split(n_parts), strict=True
-                ):
-                    share = len(part_labels) / len(labels)
-                    with self.autocast:
-                        part_loss = nn.functional.cross_entropy(self.network(part_images), part_labels) * share
-                    part_loss.backward()  # type: ignore[no-untyped-call]
-                    loss += part_loss.detach().double()
+                loss = self._add_cross_entropy(batch)
                 term = None
-                if self.sides is not None and compared is not None:
+                if self.mitigation.sides is not None and batch.compared is not None:
                     is_term = True
-                    term = add_gradient(self.network, *compared, self.sides, self.term_batch)
+                    term = add_gradient(self.network, *batch.compared, self.mitigation.sides, self.term_batch)
                 self.optimizer.step()
                 return loss, term
             except torch.OutOfMemoryError:
@@ -156,11 +198,44 @@ class Trainer:
                         "Not even one image fits into memory; load a smaller size or use --device cpu."
                     ) from None
                 if is_term:  # apart, so that the cross entropy and its batch statistics stay those of the plain run
-                    self.term_batch = -(-(self.term_batch or len(images)) // 2)
+                    self.term_batch = -(-(self.term_batch or len(batch.images)) // 2)
                 else:
                     self.micro_batch = -(-self.micro_batch // 2)
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
+
+    def _add_cross_entropy(self, batch: Batch) -> Tensor:
+        """Add the gradient of a batch's cross entropy, attacked or weighted first, and return its value."""
+        n_parts = -(-len(batch.images) // self.micro_batch)
+        images, labels = batch.images.tensor_split(n_parts), batch.labels.tensor_split(n_parts)
+        if self.mitigation.attack is not None and batch.starts is not None:
+            starts = batch.starts.tensor_split(n_parts)
+            images = self._attacked(self.mitigation.attack, images, labels, starts)
+        weights = [None] * n_parts if batch.weights is None else batch.weights.tensor_split(n_parts)
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        for part_images, part_labels, part_weights in zip(images, labels, weights, strict=True):
+            share = len(part_labels) / len(batch.labels)
+            with self.autocast:
+                logits = self.network(part_images)
+                if part_weights is None:
+                    part_loss = nn.functional.cross_entropy(logits, part_labels) * share
+                else:
+                    each = nn.functional.cross_entropy(logits, part_labels, reduction="none")
+                    part_loss = (each * part_weights).mean() * share
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.detach().double()
+        return loss
+
+    def _attacked(
+        self,
+        attack: AdversarialTraining,
+        images: tuple[Tensor, ...],
+        labels: tuple[Tensor, ...],
+        starts: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Return the images moved by the attack, part by part, all of them before the step changes batch statistics."""
+        with self.autocast:
+            return tuple(perturbed(self.network, *part, attack) for part in zip(images, labels, starts, strict=True))
 
     def keep_for_resuming(self, path: Path, facts: Facts, history: list[Facts]) -> None:
         """Write weights, momentum and history of the last finished epoch."""

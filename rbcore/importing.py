@@ -78,7 +78,7 @@ def import_weights(
     facts = {
         **run_facts(dataset, model, name, mean, std),
         "recipe": {"name": "imported", "file_sha256": store.sha256_of_file(file)},
-        "regularizer": None,
+        "mitigation": None,
         "n_epochs": 1,
     }
     existing = next((found for found in list_runs(dataset.name, model) if found.name == name), None)
@@ -86,9 +86,9 @@ def import_weights(
         refuse_another(existing, facts)
         return existing
     found: Facts = {
-        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
-        for split in ("train", "test")
+        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in dataset.splits
     }
-    counts: Facts = {"n_train": len(dataset.rows("train")), "n_test": len(rows), "train_loss": None, "history": []}
-    save_checkpoint(folder, 1, network, {**facts, **found, **counts, "created": now()})
+    counts: Facts = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
+    nothing: Facts = {"train_loss": None, "history": []}
+    save_checkpoint(folder, 1, network, {**facts, **found, **counts, **nothing, "created": now()})
     return find_run(dataset.name, model, name)

@@ -17,6 +17,7 @@ import torch
 from rbcore.datasets import Dataset
 from rbcore.epochs import Trainer, accuracy
 from rbcore.errors import CheckpointError
+from rbcore.mitigations import Mitigation, applied
 from rbcore.models import IMAGENET, MODELS, build_network, load_imagenet
 from rbcore.models.checkpoints import (
     Run,
@@ -30,7 +31,6 @@ from rbcore.models.checkpoints import (
     weights_bytes,
 )
 from rbcore.recipes import Recipe, kept_epochs, recipe_for
-from rbcore.regularizer import Regularizer, sides_of
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Facts, cache_root, make_folder, sha256_of_file
 
@@ -38,10 +38,11 @@ RESUME = "resume.safetensors"
 NO_WEIGHTS = "none"
 
 
-def default_run_name(recipe: Recipe, size: int, seed: int, regularizer: Regularizer | None = None) -> str:
-    """Return the name of a run: what sets it apart from its siblings; a regularised one is named after its plain one."""
-    plain = f"{recipe.name}-{size}px-{recipe.epochs}ep-seed{seed}"
-    return plain + regularizer.suffix if regularizer else plain
+def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
+    """Return the name of a run: what sets it apart from its siblings; a mitigated one is named after its plain one."""
+    split = f"-val{dataset.validation:g}" if dataset.validation else ""
+    plain = f"{recipe.name}-{dataset.size}px-{recipe.epochs}ep-seed{dataset.seed}{split}"
+    return plain + mitigation.suffix if mitigation else plain
 
 
 def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
@@ -51,6 +52,7 @@ def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], 
         "dataset_fingerprint": dataset.fingerprint,
         "size": dataset.size,
         "seed": dataset.seed,
+        "validation": dataset.validation,
         "input_shape": list(dataset.input_shape),
         "classes": list(dataset.classes),
         "partitions": list(dataset.partitions),
@@ -79,7 +81,7 @@ def train(
     run: str | None = None,
     keep: str = "all",
     weights: str | os.PathLike[str] | None = None,
-    regularizer: Regularizer | None = None,
+    mitigation: Mitigation | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
     cancel: Cancel = never,
@@ -95,15 +97,15 @@ def train(
     epochs
         Passes over the training split; the recipe's own where none is given.
     run
-        Name of the run; made of recipe, size, epochs, seed and regularizer where none is given.
+        Name of the run; made of recipe, size, epochs, seed, validation split and mitigation where none is given.
     keep
         ``all``, 3 (first, middle, last) or N checkpoints.
     weights
         Where training starts: ``none``, random weights; ``imagenet``, or a file of these weights, for torchvision's models.
         Where nothing is said: ImageNet's if the model has them, as in the paper.
-    regularizer
-        The fairness term to train with, if any. Initial weights, batches, augmentation and dropout are those of the plain run of the
-        same seed, and the history counts the steps in which the term had to be skipped.
+    mitigation
+        What is done about a bias, if anything: `Regularizer`, the fairness term; `AdversarialTraining`; or `Reweighting` of groups. Initial
+        weights, batches, augmentation and dropout are those of the plain run of the same seed, and so is the number of steps.
     device
         ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
     progress, cancel
@@ -122,20 +124,20 @@ def train(
     StoreError
         If the cache cannot be written or the disk is too short, before anything is trained.
     TrainingError
-        If the loss is no longer finite, not even one image fits into memory, or the regularizer has nobody to compare.
+        If the loss is no longer finite, not even one image fits into memory, or the mitigation has nobody to compare.
     UnknownNameError
-        If the regularizer's partition or group does not exist.
+        If the mitigation's partition or group does not exist.
     """
     chosen = recipe_for(dataset.name, model, recipe, epochs)
     start = weights or (IMAGENET if MODELS[model].imagenet else NO_WEIGHTS)
-    sides = sides_of(regularizer, dataset.samples) if regularizer else None
-    name = run or default_run_name(chosen, dataset.size, dataset.seed, regularizer)
+    on_samples = applied(mitigation, dataset.samples)
+    name = run or default_run_name(dataset, chosen, mitigation)
     folder = run_folder(dataset.name, model, name)
     facts = {
         **run_facts(dataset, model, name, dataset.mean, dataset.std),
         "recipe": chosen.as_facts(),
         "weights": _named_weights(start),
-        "regularizer": regularizer.as_facts() if regularizer else None,
+        "mitigation": mitigation.as_facts() if mitigation else None,
         "n_epochs": chosen.epochs,
     }
     kept = kept_epochs(keep, chosen.epochs)
@@ -153,22 +155,23 @@ def train(
         network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
         if start != NO_WEIGHTS:
             environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
-        trainer = Trainer(network, dataset, chosen, torch_device, sides)
+        trainer = Trainer(network, dataset, chosen, torch_device, on_samples)
         kept_before = set(existing.epochs) if existing else set()
         history = trainer.resume(folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before)
         for epoch in range(len(history) + 1, chosen.epochs + 1):
             so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
             measured = trainer.train_epoch(epoch, so_far, progress, cancel)
-            test = accuracy(network, dataset, dataset.rows("test"), torch_device)
-            history.append({"epoch": epoch, **measured, "test_accuracy": test})
+            held_out = [split for split in ("validation", "test") if split in dataset.splits]
+            measured |= {
+                f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in held_out
+            }
+            history.append({"epoch": epoch, **measured})
             if epoch in kept:
                 found: Facts = {
                     "created": now(),
                     **measured,
-                    "test_accuracy": test,
                     "train_accuracy": accuracy(network, dataset, dataset.rows("train"), torch_device),
-                    "n_train": len(dataset.rows("train")),
-                    "n_test": len(dataset.rows("test")),
+                    **{f"n_{split}": len(dataset.rows(split)) for split in dataset.splits},
                     "history": history,
                 }
                 save_checkpoint(folder, epoch, network, {**facts, **environment, **found})

@@ -85,7 +85,8 @@ def _recompute(stored: store.StoredTable, sample_ids: list[str], opened: Opener)
     if model.weights_sha256 != stored.key_facts["weights"] or dataset.fingerprint != stored.key_facts["dataset"]:
         raise RobustnessBiasError("the run of that name now has other weights or data")
     method = stored.key_facts["method"]
-    return perturbed_images(model, dataset, method, sample_ids, **stored.key_facts["parameters"]).table
+    split, parameters = stored.key_facts["split"], stored.key_facts["parameters"]
+    return perturbed_images(model, dataset, method, sample_ids, split=split, **parameters).table
 
 
 def largest_difference(one: pd.DataFrame, other: pd.DataFrame) -> float:

@@ -10,9 +10,7 @@ from torch.func import functional_call
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
 from rbcore.errors import MeasureError, TrainingError, UnknownNameError
-from rbcore.models import MODELS, build_network
-from rbcore.models.checkpoints import run_folder
-from rbcore.regularizer import (
+from rbcore.mitigations.regularizer import (
     FEWEST,
     FORMS,
     SMALLEST_NORM,
@@ -26,6 +24,8 @@ from rbcore.regularizer import (
     regularizer_of,
     sides_of,
 )
+from rbcore.models import MODELS, build_network
+from rbcore.models.checkpoints import run_folder
 from tests.toys import as_images, linear_network, smooth_network
 
 N = 24

@@ -23,6 +23,11 @@ def train_quickly(digits, **options):
     return train("logistic_regression", digits, **{"epochs": 3, "run": "test"} | options)
 
 
+def without_seconds(run):
+    """The history of a run without what depends on the hour: how long each epoch took."""
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in run.facts["history"]]
+
+
 def test_a_run_learns_and_its_sidecars_say_so(digits):
     run = train_quickly(digits)
     assert run.epochs == (1, 2, 3) and run.is_complete and run.is_plain
@@ -168,7 +173,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
     assert again[0] == 2 * 45 + 1 and again[-1] == 4 * 45
     assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
     assert [facts["epoch"] for facts in resumed.facts["history"]] == [1, 2, 3, 4]
-    assert resumed.facts["history"] == whole.facts["history"]
+    assert without_seconds(resumed) == without_seconds(whole)
     assert not list(resumed.folder.glob("resume*"))
 
 

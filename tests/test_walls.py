@@ -32,9 +32,9 @@ ALLOWED = {
     | {"training"},
     "pictures": set(),
     "recipes": COMMON,
-    "regularizer": {"errors", "registry", "partitions", "store"},
-    "epochs": COMMON | {"recipes", "datasets", "store", "regularizer"},
-    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs", "regularizer"},
+    "mitigations": {"errors", "registry", "partitions", "store"},
+    "epochs": COMMON | {"recipes", "datasets", "store", "mitigations"},
+    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs", "mitigations"},
 }
 
 

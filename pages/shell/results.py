@@ -10,7 +10,7 @@ from rbcore.api import Perturbations, pass_rate, passes_of
 from rbcore.best import BEST
 from rbcore.datasets import Dataset
 from rbcore.models import Model
-from rbcore.store import StoredTable
+from rbcore.store import Facts, StoredTable
 
 
 def distances(selection: Selection) -> StoredTable:
@@ -58,14 +58,19 @@ def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images")
-def dataset(name: str, size: int, seed: int, fingerprint: str) -> Dataset:
+def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str) -> Dataset:
     """Return the dataset a run was trained on; other files in its folder are an error, which is not kept."""
-    loaded = rb.load_dataset(name, size=size, seed=seed)
+    loaded = rb.load_dataset(name, size=size, seed=seed, validation=validation)
     if loaded.fingerprint != fingerprint:
         raise rb.RobustnessBiasError(
             f"The files of {name} at hand are not those this run was trained on; name their folder again."
         )
     return loaded
+
+
+def _dataset_of(facts: Facts) -> Dataset:
+    names = ("dataset", "size", "seed", "validation", "dataset_fingerprint")
+    return dataset(*(facts[name] for name in names))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
@@ -89,7 +94,7 @@ def cost(selection: Selection, n_images: int) -> str | None:
 @st.cache_data(max_entries=16, show_spinner="Measuring the speed of the network")
 def _passes_a_second(weights: str, method: str, _selection: Selection) -> float:
     facts = _selection.run.sidecar(_selection.epoch)
-    data = dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
+    data = _dataset_of(facts)
     return pass_rate(model(weights, _selection, data), data, method)
 
 
@@ -97,6 +102,6 @@ def _passes_a_second(weights: str, method: str, _selection: Selection) -> float:
 def perturbations(key: str, sample_ids: tuple[str, ...], _selection: Selection) -> Perturbations:
     """Return clean and perturbed images of some samples, kept by the key of the distances."""
     facts = _selection.run.sidecar(_selection.epoch)
-    data = dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
+    data = _dataset_of(facts)
     network = model(facts["sha256"], _selection, data)
     return rb.perturbed_images(network, data, _selection.method, list(sample_ids))

@@ -47,6 +47,7 @@ NoChecksum = Annotated[
 Builder = Annotated[
     Path | None, typer.Option("--builder", help="Python file with build(input_shape, n_classes); its code runs.")
 ]
+Split = Annotated[str, typer.Option("--split", help="test, train, or validation for a run trained with --validation.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
 ]

@@ -1,6 +1,6 @@
 """The commands that make runs: ``train``, ``grid`` and ``import``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +25,11 @@ from rbcore.commands.options import (
 from rbcore.datasets import Dataset, load_dataset
 from rbcore.errors import MethodError, TrainingError
 from rbcore.importing import import_weights
+from rbcore.mitigations import AdversarialTraining, Mitigation, Regularizer, applied
+from rbcore.mitigations.regularizer import FORMS, grid_of, regularizer_of
+from rbcore.mitigations.reweighting import reweighting_of
 from rbcore.models.checkpoints import Run
 from rbcore.recipes import recipe_for
-from rbcore.regularizer import FORMS, Regularizer, grid_of, regularizer_of, sides_of
 
 RecipeName = Annotated[str, typer.Option("--recipe", help="modern or paper.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="The recipe's own by default.")]
@@ -38,6 +40,12 @@ Keep = Annotated[str, typer.Option("--keep", help="Checkpoints to keep: all, 3 (
 Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Start from: none, imagenet, or a file; imagenet where the model has them."),
+]
+Validation = Annotated[
+    float, typer.Option("--validation", help="Share of the training images set aside to choose settings by, as in 0.2.")
+]
+PgdSteps = Annotated[
+    int | None, typer.Option("--pgd-steps", help="Gradient steps of adversarial training's attack; 3 by default.")
 ]
 Whom = typer.Option(
     "--regularize",
@@ -52,6 +60,8 @@ Over = Annotated[str | None, typer.Option("--over", help="Of all groups: worst (
 Clip = Annotated[
     float | None, typer.Option("--clip", help="Longest gradient of the term, before alpha; 1 by default, 0 for never.")
 ]
+TERM = ("regularizer_term", "regularizer_steps", "regularizer_skipped")
+"""What a regularised run's facts say of the term."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Plan:
         needed = n_runs * training.announced_bytes(self.dataset, self.model, recipe, self.keep)
         typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
 
-    def train(self, regularizer: Regularizer | None, run: str | None = None) -> Run:
+    def train(self, mitigation: Mitigation | None, run: str | None = None) -> Run:
         """Train one run, or go on with it, under a progress bar."""
         with progress_bar() as progress:
             return training.train(
@@ -83,7 +93,7 @@ class Plan:
                 run=run,
                 keep=self.keep,
                 weights=self.weights,
-                regularizer=regularizer,
+                mitigation=mitigation,
                 device=self.device,
                 progress=progress,
             )
@@ -99,6 +109,7 @@ def train(
     no_checksum: NoChecksum = False,
     download: Download = False,
     seed: Seed = 0,
+    validation: Validation = 0.0,
     run: RunName = None,
     builder: Builder = None,
     keep: Keep = "all",
@@ -110,24 +121,68 @@ def train(
     form: Form = None,
     over: Over = None,
     clip: Clip = None,
+    adversarial: Annotated[
+        float | None,
+        typer.Option(
+            "--adversarial", metavar="EPSILON", help="Adversarial training, moving images this far, L2 in pixels."
+        ),
+    ] = None,
+    pgd_steps: PgdSteps = None,
+    reweight: Annotated[
+        str | None,
+        typer.Option(
+            "--reweight",
+            metavar="PARTITION[=GROUP]",
+            help="Weigh a group's cross entropy up, as in lighting=dim, or all groups of a partition alike.",
+        ),
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option("--share", help="Of the total weight that the group carries; 0.5 by default.")
+    ] = None,
     device: Device = "auto",
     table: FormatOption = Format.table,
 ) -> None:
     """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
-    settings = {"alpha": alpha, "tau": tau, "temperature": temperature, "form": form, "over": over, "clip": clip}
-    given = [f"--{name}" for name, value in settings.items() if value is not None]
-    if regularize is None and given:
-        raise TrainingError(f"{given[0]} belongs to --regularize; add --regularize PARTITION=GROUP or leave it out.")
-    regularizer = regularizer_of(regularize, **settings) if regularize is not None else None
+    term = {"alpha": alpha, "tau": tau, "temperature": temperature, "form": form, "over": over, "clip": clip}
+    _refuse_stray("--regularize PARTITION=GROUP", regularize, term)
+    _refuse_stray("--adversarial EPSILON", adversarial, {"pgd-steps": pgd_steps})
+    _refuse_stray("--reweight PARTITION=GROUP", reweight, {"share": share})
+    wanted: list[Mitigation] = []
+    wanted += [regularizer_of(regularize, **term)] if regularize is not None else []
+    wanted += [_adversarial(adversarial, pgd_steps)] if adversarial is not None else []
+    wanted += [reweighting_of(reweight, share)] if reweight is not None else []
+    if len(wanted) > 1:
+        raise TrainingError("A run has one mitigation; choose one of --regularize, --adversarial and --reweight.")
     use_builder(builder, model)
-    data = _loaded(dataset, root=root, size=size, seed=seed, no_checksum=no_checksum, download=download)
+    data = _loaded(
+        dataset, root=root, size=size, seed=seed, validation=validation, no_checksum=no_checksum, download=download
+    )
     plan = Plan(data, model, recipe, epochs, keep, weights, device)
     plan.announce(1)
-    found = plan.train(regularizer, run)
-    columns = ["run", "epoch", "train_loss", "train_accuracy", "test_accuracy", "n_train", "n_test"]
-    columns += [] if found.is_plain else ["regularizer_term", "regularizer_steps", "regularizer_skipped"]
+    found = plan.train(wanted[0] if wanted else None, run)
+    splits = ["train", *(["validation"] if data.validation else []), "test"]
+    columns = [
+        "run",
+        "epoch",
+        "train_loss",
+        *(f"{split}_accuracy" for split in splits),
+        *(f"n_{split}" for split in splits),
+    ]
+    columns += TERM if regularize is not None else []
     sidecars = [found.sidecar(epoch) for epoch in found.epochs]
     print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), table)
+
+
+def _refuse_stray(option: str, value: object, belonging: dict[str, float | str | None]) -> None:
+    """Raise `TrainingError` for an option that is given without the one it belongs to."""
+    given = [f"--{name}" for name, setting in belonging.items() if setting is not None]
+    if value is None and given:
+        raise TrainingError(f"{given[0]} belongs to {option.split()[0]}; add {option} or leave it out.")
+
+
+def _adversarial(epsilon: float, pgd_steps: int | None) -> AdversarialTraining:
+    settings = AdversarialTraining(epsilon)
+    return settings if pgd_steps is None else replace(settings, steps=pgd_steps)
 
 
 def grid(
@@ -136,6 +191,13 @@ def grid(
     regularize: Annotated[str, Whom],
     alphas: Annotated[str, typer.Option("--alphas", help="Weights of the term, as in 0.1,1,10.")] = "0.1,1,10",
     taus: Annotated[str, typer.Option("--taus", help="Distances compared, L2 in pixels, as in 0.25,0.5.")] = "0.5",
+    epsilons: Annotated[
+        str | None, typer.Option("--epsilons", help="Beside these, adversarial training, as in 0.25,0.5.")
+    ] = None,
+    pgd_steps: PgdSteps = None,
+    shares: Annotated[
+        str | None, typer.Option("--shares", help="And re-weighting of the same group, as in 0.5,0.67.")
+    ] = None,
     recipe: RecipeName = "modern",
     epochs: Epochs = None,
     size: Size = None,
@@ -143,6 +205,7 @@ def grid(
     no_checksum: NoChecksum = False,
     download: Download = False,
     seed: Seed = 0,
+    validation: Validation = 0.0,
     builder: Builder = None,
     keep: Keep = "3",
     weights: Weights = None,
@@ -153,34 +216,48 @@ def grid(
     device: Device = "auto",
     table: FormatOption = Format.table,
 ) -> None:
-    """Train the plain run and one for every alpha and tau; called again, it goes on where it stopped. Print how each ended."""
+    """Train the plain run and one for every setting; called again, it goes on where it stopped. Print how each ended."""
+    _refuse_stray("--epsilons E,E", epsilons, {"pgd-steps": pgd_steps})
     base = regularizer_of(regularize, temperature=temperature, form=form, over=over, clip=clip)
-    regularizers = grid_of(base, list(numbers("--alphas", alphas)), list(numbers("--taus", taus)))
+    wanted: list[Mitigation] = [*grid_of(base, list(numbers("--alphas", alphas)), list(numbers("--taus", taus)))]
+    wanted += [_adversarial(epsilon, pgd_steps) for epsilon in numbers("--epsilons", epsilons)] if epsilons else []
+    wanted += [reweighting_of(regularize, share) for share in numbers("--shares", shares)] if shares else []
     use_builder(builder, model)
-    data = _loaded(dataset, root=root, size=size, seed=seed, no_checksum=no_checksum, download=download)
-    sides_of(base, data.samples)  # a group that does not exist is said before the plain run is trained
+    data = _loaded(
+        dataset, root=root, size=size, seed=seed, validation=validation, no_checksum=no_checksum, download=download
+    )
+    applied(base, data.samples)  # a group that does not exist is said before the plain run is trained
     plan = Plan(data, model, recipe, epochs, keep, weights, device)
-    plan.announce(1 + len(regularizers))
+    plan.announce(1 + len(wanted))
+    accuracies = ["train_accuracy", *(["validation_accuracy"] if data.validation else []), "test_accuracy"]
     rows = []
-    for number, regularizer in enumerate([None, *regularizers], start=1):
-        found = plan.train(regularizer)
-        typer.echo(f"run {number} of {1 + len(regularizers)} is ready: {found.name}", err=True)
-        steps = found.facts.get("regularizer_steps", 0) + found.facts.get("regularizer_skipped", 0)
+    for number, mitigation in enumerate([None, *wanted], start=1):
+        found = plan.train(mitigation)
+        typer.echo(f"run {number} of {1 + len(wanted)} is ready: {found.name}", err=True)
+        settings, is_term = found.mitigation or {}, isinstance(mitigation, Regularizer)
+        steps = found.facts["regularizer_steps"] + found.facts["regularizer_skipped"] if is_term else None
         rows.append(
             {
                 "run": found.name,
-                "alpha": regularizer.alpha if regularizer else None,
-                "tau": regularizer.tau if regularizer else None,
-                **{name: found.facts[name] for name in ("train_loss", "train_accuracy", "test_accuracy", "n_test")},
+                **{name: settings.get(name) for name in ("kind", "alpha", "tau", "epsilon", "share")},
+                **{name: found.facts[name] for name in ("train_loss", *accuracies, "n_test")},
                 "regularizer_term": found.facts.get("regularizer_term"),
-                "skipped": f"{found.facts['regularizer_skipped']} of {steps}" if regularizer else None,
+                "skipped": f"{found.facts['regularizer_skipped']} of {steps}" if is_term else None,
+                "seconds": sum(record["seconds"] for record in found.facts["history"]),
             }
         )
     print_table(pd.DataFrame(rows), table)
 
 
 def _loaded(
-    name: str, *, root: Path | None, size: int | None, seed: int, no_checksum: bool, download: bool = False
+    name: str,
+    *,
+    root: Path | None,
+    size: int | None,
+    seed: int,
+    validation: float,
+    no_checksum: bool,
+    download: bool,
 ) -> Dataset:
     """Load a dataset under a progress bar and tell which files were skipped."""
     with progress_bar() as progress:
@@ -189,6 +266,7 @@ def _loaded(
             root=root,
             size=size,
             seed=seed,
+            validation=validation,
             checksum=False if no_checksum else None,
             download=download,
             progress=progress,

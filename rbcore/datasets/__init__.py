@@ -12,6 +12,7 @@ from rbcore.datasets import folder  # noqa: F401
 # isort: on
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
 from rbcore.datasets.folders import download_folder, is_checked, known_folder, remember_check, remember_folder
+from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError
 from rbcore.running import Progress, no_progress
 
@@ -34,6 +35,7 @@ def load_dataset(
     root: str | os.PathLike[str] | None = None,
     size: int | None = None,
     seed: int = 0,
+    validation: float = 0.0,
     checksum: bool | None = None,
     download: bool = False,
     progress: Progress = no_progress,
@@ -51,6 +53,9 @@ def load_dataset(
         Height and width in pixels; the dataset's own default where none is given.
     seed
         Seed of the split into train and test where there is no published one, and of the order of rows.
+    validation
+        Share of the training images of every label to set aside as a third split, ``validation``, neither trained on nor tested on, for
+        choosing settings without a look at the test split; 0 for none. The seed draws them.
     checksum
         Whether files with published checksums must be those files. False accepts others, and is remembered with the folder;
         True checks again; None does what was last said of this folder, and checks where nothing was.
@@ -69,18 +74,19 @@ def load_dataset(
     spec = DATASETS[name]
     if not 0 <= seed < 2**31:
         raise DatasetError(f"seed={seed} is no seed; give a whole number from 0 to {2**31 - 1}.")
+    refuse_share(validation)
     place = Path(root).expanduser() if root is not None else known_folder(spec)
     if download:
         place = place or download_folder()
         _download(spec, place, progress)
     if place is None or spec.official is None or not place.is_dir():
-        return _load(spec, place, size, seed, progress, is_new=root is not None)
+        return with_validation(_load(spec, place, size, seed, progress, is_new=root is not None), validation)
     if is_checked(spec, place) if checksum is None else checksum:
         spec.official.check(place)
     dataset = _load(spec, place, size, seed, progress, is_new=root is not None or download)
     if checksum is not None:
         remember_check(spec, place, checksum)
-    return dataset
+    return with_validation(dataset, validation)
 
 
 def _load(

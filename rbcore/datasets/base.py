@@ -16,6 +16,8 @@ from rbcore.running import Progress
 from rbcore.store import sha256_of_facts, sha256_of_rows
 
 SPLITS = ("train", "test")
+VALIDATION = "validation"
+"""A third split, of training images, that only some datasets are loaded with; see `rbcore.datasets.validation`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Dataset:
     white
         The stored value that stands for 1.0.
     samples
-        One row an image: ``sample_id`` (unique text), ``split`` (train or test), ``label`` (int), ``class`` (the
+        One row an image: ``sample_id`` (unique text), ``split`` (train, test or validation), ``label`` (int), ``class`` (the
         label's name) and the attributes.
     classes
         Names of the labels; label ``k`` is called ``classes[k]``.
@@ -55,6 +57,8 @@ class Dataset:
     fingerprint
         SHA-256 of the content: pixels, labels, attributes, split, names of the samples. It does not depend on where the
         files lie.
+    validation
+        Share of the training images of every label that was set aside as the split ``validation``; 0 for no such split.
     """
 
     name: str
@@ -68,6 +72,12 @@ class Dataset:
     seed: int
     skipped: tuple[SkippedFile, ...]
     fingerprint: str
+    validation: float = 0.0
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits it has."""
+        return (*SPLITS, VALIDATION) if self.validation else SPLITS
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -82,8 +92,12 @@ class Dataset:
 
     def rows(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, shape (m,), in a random order fixed by the seed: the first k are a fair draw."""
-        if split not in SPLITS:
-            raise unknown_name("split", split, list(SPLITS))
+        if split == VALIDATION and not self.validation:
+            raise DatasetError(
+                f"The dataset {self.name!r} was loaded without a validation split; load it with validation=0.2 (--validation 0.2)."
+            )
+        if split not in self.splits:
+            raise unknown_name("split", split, list(self.splits))
         rows: np.ndarray = np.flatnonzero(self.samples["split"] == split)
         shuffled: np.ndarray = np.random.default_rng(self.seed).permutation(rows)
         return shuffled

@@ -1,6 +1,6 @@
 """Runs and their checkpoints: one safetensors file of weights an epoch, with a JSON sidecar of facts beside it.
 
-A *run* is dataset + model + size + recipe + seed + regularizer, with a name. It lies in
+A *run* is dataset + model + size + recipe + seed + validation split + mitigation, with a name. It lies in
 ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as ``epoch-0001.safetensors`` and ``.json``.
 """
 
@@ -38,6 +38,8 @@ class Run:
         Epochs that have a checkpoint, ascending; counted from 1.
     n_epochs
         Epochs the recipe asks for.
+    mitigation
+        What was done about a bias: ``kind``, one of regularizer, adversarial and reweighting, and its settings; None in a plain run.
     facts
         The sidecar of the newest checkpoint.
     """
@@ -48,6 +50,7 @@ class Run:
     folder: Path
     epochs: tuple[int, ...]
     n_epochs: int
+    mitigation: Facts | None
     facts: Facts
 
     @property
@@ -57,8 +60,8 @@ class Run:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it was trained without a regularizer."""
-        return self.facts["regularizer"] is None
+        """Whether it was trained without a mitigation."""
+        return self.mitigation is None
 
     def epoch(self, which: str | int) -> int:
         """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs trained, or N itself.
@@ -120,7 +123,8 @@ def _read_run(folder: Path) -> Run | None:
         return None
     facts = read_json(folder / f"{_stem(epochs[-1])}.json")
     try:
-        return Run(facts["dataset"], facts["model"], facts["run"], folder, epochs, facts["n_epochs"], facts)
+        names = (facts["dataset"], facts["model"], facts["run"])
+        return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
     except KeyError as error:
         raise StoreError(
             f"The sidecar {folder / _stem(epochs[-1])}.json lacks {error}. Delete the run's folder."

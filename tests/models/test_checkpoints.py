@@ -12,9 +12,7 @@ from rbcore.models.checkpoints import find_run, list_runs, load_checkpoint, run_
 CPU = torch.device("cpu")
 
 
-def write_run(
-    name, *, n_epochs=5, epochs=None, created="2026-01-01T00:00:00+00:00", regularizer=None, dataset="digits"
-):
+def write_run(name, *, n_epochs=5, epochs=None, created="2026-01-01T00:00:00+00:00", mitigation=None, dataset="digits"):
     """A run of untrained linear networks, one a checkpoint."""
     folder = run_folder(dataset, "logistic_regression", name)
     for epoch in epochs or range(1, n_epochs + 1):
@@ -31,7 +29,7 @@ def write_run(
             "std": [0.5],
             "model": "logistic_regression",
             "run": name,
-            "regularizer": regularizer,
+            "mitigation": mitigation,
             "n_epochs": n_epochs,
             "created": created,
         }
@@ -70,7 +68,7 @@ def test_the_default_run_is_the_newest_complete_plain_one():
     write_run("old", created="2030-01-01T00:00:00+00:00")
     write_run("new", created="2030-01-02T00:00:00+00:00")
     write_run("cut-short", created="2030-01-03T00:00:00+00:00", epochs=(1, 2))
-    write_run("regularized", created="2030-01-04T00:00:00+00:00", regularizer={"alpha": 1})
+    write_run("regularized", created="2030-01-04T00:00:00+00:00", mitigation={"kind": "regularizer", "alpha": 1})
     assert find_run("digits", "logistic_regression").name == "new"
     listed = [run.name for run in list_runs("digits", "logistic_regression")]
     assert listed[:4] == ["regularized", "cut-short", "new", "old"]

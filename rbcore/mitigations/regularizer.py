@@ -16,11 +16,7 @@ statistics mix the images and the gradient of a summed logit would be no image's
 """
 
 import math
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 
 import numpy as np
 import pandas as pd
@@ -28,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.errors import TrainingError
-from rbcore.partitions import group_labels, group_order
+from rbcore.mitigations.groups import group_codes, split_spelling, whom_in_a_name
+from rbcore.mitigations.modes import evaluating
 from rbcore.registry import unknown_name
 from rbcore.store import Facts
 
@@ -44,8 +41,6 @@ FEWEST = 4
 """Images of a group in a batch below which others of the group join it, for the term alone."""
 SMALLEST_NORM = 1e-6
 """Floor of a gradient's norm, in logits per unit of L2: below it a distance is the margin over the floor and the norm has no gradient."""
-LONGEST = 40
-"""Characters of a run's name for partition and group; longer ones are cut and told apart by a hash."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +102,24 @@ class Regularizer:
 
     def as_facts(self) -> Facts:
         """Return the settings as JSON-able facts."""
-        return asdict(self)
+        return {"kind": "regularizer", **asdict(self)}
 
     @property
     def suffix(self) -> str:
         """What it adds to the name of the plain run: ``+lighting=dim-a1-t0.5-runner_up``."""
         whom = f"{self.by}={self.group}" if self.group is not None else f"{self.by}-{self.over}"
-        plain = re.sub(r"[^A-Za-z0-9._=-]", "_", whom)
-        if len(plain) > LONGEST:
-            plain = f"{plain[: LONGEST - 9]}-{sha256(whom.encode()).hexdigest()[:8]}"
         relaxed = "" if self.temperature == Regularizer.temperature else f"-temp{self.temperature:g}"
         clipped = "" if self.clip == Regularizer.clip else f"-clip{self.clip:g}"
-        return f"+{plain}-a{self.alpha:g}-t{self.tau:g}-{self.form}{relaxed}{clipped}"
+        return f"+{whom_in_a_name(whom)}-a{self.alpha:g}-t{self.tau:g}-{self.form}{relaxed}{clipped}"
 
 
 def regularizer_of(text: str, **settings: float | str | None) -> Regularizer:
     """Return the regularizer of ``PARTITION=GROUP``, or of ``PARTITION`` for all groups, the worst one where nothing else is said."""
-    by, equals, group = text.partition("=")
-    if not by or (equals and not group):
-        raise TrainingError(
-            f"{text!r} names no group; write PARTITION=GROUP, as in lighting=dim, or PARTITION for all."
-        )
+    by, group = split_spelling(text)
     given = {name: value for name, value in settings.items() if value is not None}
-    if not equals:
+    if group is None:
         given = {"over": OVER[0], **given}
-    return Regularizer(by, group or None, **given)  # type: ignore[arg-type]
+    return Regularizer(by, group, **given)  # type: ignore[arg-type]
 
 
 def grid_of(base: Regularizer, alphas: list[float], taus: list[float]) -> list[Regularizer]:
@@ -163,24 +151,11 @@ def sides_of(settings: Regularizer, samples: pd.DataFrame) -> Sides:
 
     Raises
     ------
-    UnknownNameError
-        If there is no such partition or group; the text lists those there are.
-    TrainingError
-        If the training images of the group, or of the rest, are missing.
+    UnknownNameError, TrainingError
+        As `rbcore.mitigations.groups.group_codes`.
     """
-    labels = group_labels(samples.drop(columns="split"), settings.by)
-    in_training = group_order(labels[(samples["split"] == "train").to_numpy()])
-    if settings.group is not None and settings.group not in set(labels):
-        raise unknown_name(f"group of {settings.by}", settings.group, group_order(labels))
-    if len(in_training) < 2 or settings.group not in (None, *in_training):
-        raise TrainingError(
-            f"By {settings.by} the training images hold {' and '.join(in_training)} only, so there is nobody to compare with. "
-            "Choose another partition or group."
-        )
-    if settings.group is not None:
-        return Sides(settings, (labels == settings.group).to_numpy(np.int64), (1,))
-    codes = pd.Index(in_training).get_indexer(pd.Index(labels)).astype(np.int64)  # -1: a group of test images only
-    return Sides(settings, codes, tuple(range(len(in_training))))
+    codes = group_codes(settings.by, settings.group, samples)
+    return Sides(settings, codes, (1,) if settings.group is not None else tuple(range(codes.max() + 1)))
 
 
 def companions(codes: np.ndarray, batch: np.ndarray, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -202,18 +177,6 @@ def companions(codes: np.ndarray, batch: np.ndarray, rows: np.ndarray, random: n
             others = np.setdiff1d(rows[codes[rows] == code], batch)
             drawn.append(random.choice(others, size=min(n_missing, len(others)), replace=False))
     return np.concatenate([batch[:0], *drawn])
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, its parameters still to be trained, and restore every module's own mode."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def linearised_distances(

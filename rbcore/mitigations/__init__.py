@@ -1,0 +1,42 @@
+"""What training can do about a bias: one file a mitigation, each with its settings and how they act; all beside the plain run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rbcore.mitigations.adversarial import AdversarialTraining
+from rbcore.mitigations.regularizer import Regularizer, Sides, sides_of
+from rbcore.mitigations.reweighting import Reweighting, reweighting_of, weights_of
+
+__all__ = ["AdversarialTraining", "Applied", "Mitigation", "Regularizer", "Reweighting", "applied", "reweighting_of"]
+
+Mitigation = Regularizer | AdversarialTraining | Reweighting
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A mitigation on the samples of a dataset; all None in a plain run, and one of them else.
+
+    Attributes
+    ----------
+    sides
+        Under a regularizer: who stands on which side.
+    attack
+        In adversarial training: its settings.
+    weights
+        Under re-weighting: the weight of each sample's cross entropy, float32, shape (n,).
+    """
+
+    sides: Sides | None = None
+    attack: AdversarialTraining | None = None
+    weights: np.ndarray | None = None
+
+
+def applied(mitigation: Mitigation | None, samples: pd.DataFrame) -> Applied:
+    """Return what a mitigation does to the samples of a dataset; one that has nobody to protect raises, as `group_codes` says."""
+    if isinstance(mitigation, Regularizer):
+        return Applied(sides=sides_of(mitigation, samples))
+    if isinstance(mitigation, Reweighting):
+        return Applied(weights=weights_of(mitigation, samples))
+    return Applied(attack=mitigation)
