@@ -1,0 +1,336 @@
+"""Does the fairness regularizer do more than simpler remedies? Settings chosen on a validation split, the test split looked at once.
+
+    python -m benchmarks.mitigation toyfaces --by lighting --group dim [--seeds 5] [--alphas 0.3,1,3] [--tau 0.5]
+        [--epsilons 0.25,0.5] [--shares 0.5,0.67] [--validation 0.2] [--also race=Black] [--only-seed 0] [--until train]
+
+For each seed: train a plain network and one for every setting of three methods (the regularizer; adversarial training; re-weighting of the
+group), all from the same weights, on the same batches, for the same number of steps. Measure sigma of the group and the accuracy on
+the validation split with the fast tier. Per seed and method the setting with the smallest |sigma| is chosen among those that lose at
+most 2 points of validation accuracy against the plain network; where all lose more, the plain network stands in. Only the plain network
+and the chosen ones are then measured on the test split, with the standard tier.
+
+Prints Markdown. Runs and distances are kept in the cache, so a killed call goes on, and processes can share the work by seed
+(``--only-seed``) before a last call prints all of it.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from scipy import stats
+
+import rbcore as rb
+from rbcore.commands.training import numbers
+from rbcore.datasets import Dataset
+from rbcore.inference import CONFIDENCE, compare_bias
+from rbcore.measures import split_groups
+from rbcore.mitigations import AdversarialTraining, Mitigation, Regularizer, Reweighting
+from rbcore.mitigations.groups import split_spelling
+from rbcore.mitigations.regularizer import grid_of
+from rbcore.models.checkpoints import Run
+
+FAST, STANDARD = "minimal:fast", "minimal"
+LARGEST_LOSS = 0.02
+"""Of validation accuracy against the plain network, for a setting to be chosen."""
+SAME = 1e-9
+"""Rounding of a difference of accuracies."""
+PLAIN = "plain"
+STEPS = ("train", "validate", "test")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A group and its rest on one split, under the default policy: misclassified images count with distance 0.
+
+    Attributes
+    ----------
+    n
+        Images of the group.
+    auc, rest_auc
+        Mean distance (the area under I_P), L2 in [0, 1] pixel space.
+    accuracy, rest_accuracy, total_accuracy
+        Of the group, of the rest, of all.
+    n_failed
+        Images of both without a distance.
+    """
+
+    n: int
+    auc: float
+    rest_auc: float
+    accuracy: float
+    rest_accuracy: float
+    total_accuracy: float
+    n_failed: int
+
+    @property
+    def sigma(self) -> float:
+        """The robustness bias of the group (paper, equation 3)."""
+        return self.auc / self.rest_auc - 1
+
+
+def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
+    """Return a group and its rest in a table of distances."""
+    grouped = split_groups(rows, by)
+    own = grouped.index(group)
+    rest = np.concatenate([values for k, values in enumerate(grouped.values) if k != own])
+    n, n_correct = grouped.n, grouped.n_correct
+    rest_accuracy = (n_correct.sum() - n_correct[own]) / (n.sum() - n[own])
+    accuracies = n_correct[own] / n[own], rest_accuracy, n_correct.sum() / n.sum()
+    return Sides(
+        int(n[own]), float(grouped.values[own].mean()), float(rest.mean()), *accuracies, int(grouped.n_failed.sum())
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared: a group of a dataset, a model, and the settings of every method."""
+
+    dataset: str
+    model: str
+    by: str
+    group: str
+    settings: dict[str, dict[str, Mitigation]]
+    validation: float
+    epochs: int | None
+    size: int | None
+    root: Path | None
+    checksum: bool | None
+    device: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The settings of all methods, the plain network first."""
+        return [PLAIN, *(label for of_method in self.settings.values() for label in of_method)]
+
+
+class Seed:
+    """The networks of one seed and what was measured on them; everything is computed when it is first asked for, and kept."""
+
+    def __init__(self, study: Study, seed: int) -> None:
+        self.study, self.seed = study, seed
+        self.tables: dict[tuple[str, str], pd.DataFrame] = {}
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The dataset with its validation split."""
+        study = self.study
+        return rb.load_dataset(
+            study.dataset,
+            root=study.root,
+            size=study.size,
+            seed=self.seed,
+            validation=study.validation,
+            checksum=study.checksum,
+        )
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The trained runs by their label."""
+        study = self.study
+        mitigations: dict[str, Mitigation | None] = {PLAIN: None}
+        for of_method in study.settings.values():
+            mitigations |= of_method
+        runs = {}
+        for label, mitigation in mitigations.items():
+            say(f"seed {self.seed}: training {label}")
+            options = {"epochs": study.epochs, "keep": "1", "device": study.device}
+            runs[label] = rb.train(study.model, self.data, mitigation=mitigation, **options)
+        return runs
+
+    def distances(self, label: str, split: str) -> pd.DataFrame:
+        """Return distances on a split: by the fast tier on validation images, by the standard one on test images."""
+        if (label, split) not in self.tables:
+            method = STANDARD if split == "test" else FAST
+            say(f"seed {self.seed}: {method} on the {split} images of {label}")
+            model = rb.load_model(self.study.model, self.data, run=self.runs[label].name, device=self.study.device)
+            self.tables[label, split] = rb.estimate_distances(model, self.data, method, split=split)
+        return self.tables[label, split]
+
+    def sides(self, label: str, split: str, by: str | None = None, group: str | None = None) -> Sides:
+        """Return a group, the study's own by default, and its rest on a split."""
+        return sides_of(self.distances(label, split), by or self.study.by, group or self.study.group)
+
+    def chosen(self, method: str) -> str:
+        """Return the label of the setting that the validation split chooses."""
+        least = self.sides(PLAIN, "validation").total_accuracy - LARGEST_LOSS - SAME
+        found = {label: self.sides(label, "validation") for label in self.study.settings[method]}
+        allowed = {label: abs(sides.sigma) for label, sides in found.items() if sides.total_accuracy >= least}
+        return min(allowed, key=allowed.__getitem__, default=PLAIN)
+
+    def seconds(self, label: str) -> float:
+        """Return the median seconds of a run's epochs."""
+        return float(np.median([record["seconds"] for record in self.runs[label].facts["history"]]))
+
+    def work(self, until: str) -> None:
+        """Do what a step needs, without printing results."""
+        _ = self.runs
+        if until != "train":
+            for label in self.study.labels:
+                self.distances(label, "validation")
+        if until == "test":
+            for label in (PLAIN, *(self.chosen(method) for method in self.study.settings)):
+                self.distances(label, "test")
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def mean_and_interval(values: list[float], form: str) -> str:
+    """Return the mean over seeds with its 95% interval by Student's t, which one value alone does not have."""
+    mean, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return form.format(mean)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1)) / math.sqrt(n)
+    return f"{form.format(mean)} [{form.format(mean - half)}, {form.format(mean + half)}]"
+
+
+def header(*cells: str) -> str:
+    """Return the head of a Markdown table."""
+    return f"{line(*cells)}\n|{'---|' * len(cells)}"
+
+
+def line(*cells: str) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def print_validation(study: Study, seeds: list[Seed]) -> None:
+    """Print sigma and accuracy of every setting on the validation split, and the settings chosen."""
+    n = ", ".join(str(seed.sides(PLAIN, "validation").n) for seed in seeds)
+    n_all = len(seeds[0].data.rows("validation"))
+    print(f"\n### Validation split ({FAST}): sigma of {study.by}={study.group}, accuracy\n")
+    print(f"{n_all:,} images a seed, of which in the group: {n}.\n")
+    print(header("setting", "mean sigma", "mean accuracy", *(f"seed {seed.seed}" for seed in seeds)))
+    for label in study.labels:
+        found = [seed.sides(label, "validation") for seed in seeds]
+        means = f"{np.mean([s.sigma for s in found]):+.3f}", f"{np.mean([s.total_accuracy for s in found]):.1%}"
+        print(line(label, *means, *(f"{sides.sigma:+.3f}, {sides.total_accuracy:.1%}" for sides in found)))
+    print(f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of validation accuracy\n")
+    print(header("method", *(f"seed {seed.seed}" for seed in seeds)))
+    for method in study.settings:
+        print(line(method, *(seed.chosen(method) for seed in seeds)))
+
+
+def print_test(study: Study, seeds: list[Seed], also: list[str]) -> None:
+    """Print what the chosen settings did on the test split, method by method."""
+    n = ", ".join(str(seed.sides(PLAIN, "test").n) for seed in seeds)
+    print(f"\n### Test split ({STANDARD}): mean over {len(seeds)} seeds, 95% interval over seeds (t)\n")
+    print(f"{len(seeds[0].data.rows('test')):,} images a seed, of which in the group: {n}.")
+    for method in study.settings:
+        print(f"\n**{method}**, as chosen\n")
+        print(header("", PLAIN, method, "change"))
+        before = [seed.sides(PLAIN, "test") for seed in seeds]
+        after = [seed.sides(seed.chosen(method), "test") for seed in seeds]
+        own, rest = f"{study.by}={study.group}", "the rest"
+        compare(f"sigma of {own}", [s.sigma for s in before], [s.sigma for s in after], "{:+.3f}")
+        sizes = [abs(s.sigma) for s in before], [abs(s.sigma) for s in after]
+        compare("|sigma|", *sizes, "{:+.3f}", is_relative=True)
+        for what, name in ((own, "auc"), (rest, "rest_auc")):
+            values = ([getattr(s, name) for s in side] for side in (before, after))
+            compare(f"mean distance (AUC) of {what}", *values, "{:.3f}", is_relative=True)
+        for what, name in (("all", "total_accuracy"), (own, "accuracy"), (rest, "rest_accuracy")):
+            compare(f"accuracy of {what}", *([getattr(s, name) for s in side] for side in (before, after)), "{:.1%}")
+        for other in also:
+            by, group = split_spelling(other)
+            found = [[seed.sides(label(seed), "test", by, group) for seed in seeds] for label in picks(method)]
+            size = ", ".join(str(s.n) for s in found[0])
+            compare(f"sigma of {other} (n = {size})", *([s.sigma for s in side] for side in found), "{:+.3f}")
+        ratios = [seed.seconds(seed.chosen(method)) / seed.seconds(PLAIN) for seed in seeds]
+        print(line("seconds an epoch, of plain", "1", mean_and_interval(ratios, "{:.2f}"), ""))
+        n_failed = [sum(s.n_failed for s in side) for side in (before, after)]
+        print(line("images without a distance", *map(str, n_failed), ""))
+    print("\n### Test split, seed by seed: change of sigma with its paired 95% interval over test images\n")
+    print(header("method", "seed", "setting", "sigma, plain", "sigma, chosen", "change", "n"))
+    for method in study.settings:
+        for seed in seeds:
+            label = seed.chosen(method)
+            tables = seed.distances(PLAIN, "test"), seed.distances(label, "test")
+            row = compare_bias(*tables, study.by).set_index("group").loc[study.group]
+            change = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+            sigmas = f"{row['sigma_first']:+.3f}", f"{row['sigma_second']:+.3f}"
+            print(line(method, str(seed.seed), label, *sigmas, change, str(row["n"])))
+
+
+def picks(method: str):
+    """Return the two functions that pick, of a seed, the labels to compare: the plain network's and the method's."""
+    return (lambda seed: PLAIN), (lambda seed: seed.chosen(method))
+
+
+def compare(what: str, before: list[float], after: list[float], form: str, *, is_relative: bool = False) -> None:
+    """Print one line: a quantity before and after, and its change from seed to seed, in shares of itself where asked for."""
+    signed = form.replace("{:.", "{:+.")
+    change = mean_and_interval([b - a for a, b in zip(before, after, strict=True)], signed)
+    if is_relative:
+        change += f"; {mean_and_interval([b / a - 1 for a, b in zip(before, after, strict=True)], '{:+.0%}')}"
+    print(line(what, mean_and_interval(before, form), mean_and_interval(after, form), change))
+
+
+def settings_of(
+    by: str, group: str, alphas: str, taus: str, epsilons: str, shares: str
+) -> dict[str, dict[str, Mitigation]]:
+    """Return the settings of every method by their label; a method without settings is left out."""
+    found: dict[str, dict[str, Mitigation]] = {"regularizer": {}, "adversarial": {}, "re-weighting": {}}
+    if alphas:
+        for term in grid_of(Regularizer(by, group), list(numbers("--alphas", alphas)), list(numbers("--tau", taus))):
+            found["regularizer"][f"alpha {term.alpha:g}, tau {term.tau:g}"] = term
+    for epsilon in numbers("--epsilons", epsilons) if epsilons else ():
+        found["adversarial"][f"epsilon {epsilon:g}"] = AdversarialTraining(epsilon)
+    for share in numbers("--shares", shares) if shares else ():
+        found["re-weighting"][f"share {share:g}"] = Reweighting(by, group, share)
+    return {method: settings for method, settings in found.items() if settings}
+
+
+def main(
+    dataset: str,
+    by: Annotated[str, typer.Option(help="A partition, as in lighting.")],
+    group: Annotated[str, typer.Option(help="The protected group.")],
+    model: str = "small_cnn",
+    seeds: Annotated[int, typer.Option(help="As many, from 0.")] = 5,
+    alphas: Annotated[str, typer.Option(help="Of the regularizer; '' for none.")] = "0.3,1,3",
+    taus: Annotated[str, typer.Option("--tau", "--taus", help="Of the regularizer, L2 in pixels.")] = "0.5",
+    epsilons: Annotated[str, typer.Option(help="Of adversarial training, L2 in pixels; '' for none.")] = "0.25,0.5",
+    shares: Annotated[str, typer.Option(help="Of the group in re-weighting; '' for none.")] = "0.5,0.67",
+    validation: Annotated[float, typer.Option(help="Share of the training images set aside.")] = 0.2,
+    also: Annotated[list[str] | None, typer.Option(help="Other groups to report on, as in race=Black.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="The recipe's own by default.")] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width in pixels.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the dataset's files.")] = None,
+    no_checksum: Annotated[
+        bool, typer.Option("--no-checksum", help="Accept files that are not the published ones.")
+    ] = False,
+    until: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
+    only_seed: Annotated[int | None, typer.Option(help="Do this seed's work and print nothing.")] = None,
+    device: str = "auto",
+) -> None:
+    """Train, choose, measure and print."""
+    if until not in STEPS:
+        raise SystemExit(f"--until {until} is none of {', '.join(STEPS)}")
+    settings = settings_of(by, group, alphas, taus, epsilons, shares)
+    checksum = False if no_checksum else None
+    study = Study(dataset, model, by, group, settings, validation, epochs, size, root, checksum, device)
+    numbers_of_seeds = range(seeds) if only_seed is None else [only_seed]
+    measured = [Seed(study, number) for number in numbers_of_seeds]
+    for seed in measured:
+        seed.work(until)
+    if only_seed is not None or until == "train":
+        return
+    facts = measured[0].runs[PLAIN].facts
+    print(
+        f"{dataset}, {model}, {facts['n_epochs']} epochs, {len(measured)} seeds; images: {facts['n_train']:,} for training, "
+        f"{facts['n_validation']:,} for validation, {facts['n_test']:,} for the test."
+    )
+    print_validation(study, measured)
+    if until == "test":
+        print_test(study, measured, also or [])
+
+
+if __name__ == "__main__":
+    typer.run(main)
