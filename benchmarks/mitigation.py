@@ -15,6 +15,7 @@ Prints Markdown. Runs and distances are kept in the cache, so a killed call goes
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -208,11 +209,13 @@ def print_validation(study: Study, seeds: list[Seed]) -> None:
     n_all = len(seeds[0].data.rows("validation"))
     print(f"\n### Validation split ({FAST}): sigma of {study.by}={study.group}, accuracy\n")
     print(f"{n_all:,} images a seed, of which in the group: {n}.\n")
-    print(header("setting", "mean sigma", "mean accuracy", *(f"seed {seed.seed}" for seed in seeds)))
+    seconds = "seconds an epoch, of plain"
+    print(header("setting", "mean sigma", "mean accuracy", seconds, *(f"seed {seed.seed}" for seed in seeds)))
     for label in study.labels:
         found = [seed.sides(label, "validation") for seed in seeds]
         means = f"{np.mean([s.sigma for s in found]):+.3f}", f"{np.mean([s.total_accuracy for s in found]):.1%}"
-        print(line(label, *means, *(f"{sides.sigma:+.3f}, {sides.total_accuracy:.1%}" for sides in found)))
+        ratio = f"{np.mean([seed.seconds(label) / seed.seconds(PLAIN) for seed in seeds]):.2f}"
+        print(line(label, *means, ratio, *(f"{sides.sigma:+.3f}, {sides.total_accuracy:.1%}" for sides in found)))
     print(f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of validation accuracy\n")
     print(header("method", *(f"seed {seed.seed}" for seed in seeds)))
     for method in study.settings:
@@ -259,7 +262,7 @@ def print_test(study: Study, seeds: list[Seed], also: list[str]) -> None:
             print(line(method, str(seed.seed), label, *sigmas, change, str(row["n"])))
 
 
-def picks(method: str):
+def picks(method: str) -> tuple[Callable[[Seed], str], Callable[[Seed], str]]:
     """Return the two functions that pick, of a seed, the labels to compare: the plain network's and the method's."""
     return (lambda seed: PLAIN), (lambda seed: seed.chosen(method))
 
