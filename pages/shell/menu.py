@@ -11,6 +11,7 @@ def sections() -> dict[str, list[StreamlitPage]]:
             st.Page("pages/curves.py", title="Curves", default=True),
             st.Page("pages/heatmap.py", title="Heatmap", url_path="heatmap"),
             st.Page("pages/images.py", title="Images", url_path="images"),
+            st.Page("pages/mitigation.py", title="Mitigation", url_path="mitigation"),
         ],
         "Work": [
             st.Page("pages/compute.py", title="Compute", url_path="compute"),

@@ -10,6 +10,8 @@ epochs         whether the sign of the last epoch is there at the first and in t
 budget         who is fooled within one budget (figure 3)
 composition    sigma by one attribute at a common mix of another
 pretraining    sigma of a pre-trained against a from-scratch run of the same model (8.2)
+mitigation     what a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22)
+mitigated_runs runs that differ in their mitigation only, and what each bought at what cost
 toys           figures 1 and 2: classifiers in a plane, with their boundaries and exact distances
 published      distances that others published (UG100), as tables of this library
 ============== ================================================================================================
@@ -20,6 +22,21 @@ from rbcore.analyses.budget import BUDGET, fooled_at
 from rbcore.analyses.composition import raw_and_standardised
 from rbcore.analyses.epochs import epoch_pairs
 from rbcore.analyses.exact import Median, median_distance
+from rbcore.analyses.mitigated_runs import (
+    KINDS,
+    mitigated_runs,
+    mitigation_in_words,
+    plain_of,
+    protected_by,
+    trade_off,
+)
+from rbcore.analyses.mitigation import (
+    Effect,
+    compare,
+    curves_of_sides,
+    parts_in_words,
+    verdict_on_mitigation,
+)
 from rbcore.analyses.models_and_epochs import (
     EPOCHS,
     MissingDistances,
@@ -36,8 +53,10 @@ __all__ = [
     "BUDGET",
     "BUDGET_TOY_TAU",
     "EPOCHS",
+    "KINDS",
     "UG100_MODELS",
     "Agreement",
+    "Effect",
     "Median",
     "MissingDistances",
     "Toy",
@@ -47,15 +66,24 @@ __all__ = [
     "budget_toys",
     "class_toy",
     "comparable_runs",
+    "compare",
     "compare_pretraining",
+    "curves_of_sides",
     "epoch_pairs",
     "fooled_at",
     "median_distance",
+    "mitigated_runs",
+    "mitigation_in_words",
     "paired_sigmas",
+    "parts_in_words",
+    "plain_of",
     "pretraining_pairs",
+    "protected_by",
     "raw_and_standardised",
     "sign_agreement",
+    "trade_off",
     "ug100_folder",
     "ug100_table",
+    "verdict_on_mitigation",
     "verdict_over_models",
 ]

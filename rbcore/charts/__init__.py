@@ -18,11 +18,14 @@ from rbcore.charts.groups import (
     tau_grid,
     training_history,
 )
+from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, trade_off_chart
 
 __all__ = [
     "AXES_HEIGHT",
+    "BIASES",
     "COLOURS",
     "DASHES",
+    "MEASURES",
     "N_TAUS",
     "SIGMA_TITLE",
     "TAU_TITLE",
@@ -30,14 +33,17 @@ __all__ = [
     "AnyChart",
     "Chart",
     "agreement_scatter",
+    "before_after_curves",
     "bias_chart",
     "bias_heatmap",
     "bias_intervals",
+    "changes_chart",
     "chart_png",
     "chart_svg",
     "fooled_bars",
     "robustness_curves",
     "tau_grid",
     "toy_plane",
+    "trade_off_chart",
     "training_history",
 ]

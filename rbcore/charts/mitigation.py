@@ -1,0 +1,216 @@
+"""What a mitigation changed, drawn: curves before and after, every change with its paired interval, and what it cost."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from rbcore.charts.groups import COLOURS, TAU_TITLE, Chart
+from rbcore.inference import CONFIDENCE
+
+GREY = "#7F7F7F"
+UP, DOWN, NEITHER = "went up", "went down", "no change shown"
+CHANGE_COLOURS = {UP: "#0571B0", DOWN: "#CA0020", NEITHER: GREY}
+MEASURES = {
+    "auc": ("area under the curve, L2", ".3f"),
+    "distance": ("mean distance of correct images, L2", ".3f"),
+    "accuracy": ("accuracy", ".1%"),
+}
+KIND_SHAPES = {
+    "plain": "diamond",
+    "fairness term": "circle",
+    "adversarial training": "square",
+    "re-weighting": "triangle-up",
+}
+BIASES = {"sigma": ("size", "size_low", "size_high"), "RB": ("rb", "rb_low", "rb_high")}
+"""What can stand on the axis of the bias, with the columns of value and interval."""
+
+
+def before_after_curves(
+    table: pd.DataFrame,
+    *,
+    titles: tuple[str, str] = ("plain", "mitigated"),
+    tau: float | None = None,
+    width: int = 330,
+    height: int = 260,
+) -> alt.HConcatChart:
+    """Draw I_P(tau) of a group and the rest under two models, side by side on the same axes (figures 17 to 22).
+
+    Parameters
+    ----------
+    table
+        As `rbcore.analyses.curves_of_sides` returns it.
+    titles
+        Of the left panel, before, and of the right one, after.
+    tau
+        Where to draw a rule, L2: the budget at which a fairness term compared the groups.
+    width, height
+        Of each panel in pixels.
+    """
+    sides = list(table["group"].unique())
+    sizes = table.groupby("group")["n"].max()
+    legend = {side: f"{side} (n = {sizes[side]:,})" for side in sides}
+    named = table.assign(side=table["group"].map(legend))
+    scale = alt.Scale(domain=list(legend.values()), range=[COLOURS[1], COLOURS[0]])
+    colour = alt.Color(
+        "side:N",
+        title=None,
+        scale=scale,
+        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolStrokeWidth=3, labelLimit=220),
+    )
+    dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=scale.domain, range=[[1, 0], [6, 2]]))
+    x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())]))
+    panels: list[Chart] = []
+    for when, title in zip(("before", "after"), titles, strict=True):
+        base = alt.Chart(named[named["when"] == when])
+        y = alt.Y(
+            "share:Q",
+            title="I_P(tau): correct and farther than tau" if not panels else None,
+            axis=alt.Axis(format="%"),
+            scale=alt.Scale(domain=[0, 1]),
+        )
+        bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
+            x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour
+        )
+        lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
+            x=x,
+            y=y,
+            color=colour,
+            strokeDash=dash,
+            tooltip=[
+                alt.Tooltip("side:N", title="side"),
+                alt.Tooltip("tau:Q", format=".3f"),
+                alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
+                alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=".1%"),
+                alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
+                alt.Tooltip("rb:Q", title="RB(P, tau)", format=".3f"),
+            ],
+        )
+        layers: list[alt.Chart] = [bands, lines]
+        if tau is not None:
+            rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
+            layers.append(rule.encode(x="tau:Q"))
+        panels.append(alt.layer(*layers, title=title, width=width, height=height))
+    return alt.HConcatChart(hconcat=panels)
+
+
+def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> Chart:
+    """Draw one measure of every side before (open) and after (filled), with the paired interval of the change.
+
+    The interval is drawn from the value before: where it does not reach the open mark, the change is shown.
+
+    Parameters
+    ----------
+    changes
+        As ``changes`` of `rbcore.analyses.Effect`.
+    measure
+        One of `MEASURES`.
+    """
+    title, form = MEASURES[measure]
+    own = changes[changes["measure"] == measure]
+    table = own.assign(
+        name=[f"{row.who} (n = {row.n:,})" for row in own.itertuples()],
+        start=own["before"] + own["low"],
+        end=own["before"] + own["high"],
+        shown=np.select([own["is_shown"] & (own["change"] > 0), own["is_shown"]], [UP, DOWN], NEITHER),
+    )
+    y = alt.Y("name:N", title=None, sort=list(table["name"]), axis=alt.Axis(labelLimit=190, labelOverlap=False))
+    scale = alt.Scale(zero=False, nice=True)
+    axis = alt.Axis(format="%" if form.endswith("%") else "~g")
+    colour = alt.Color(
+        "shown:N",
+        title=None,
+        scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
+        legend=alt.Legend(orient="bottom", labelLimit=200, symbolType="circle", symbolOpacity=1),
+    )
+    signed = f"+{form}"
+    tooltip = [
+        alt.Tooltip("name:N", title="images"),
+        alt.Tooltip("before:Q", format=form),
+        alt.Tooltip("after:Q", format=form),
+        alt.Tooltip("change:Q", format=signed),
+        alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=signed),
+        alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=signed),
+        alt.Tooltip("shown:N", title="shown"),
+    ]
+    base = alt.Chart(table).encode(y=y, tooltip=tooltip)
+    links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(
+        x=alt.X("before:Q", title=title, scale=scale, axis=axis), x2="after:Q"
+    )
+    whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=colour)
+    opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x="before:Q")
+    filled = base.mark_point(size=90, filled=True, opacity=1).encode(x="after:Q", color=colour)
+    return alt.layer(links, whiskers, opened, filled, height=row_height * len(table))
+
+
+def trade_off_chart(
+    table: pd.DataFrame, *, bias: str = "sigma", compared: str | None = None, tau: float = 0.5, height: int = 340
+) -> Chart:
+    """Draw the bias of a group against the accuracy of all images, one mark a run with both intervals.
+
+    Fairness terms that differ in alpha only are joined by a line in the order of alpha; a click selects ``run``.
+
+    Parameters
+    ----------
+    table
+        As `rbcore.analyses.trade_off` returns it.
+    bias
+        One of `BIASES`.
+    compared
+        Name of a run to ring.
+    tau
+        At which RB was measured, for the title of its axis.
+    height
+        In pixels.
+    """
+    value, low, high = BIASES[bias]
+    title = "|sigma| of the group: 0 is no bias" if bias == "sigma" else f"RB at tau = {tau:g}: 0 is no bias"
+    drawn = table.assign(
+        accuracy_in_words=[
+            f"{row.accuracy:.1%} [{row.accuracy_low:.1%}, {row.accuracy_high:.1%}]" for row in table.itertuples()
+        ],
+        bias_in_words=[f"{row[value]:.3f} [{row[low]:.3f}, {row[high]:.3f}]" for _, row in table.iterrows()],
+    )
+    kinds = [kind for kind in KIND_SHAPES if kind in set(table["kind"])]
+    colours = dict(zip(KIND_SHAPES, ("#7F7F7F", COLOURS[0], COLOURS[1], COLOURS[2]), strict=True))
+    x = alt.X("accuracy:Q", title="accuracy of all test images", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False))
+    y = alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True))
+    legend = alt.Legend(orient="bottom", labelLimit=200, symbolOpacity=1)
+    colour = alt.Color(
+        "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds])
+    )
+    shape = alt.Shape(
+        "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[KIND_SHAPES[kind] for kind in kinds])
+    )
+    tooltip = [
+        alt.Tooltip("run:N"),
+        alt.Tooltip("kind:N"),
+        alt.Tooltip("setting:N"),
+        alt.Tooltip("trained_tau:Q", title="trained at tau"),
+        alt.Tooltip("accuracy_in_words:N", title="accuracy [95%]"),
+        alt.Tooltip("bias_in_words:N", title=f"{bias} [95%]"),
+        alt.Tooltip("auc_group:Q", title="AUC of the group", format=".3f"),
+        alt.Tooltip("auc_rest:Q", title="AUC of the rest", format=".3f"),
+        alt.Tooltip("n_group:Q", title="n of the group"),
+        alt.Tooltip("n:Q"),
+    ]
+    base = alt.Chart(drawn).encode(tooltip=tooltip)
+    clicked = alt.selection_point(name="run", fields=["run"], on="click", empty=False)
+    path = (
+        alt.Chart(drawn[drawn["alpha"].notna()])
+        .mark_line(color=COLOURS[0], strokeDash=[4, 3], strokeWidth=1, opacity=0.7)
+        .encode(x=x, y=y, order="alpha:Q", detail="family:N")
+    )
+    across = base.mark_rule(opacity=0.35, size=2).encode(x=alt.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y, color=colour)  # fmt: skip
+    along = base.mark_rule(opacity=0.35, size=2).encode(x=x, y=alt.Y(f"{low}:Q"), y2=f"{high}:Q", color=colour)
+    rings = (
+        alt.Chart(drawn[drawn["run"] == compared])
+        .mark_point(size=330, filled=False, strokeWidth=2, color=GREY, opacity=1)
+        .encode(x=x, y=y)
+    )
+    dots = (
+        base.mark_point(size=110, filled=True, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=shape)
+        .add_params(clicked)
+    )
+    labels = base.mark_text(align="left", dx=9, dy=-9, color=GREY).encode(x=x, y=y, text="setting:N")
+    return alt.layer(path, across, along, rings, dots, labels, height=height)
