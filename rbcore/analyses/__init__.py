@@ -31,9 +31,15 @@ from rbcore.analyses.mitigated_runs import (
     trade_off,
 )
 from rbcore.analyses.mitigation import (
+    ACCURACY,
+    ALL,
+    AUC,
+    REST,
     Effect,
     compare,
     curves_of_sides,
+    in_l2,
+    in_points,
     parts_in_words,
     verdict_on_mitigation,
 )
@@ -50,10 +56,14 @@ from rbcore.analyses.published import UG100_MODELS, ug100_folder, ug100_table
 from rbcore.analyses.toys import BUDGET_TOY_TAU, Toy, budget_toys, class_toy
 
 __all__ = [
+    "ACCURACY",
+    "ALL",
+    "AUC",
     "BUDGET",
     "BUDGET_TOY_TAU",
     "EPOCHS",
     "KINDS",
+    "REST",
     "UG100_MODELS",
     "Agreement",
     "Effect",
@@ -71,6 +81,8 @@ __all__ = [
     "curves_of_sides",
     "epoch_pairs",
     "fooled_at",
+    "in_l2",
+    "in_points",
     "median_distance",
     "mitigated_runs",
     "mitigation_in_words",

@@ -99,8 +99,7 @@ def compare(
         bias = bias.assign(**{f"{side}_low": intervals.sigma_low, f"{side}_high": intervals.sigma_high})
     labels = group_labels(first, by).to_numpy()
     members = {group: labels == group, REST: labels != group, ALL: np.ones(len(labels), bool)}
-    if len(groups) > 2:  # of two groups, the other one is the rest
-        members |= {other: labels == other for other in groups if other != group}
+    members |= {other: labels == other for other in groups if other != group}
     rows_of = [
         _row(who, measure, int(member.sum()), change)
         for who, member in members.items()

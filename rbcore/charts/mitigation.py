@@ -55,21 +55,22 @@ def before_after_curves(
         "side:N",
         title=None,
         scale=scale,
-        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolStrokeWidth=3, labelLimit=220),
+        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolSize=400, symbolStrokeWidth=3, labelLimit=220),
     )
     dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=scale.domain, range=[[1, 0], [6, 2]]))
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())]))
     panels: list[Chart] = []
     for when, title in zip(("before", "after"), titles, strict=True):
         base = alt.Chart(named[named["when"] == when])
+        y_title = None if panels else "I_P(tau): correct and farther than tau"
         y = alt.Y(
             "share:Q",
-            title="I_P(tau): correct and farther than tau" if not panels else None,
+            title=y_title,
             axis=alt.Axis(format="%"),
             scale=alt.Scale(domain=[0, 1]),
         )
         bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
-            x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour
+            x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour
         )
         lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
             x=x,
@@ -93,57 +94,70 @@ def before_after_curves(
     return alt.HConcatChart(hconcat=panels)
 
 
-def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> Chart:
-    """Draw one measure of every side before (open) and after (filled), with the paired interval of the change.
+def changes_chart(changes: pd.DataFrame, *, width: int = 560, row_height: int = 26) -> alt.VConcatChart:
+    """Draw the measures of every side before (open) and after (filled), with the paired interval of each change.
 
     The interval is drawn from the value before: where it does not reach the open mark, the change is shown.
 
     Parameters
     ----------
     changes
-        As ``changes`` of `rbcore.analyses.Effect`.
-    measure
-        One of `MEASURES`.
+        Rows of ``changes`` of `rbcore.analyses.Effect`: one panel for each of `MEASURES` among them.
+    width, row_height
+        Of a panel and of one side in it, in pixels.
     """
-    title, form = MEASURES[measure]
-    own = changes[changes["measure"] == measure]
-    table = own.assign(
-        name=[f"{row.who} (n = {row.n:,})" for row in own.itertuples()],
-        start=own["before"] + own["low"],
-        end=own["before"] + own["high"],
-        shown=np.select([own["is_shown"] & (own["change"] > 0), own["is_shown"]], [UP, DOWN], NEITHER),
+    table = changes.assign(
+        name=[f"{row.who} (n = {row.n:,})" for row in changes.itertuples()],
+        start=changes["before"] + changes["low"],
+        end=changes["before"] + changes["high"],
+        shown=np.select([changes["is_shown"] & (changes["change"] > 0), changes["is_shown"]], [UP, DOWN], NEITHER),
     )
-    y = alt.Y("name:N", title=None, sort=list(table["name"]), axis=alt.Axis(labelLimit=190, labelOverlap=False))
-    scale = alt.Scale(zero=False, nice=True)
-    axis = alt.Axis(format="%" if form.endswith("%") else "~g")
+    y = alt.Y(
+        "name:N",
+        title=None,
+        sort=list(dict.fromkeys(table["name"])),
+        axis=alt.Axis(labelLimit=170, labelOverlap=False, minExtent=110),
+    )
     colour = alt.Color(
         "shown:N",
         title=None,
         scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
         legend=alt.Legend(orient="bottom", labelLimit=200, symbolType="circle", symbolOpacity=1),
     )
-    signed = f"+{form}"
-    tooltip = [
-        alt.Tooltip("name:N", title="images"),
-        alt.Tooltip("before:Q", format=form),
-        alt.Tooltip("after:Q", format=form),
-        alt.Tooltip("change:Q", format=signed),
-        alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=signed),
-        alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=signed),
-        alt.Tooltip("shown:N", title="shown"),
-    ]
-    base = alt.Chart(table).encode(y=y, tooltip=tooltip)
-    links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(
-        x=alt.X("before:Q", title=title, scale=scale, axis=axis), x2="after:Q"
-    )
-    whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=colour)
-    opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x="before:Q")
-    filled = base.mark_point(size=90, filled=True, opacity=1).encode(x="after:Q", color=colour)
-    return alt.layer(links, whiskers, opened, filled, height=row_height * len(table))
+    panels: list[Chart] = []
+    for measure, (title, form) in MEASURES.items():
+        own = table[table["measure"] == measure]
+        x = alt.X(
+            "before:Q",
+            title=title,
+            scale=alt.Scale(zero=False, nice=False, padding=12),
+            axis=alt.Axis(format="%" if form.endswith("%") else "~g", tickCount=6),
+        )
+        base = alt.Chart(own).encode(
+            y=y,
+            tooltip=[
+                alt.Tooltip("name:N", title="images"),
+                alt.Tooltip("before:Q", format=form),
+                alt.Tooltip("after:Q", format=form),
+                alt.Tooltip("change:Q", format=f"+{form}"),
+                alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=f"+{form}"),
+                alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=f"+{form}"),
+                alt.Tooltip("shown:N", title="shown"),
+            ],
+        )
+        links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
+        whiskers = base.mark_rule(size=4, opacity=0.45).encode(
+            x=alt.X("start:Q", title=title), x2="end:Q", color=colour
+        )
+        opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
+        filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
+        height = row_height * own["name"].nunique()
+        panels.append(alt.layer(links, whiskers, opened, filled, width=width, height=height))
+    return alt.VConcatChart(vconcat=panels)
 
 
 def trade_off_chart(
-    table: pd.DataFrame, *, bias: str = "sigma", compared: str | None = None, tau: float = 0.5, height: int = 340
+    table: pd.DataFrame, *, bias: str = "sigma", compared: str | None = None, tau: float = 0.5, height: int = 360
 ) -> Chart:
     """Draw the bias of a group against the accuracy of all images, one mark a run with both intervals.
 
