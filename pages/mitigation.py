@@ -147,9 +147,10 @@ first, second = stored
 policy = definitions.pick()
 by, protected = analyses.protected_by(after)
 groups = group_order(group_labels(first.rows, chosen.by))
-default = [protected] if by == chosen.by and protected in groups else []
+protected_here = [whom for its_by, whom in map(analyses.protected_by, (after, *siblings)) if its_by == chosen.by]
+offered = dict.fromkeys([*(whom for whom in protected_here if whom in groups), *groups])
 with right:
-    group = selection.picker("Protected group", "group", list(dict.fromkeys([*default, *groups])))
+    group = selection.picker("Protected group", "group", list(offered))
 effect = compare((first.checksum, second.checksum), chosen.by, group, repr(policy), (first.rows, second.rows), policy)
 verdict = analyses.verdict_on_mitigation(effect)
 st.markdown(f"#### {plain(verdict)}")
