@@ -12,7 +12,7 @@ from pages.shell import definitions, jobs, menu, results, selection, show, tasks
 from pages.shell.text import plain
 from rbcore import analyses, inference
 from rbcore.best import BEST, title_of
-from rbcore.charts import BIASES, before_after_curves, changes_chart, tau_grid, trade_off_chart
+from rbcore.charts import BIASES, MEASURES, changes_chart, side_curves, tau_grid, trade_off_chart
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import group_labels, group_order
 
@@ -155,6 +155,11 @@ effect = compare((first.checksum, second.checksum), chosen.by, group, repr(polic
 verdict = analyses.verdict_on_mitigation(effect)
 st.markdown(f"#### {plain(verdict)}")
 st.markdown(plain(analyses.parts_in_words(effect)))
+if analyses.has_collapsed(effect):
+    st.warning(
+        f"The mitigated model gives one and the same answer to {effect.same_answer:.0%} of {effect.n:,} images. Such a model is hard "
+        "to attack and of no use; that its gap is small says little."
+    )
 notes = [f"Mitigated by: {analyses.mitigation_in_words(after)}."]
 if by is not None and (by != chosen.by or protected not in (None, group)):
     notes.append(f"It protects {by} = {protected or 'all groups'}, which is not the group shown here.")
@@ -182,22 +187,25 @@ curves = analyses.curves_of_sides(
     taus=tau_grid(pd.concat([first.rows, second.rows]), policy),
     policy=policy,
 )
-show.chart(
-    before_after_curves(curves, tau=trained_tau),
-    "before and after",
-    table=curves,
-    alt=f"Two panels, plain and mitigated: share of images that are correct and farther than tau. {verdict}",
-)
+for column, when, title in zip(st.columns(2), ("before", "after"), ("plain", "mitigated"), strict=True):
+    with column:
+        show.chart(
+            side_curves(curves, when, title=title, tau=trained_tau),
+            f"{title} curves",
+            table=curves[curves["when"] == when],
+            alt=f"The {title} model: share of images that are correct and farther than tau, the group and the rest. {verdict}",
+        )
 at_tau = f" Dotted: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
 st.caption(f"Bands hold at any one tau (95%, Clopper-Pearson).{at_tau}")
 
 st.subheader("What moved", anchor=False)
-sides = (group, analyses.REST, analyses.ALL)
+with st.columns([1, 3])[0]:
+    shown = selection.picker("Measure", "measure", list(MEASURES))
 show.chart(
-    changes_chart(effect.changes[effect.changes["who"].isin(sides)]),
+    changes_chart(effect.changes, shown),
     "changes",
     table=effect.changes,
-    alt=f"Area, distance and accuracy of each side before and after. {analyses.parts_in_words(effect)}",
+    alt=f"{MEASURES[shown][0]} of each side before and after. {analyses.parts_in_words(effect)}",
 )
 st.caption(
     "Open mark: plain. Filled: mitigated. The bar is the 95% interval of the change, laid from the open mark: where it does not "

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from rbcore.analyses import ALL, REST, compare, curves_of_sides
-from rbcore.charts import BIASES, before_after_curves, changes_chart, chart_svg, trade_off_chart
+from rbcore.charts import BIASES, MEASURES, before_after_curves, changes_chart, chart_svg, trade_off_chart
 from tests.analyses.test_mitigation import other_model
 from tests.inference.samples import many_groups
 from tests.test_charts import data_of
@@ -27,16 +27,17 @@ def test_the_panels_share_their_axes_and_hold_one_model_each(pair):
     assert chart_svg(chart).startswith("<svg")
 
 
-def test_changes_are_coloured_by_what_is_shown(pair):
+@pytest.mark.parametrize("measure", MEASURES)
+def test_changes_are_coloured_by_what_is_shown(pair, measure):
     changes = compare(*pair, "group", "g0").changes
-    chart = changes_chart(changes[changes["who"].isin(["g0", REST, ALL])])
-    drawn = data_of(chart)
-    assert len(drawn) == 3 and {len(rows) for rows in drawn} == {3}
-    for row in pd.concat(drawn).itertuples():
-        assert row.end - row.start == pytest.approx(row.high - row.low)
+    chart = changes_chart(changes, measure)
+    (drawn,) = data_of(chart)
+    assert list(drawn["who"]) == ["g0", REST, ALL, "g1", "g2"]
+    for row in drawn.itertuples():
+        assert (row.start, row.end) == pytest.approx((row.before + row.low, row.before + row.high))
         expected = "no change shown" if row.low <= 0 <= row.high else "went up" if row.change > 0 else "went down"
         assert row.shown == expected
-    assert set(pd.concat(drawn)["shown"]) == {"went up", "went down", "no change shown"}
+    assert {"distance": "went up", "accuracy": "went down"}.get(measure, "went up") in set(drawn["shown"])
     assert chart_svg(chart).startswith("<svg")
 
 

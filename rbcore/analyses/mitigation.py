@@ -28,6 +28,8 @@ from rbcore.registry import unknown_name
 REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
 SIDE = "side of the comparison"
+NEARLY_ALL, FAR_MORE = 0.9, 0.2
+"""Share of one and the same answer, and by how much it exceeds that of any label, from which a model counts as collapsed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Effect:
         Images that one of the tables lacks.
     policy
         The policy that was applied.
+    same_answer, same_label
+        Share of the images that get the second model's most frequent answer, and that have the most frequent label.
     bias
         As `rbcore.inference.compare_bias`, one row a group, with the intervals of either sigma: ``first_low``, ``first_high``,
         ``second_low``, ``second_high``.
@@ -59,6 +63,8 @@ class Effect:
     n_group: int
     n_left_out: int
     policy: Policy
+    same_answer: float
+    same_label: float
     bias: pd.DataFrame
     changes: pd.DataFrame
 
@@ -106,7 +112,15 @@ def compare(
         for measure, change in _changes(first[member], second[member], policy).items()
     ]
     return Effect(
-        group, len(first), int(members[group].sum()), int(bias["n_left_out"].sum()), policy, bias, pd.DataFrame(rows_of)
+        group,
+        len(first),
+        int(members[group].sum()),
+        int(bias["n_left_out"].sum()),
+        policy,
+        float(second["prediction"].value_counts(normalize=True).max()),
+        float(second["label"].value_counts(normalize=True).max()),
+        bias,
+        pd.DataFrame(rows_of),
     )
 
 
@@ -168,7 +182,7 @@ def verdict_on_mitigation(effect: Effect) -> str:
     )
     if not row["is_shown"]:
         return f"No change of the gap is shown: {numbers}."
-    return f"The gap {_turn(row)}, {_because(effect, np.sign(change))}: {numbers}."
+    return f"The gap {_turn(row)}, {_because(effect, np.sign(change))}{_at_what_cost(effect)}: {numbers}."
 
 
 def _turn(row: pd.Series) -> str:
@@ -198,8 +212,22 @@ def _because(effect: Effect, direction: float) -> str:
     return "though neither side is shown to have moved that way by itself"
 
 
+def _at_what_cost(effect: Effect) -> str:
+    """Return what happened to the accuracy of all images; nothing where no change is shown."""
+    accuracy = effect.change(ALL, ACCURACY)
+    if not accuracy["is_shown"]:
+        return ""
+    points = f"{100 * abs(accuracy['change']):.1f} points of accuracy"
+    return f", at the cost of {points}" if accuracy["change"] < 0 else f", with a gain of {points}"
+
+
 def _sign(change: pd.Series) -> int:
     return int(np.sign(change["change"])) if change["is_shown"] else 0
+
+
+def has_collapsed(effect: Effect) -> bool:
+    """Whether the second model says the same of nearly all images, which is hard to attack and of no use."""
+    return effect.same_answer >= NEARLY_ALL and effect.same_answer - effect.same_label >= FAR_MORE
 
 
 def parts_in_words(effect: Effect) -> str:

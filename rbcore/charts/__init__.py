@@ -18,7 +18,7 @@ from rbcore.charts.groups import (
     tau_grid,
     training_history,
 )
-from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, trade_off_chart
+from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
 
 __all__ = [
     "AXES_HEIGHT",
@@ -42,6 +42,7 @@ __all__ = [
     "chart_svg",
     "fooled_bars",
     "robustness_curves",
+    "side_curves",
     "tau_grid",
     "toy_plane",
     "trade_off_chart",

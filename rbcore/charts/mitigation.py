@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, TAU_TITLE, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLOURS, TAU_TITLE, Chart
 from rbcore.inference import CONFIDENCE
 
 GREY = "#7F7F7F"
@@ -31,92 +31,103 @@ def before_after_curves(
     titles: tuple[str, str] = ("plain", "mitigated"),
     tau: float | None = None,
     width: int = 330,
-    height: int = 260,
 ) -> alt.HConcatChart:
-    """Draw I_P(tau) of a group and the rest under two models, side by side on the same axes (figures 17 to 22).
+    """Draw `side_curves` before and after, side by side on the same axes (figures 17 to 22).
+
+    Parameters
+    ----------
+    table, tau
+        As `side_curves`.
+    titles
+        Of the left panel, before, and of the right one, after.
+    width
+        Of each panel in pixels.
+    """
+    return alt.HConcatChart(
+        hconcat=[
+            side_curves(table, when, title=title, tau=tau).properties(width=width)
+            for when, title in zip(("before", "after"), titles, strict=True)
+        ]
+    )
+
+
+def side_curves(
+    table: pd.DataFrame, when: str, *, title: str, tau: float | None = None, height: int = 260
+) -> alt.LayerChart:
+    """Draw I_P(tau) of a group and the rest under one of two models; the axes are the same for both.
 
     Parameters
     ----------
     table
         As `rbcore.analyses.curves_of_sides` returns it.
-    titles
-        Of the left panel, before, and of the right one, after.
+    when
+        ``before`` or ``after``.
+    title
+        Of the chart.
     tau
         Where to draw a rule, L2: the budget at which a fairness term compared the groups.
-    width, height
-        Of each panel in pixels.
+    height
+        In pixels.
     """
-    sides = list(table["group"].unique())
-    sizes = table.groupby("group")["n"].max()
-    legend = {side: f"{side} (n = {sizes[side]:,})" for side in sides}
-    named = table.assign(side=table["group"].map(legend))
-    scale = alt.Scale(domain=list(legend.values()), range=[COLOURS[1], COLOURS[0]])
+    sizes = table.groupby("group", sort=False)["n"].max()
+    legend = {side: f"{side} (n = {n:,})" for side, n in sizes.items()}
+    base = alt.Chart(table[table["when"] == when].assign(side=lambda rows: rows["group"].map(legend)))
     colour = alt.Color(
         "side:N",
         title=None,
-        scale=scale,
-        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolSize=400, symbolStrokeWidth=3, labelLimit=220),
+        scale=alt.Scale(domain=list(legend.values()), range=[COLOURS[1], COLOURS[0]]),
+        legend=alt.Legend(
+            orient="bottom", symbolType="stroke", symbolSize=400, symbolStrokeWidth=3, symbolOpacity=1, labelLimit=220
+        ),
     )
-    dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=scale.domain, range=[[1, 0], [6, 2]]))
+    dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=list(legend.values()), range=[[1, 0], [6, 2]]))
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())]))
-    panels: list[Chart] = []
-    for when, title in zip(("before", "after"), titles, strict=True):
-        base = alt.Chart(named[named["when"] == when])
-        y_title = None if panels else "I_P(tau): correct and farther than tau"
-        y = alt.Y(
-            "share:Q",
-            title=y_title,
-            axis=alt.Axis(format="%"),
-            scale=alt.Scale(domain=[0, 1]),
-        )
-        bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
-            x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour
-        )
-        lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
-            x=x,
-            y=y,
-            color=colour,
-            strokeDash=dash,
-            tooltip=[
-                alt.Tooltip("side:N", title="side"),
-                alt.Tooltip("tau:Q", format=".3f"),
-                alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
-                alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=".1%"),
-                alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
-                alt.Tooltip("rb:Q", title="RB(P, tau)", format=".3f"),
-            ],
-        )
-        layers: list[alt.Chart] = [bands, lines]
-        if tau is not None:
-            rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
-            layers.append(rule.encode(x="tau:Q"))
-        panels.append(alt.layer(*layers, title=title, width=width, height=height))
-    return alt.HConcatChart(hconcat=panels)
+    y_title = "I_P(tau): correct and farther than tau"
+    bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
+        x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour
+    )
+    lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
+        x=x,
+        y=alt.Y("share:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+        color=colour,
+        strokeDash=dash,
+        tooltip=[
+            alt.Tooltip("side:N", title="side"),
+            alt.Tooltip("tau:Q", format=".3f"),
+            alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
+            alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=".1%"),
+            alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
+            alt.Tooltip("rb:Q", title="RB(P, tau)", format=".3f"),
+        ],
+    )
+    layers: list[alt.Chart] = [bands, lines]
+    if tau is not None:
+        rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
+        layers.append(rule.encode(x="tau:Q"))
+    return alt.LayerChart(layer=layers, title=title, height=height)
 
 
-def changes_chart(changes: pd.DataFrame, *, width: int = 560, row_height: int = 26) -> alt.VConcatChart:
-    """Draw the measures of every side before (open) and after (filled), with the paired interval of each change.
+def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> alt.LayerChart:
+    """Draw one measure of every side before (open) and after (filled), with the paired interval of each change.
 
     The interval is drawn from the value before: where it does not reach the open mark, the change is shown.
 
     Parameters
     ----------
     changes
-        Rows of ``changes`` of `rbcore.analyses.Effect`: one panel for each of `MEASURES` among them.
-    width, row_height
-        Of a panel and of one side in it, in pixels.
+        As ``changes`` of `rbcore.analyses.Effect`.
+    measure
+        One of `MEASURES`.
+    row_height
+        In pixels.
     """
-    table = changes.assign(
-        name=[f"{row.who} (n = {row.n:,})" for row in changes.itertuples()],
-        start=changes["before"] + changes["low"],
-        end=changes["before"] + changes["high"],
-        shown=np.select([changes["is_shown"] & (changes["change"] > 0), changes["is_shown"]], [UP, DOWN], NEITHER),
-    )
-    y = alt.Y(
-        "name:N",
-        title=None,
-        sort=list(dict.fromkeys(table["name"])),
-        axis=alt.Axis(labelLimit=170, labelOverlap=False, minExtent=110),
+    title, form = MEASURES[measure]
+    own = changes[changes["measure"] == measure]
+    table = own.assign(
+        name=[f"{row.who} (n = {row.n:,})" for row in own.itertuples()],
+        start=own["before"] + own["low"],
+        end=own["before"] + own["high"],
+        shown=np.select([own["is_shown"] & (own["change"] > 0), own["is_shown"]], [UP, DOWN], NEITHER),
     )
     colour = alt.Color(
         "shown:N",
@@ -124,36 +135,30 @@ def changes_chart(changes: pd.DataFrame, *, width: int = 560, row_height: int = 
         scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
         legend=alt.Legend(orient="bottom", labelLimit=200, symbolType="circle", symbolOpacity=1),
     )
-    panels: list[Chart] = []
-    for measure, (title, form) in MEASURES.items():
-        own = table[table["measure"] == measure]
-        x = alt.X(
-            "before:Q",
-            title=title,
-            scale=alt.Scale(zero=False, nice=False, padding=12),
-            axis=alt.Axis(format="%" if form.endswith("%") else "~g", tickCount=6),
-        )
-        base = alt.Chart(own).encode(
-            y=y,
-            tooltip=[
-                alt.Tooltip("name:N", title="images"),
-                alt.Tooltip("before:Q", format=form),
-                alt.Tooltip("after:Q", format=form),
-                alt.Tooltip("change:Q", format=f"+{form}"),
-                alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=f"+{form}"),
-                alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=f"+{form}"),
-                alt.Tooltip("shown:N", title="shown"),
-            ],
-        )
-        links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
-        whiskers = base.mark_rule(size=4, opacity=0.45).encode(
-            x=alt.X("start:Q", title=title), x2="end:Q", color=colour
-        )
-        opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
-        filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
-        height = row_height * own["name"].nunique()
-        panels.append(alt.layer(links, whiskers, opened, filled, width=width, height=height))
-    return alt.VConcatChart(vconcat=panels)
+    x = alt.X(
+        "before:Q",
+        title=title,
+        scale=alt.Scale(zero=False, nice=True, padding=10),
+        axis=alt.Axis(format="%" if form.endswith("%") else "~g", tickCount=6),
+    )
+    base = alt.Chart(table).encode(
+        y=alt.Y("name:N", title=None, sort=list(table["name"]), axis=alt.Axis(labelLimit=170, labelOverlap=False)),
+        tooltip=[
+            alt.Tooltip("name:N", title="images"),
+            alt.Tooltip("before:Q", format=form),
+            alt.Tooltip("after:Q", format=form),
+            alt.Tooltip("change:Q", format=f"+{form}"),
+            alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=f"+{form}"),
+            alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=f"+{form}"),
+            alt.Tooltip("shown:N", title="shown"),
+        ],
+    )
+    links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
+    whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=colour)
+    opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
+    filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
+    height = row_height * len(table) + AXES_HEIGHT
+    return alt.LayerChart(layer=[links, whiskers, opened, filled], height=height)
 
 
 def trade_off_chart(

@@ -9,6 +9,7 @@ from rbcore.analyses import (
     REST,
     compare,
     curves_of_sides,
+    has_collapsed,
     parts_in_words,
     verdict_on_mitigation,
 )
@@ -71,8 +72,21 @@ def test_accuracy_and_distance_are_told_apart():
     assert lost["change"] == pytest.approx(-0.25) and lost["high"] < 0 and lost["is_shown"]
     assert "accuracy 100.0% to 75.0% (-25.0 points" in parts_in_words(effect)
     assert parts_in_words(effect).endswith("Accuracy of all 120 images: 100.0% to 91.7% (-8.3 points [-13.6, -2.8]).")
+    assert ", at the cost of 8.3 points of accuracy: sigma of dim" in verdict_on_mitigation(effect)
     excluded = compare(PLAIN, after, "group", "dim", policy=Policy("exclude"))
     assert excluded.change("dim", AUC)["change"] == pytest.approx(0)
+
+
+def test_a_model_that_always_says_the_same_is_found_out():
+    labels = np.arange(N_OWN + N_REST) % 4
+    first = PLAIN.assign(label=labels, prediction=labels)
+    right = labels == 0
+    constant = first.assign(prediction=0, is_correct=right, distance=first["distance"].where(right))
+    constant["status"] = np.where(right, "found", "misclassified")
+    assert has_collapsed(compare(first, constant, "group", "dim"))
+    assert not has_collapsed(compare(first, first, "group", "dim"))
+    rare = first.assign(label=0, prediction=0)
+    assert not has_collapsed(compare(rare, rare, "group", "dim"))
 
 
 def other_model(rows, seed=9):

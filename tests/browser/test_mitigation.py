@@ -41,8 +41,8 @@ def test_the_page_answers_what_changed_and_a_click_compares_another_run(address,
     expect_picked(page, {"Mitigated run": weighted, "Protected group": "8"})
     sentence = page.get_by_role("heading", name="sigma of 8 went from")
     expect(sentence).to_contain_text("95% interval")
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
-    assert len(extents(page, "line")) == 4  # the line over alpha needs two fairness terms
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(4)
+    assert len(extents(page, "line")) == 4
     said = sentence.inner_text()
     marks = page.get_by_test_id("stVegaLiteChart").last.locator("svg .mark-symbol.role-mark path")
     marks.nth(2).click(force=True)

@@ -59,11 +59,11 @@ def test_the_sentence_and_the_charts_are_what_the_library_says():
     assert f"#### {analyses.verdict_on_mitigation(effect)}" in said(app.markdown)
     assert analyses.parts_in_words(effect) in said(app.markdown)
     assert not app.exception and not [text for text in said(app.info) if "Distances by exact" not in text]
-    changes = plotted(app, 1)
+    changes = plotted(app, 2)
     expected = effect.changes.set_index(["who", "measure"])
     for row in changes.itertuples():
         assert row.change == pytest.approx(expected.loc[(row.who, row.measure), "change"])
-    costs = plotted(app, 2).set_index("run")
+    costs = plotted(app, 3).set_index("run")
     assert set(costs.index) == {SHIPPED_RUN, WEIGHTED}
     np.testing.assert_allclose(costs.loc[WEIGHTED, "sigma"], effect.sigma["sigma_second"])
 
@@ -94,7 +94,7 @@ def test_missing_distances_of_the_pair_offer_their_jobs():
     wait_for_jobs(button(app, "Compute the 1 missing").click().run())
     app.run()
     assert any(text.startswith("#### ") and "sigma of" in text for text in said(app.markdown))
-    assert set(plotted(app, 2)["run"]) == {SHIPPED_RUN, WEIGHTED, ATTACKED}
+    assert set(plotted(app, 3)["run"]) == {SHIPPED_RUN, WEIGHTED, ATTACKED}
 
 
 def test_a_method_that_is_computed_for_both_is_offered():
