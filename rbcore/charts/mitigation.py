@@ -52,8 +52,8 @@ def before_after_curves(
 
 
 def side_curves(
-    table: pd.DataFrame, when: str, *, title: str, tau: float | None = None, height: int = 260
-) -> alt.LayerChart:
+    table: pd.DataFrame, when: str, *, title: str, tau: float | None = None, height: int = 260 + AXES_HEIGHT
+) -> Chart:
     """Draw I_P(tau) of a group and the rest under one of two models; the axes are the same for both.
 
     Parameters
@@ -104,10 +104,10 @@ def side_curves(
     if tau is not None:
         rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
         layers.append(rule.encode(x="tau:Q"))
-    return alt.LayerChart(layer=layers, title=title, height=height)
+    return alt.layer(*layers, title=title, height=height)
 
 
-def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> alt.LayerChart:
+def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> Chart:
     """Draw one measure of every side before (open) and after (filled), with the paired interval of each change.
 
     The interval is drawn from the value before: where it does not reach the open mark, the change is shown.
@@ -135,10 +135,13 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
         scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
         legend=alt.Legend(orient="bottom", labelLimit=200, symbolType="circle", symbolOpacity=1),
     )
+    ends = table[["before", "after", "start", "end"]].to_numpy(np.float64)
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    margin = 0.04 * (high - low) or 0.01
     x = alt.X(
         "before:Q",
         title=title,
-        scale=alt.Scale(zero=False, nice=True, padding=10),
+        scale=alt.Scale(domain=[low - margin, high + margin], nice=False),
         axis=alt.Axis(format="%" if form.endswith("%") else "~g", tickCount=6),
     )
     base = alt.Chart(table).encode(
@@ -158,7 +161,7 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
     opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
     filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
     height = row_height * len(table) + AXES_HEIGHT
-    return alt.LayerChart(layer=[links, whiskers, opened, filled], height=height)
+    return alt.layer(links, whiskers, opened, filled, height=height)
 
 
 def trade_off_chart(
