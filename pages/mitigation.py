@@ -195,7 +195,7 @@ for column, when, title in zip(st.columns(2), ("before", "after"), ("plain", "mi
             table=curves[curves["when"] == when],
             alt=f"The {title} model: share of images that are correct and farther than tau, the group and the rest. {verdict}",
         )
-at_tau = f" Dotted: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
+at_tau = f" Grey rule: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
 st.caption(f"Bands hold at any one tau (95%, Clopper-Pearson).{at_tau}")
 
 st.subheader("What moved", anchor=False)
