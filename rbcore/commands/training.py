@@ -1,5 +1,6 @@
 """The commands that make runs: ``train``, ``grid`` and ``import``."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -243,7 +244,7 @@ def grid(
                 **{name: found.facts[name] for name in ("train_loss", *accuracies, "n_test")},
                 "regularizer_term": found.facts.get("regularizer_term"),
                 "skipped": f"{found.facts['regularizer_skipped']} of {steps}" if is_term else None,
-                "seconds": sum(record["seconds"] for record in found.facts["history"]),
+                "seconds": sum(record.get("seconds", math.nan) for record in found.facts["history"]),
             }
         )
     print_table(pd.DataFrame(rows), table)
