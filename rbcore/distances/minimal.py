@@ -2,9 +2,10 @@
 
 1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool, from which an image leaves as soon as it is nearly across; after
    the first step only the nearest class is followed; then a line search for the point where the boundary is crossed.
-2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well, and the better of both is
-   refined: steps down the margin, relative to the current distance, on a sphere that shrinks while the image fools and grows
-   while it does not (after Rony et al. 2019, whose absolute steps break where distances are small).
+2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well where its linearised boundary
+   is no farther than DeepFool's result, and the better of both is refined: steps down the margin, relative to the current distance,
+   on a sphere that shrinks while the image fools and grows while it does not (after Rony et al. 2019, whose absolute steps break
+   where distances are small).
 3. *thorough*: more classes, more steps, and the best starts refined again with twice the step.
 
 The search runs on the folded network (`CountedNetwork.quick`); what counts is decided on the network itself.
@@ -40,6 +41,8 @@ CLEAR_LEAD = 3 * ROUNDING
 """Share of the clean image's largest logit by which another class must lead where the line search ends."""
 FIRST_STEP, LAST_STEP = 1.0, 0.02
 FIRST_GROWTH, LAST_GROWTH = 0.05, 0.001
+NOT_TRIED = -1
+"""Stands for a class that lies too far."""
 UNPROVEN = 1.3
 """Factor on the estimated distance of a start that does not fool yet, when starts are compared."""
 STEPS_BETWEEN_SYNCS = {"cpu": 1, "cuda": 4}
@@ -51,6 +54,7 @@ def run(
     *,
     candidates: int,
     starts: int,
+    farthest: float,
     trial_steps: int,
     kept: int,
     steps: int,
@@ -64,8 +68,9 @@ def run(
         As `rbcore.distances.Method.run` says.
     candidates
         Classes whose linearised boundaries are compared at the clean image, the most likely first.
-    starts, trial_steps
-        How many of them are tried, DeepFool's own included, and for how many steps.
+    starts, farthest, trial_steps
+        How many of them are tried, DeepFool's own included, how far their linearised boundaries may lie, in units of DeepFool's
+        distance, and for how many steps.
     kept, steps
         How many of those are refined, and for how many steps; 0 steps: DeepFool's result is returned.
     restarts
@@ -74,7 +79,7 @@ def run(
     if batch.logits.shape[1] < 2:  # no other class, no boundary
         return Proposal(torch.full_like(batch.images, torch.nan))
     quick = network.quick(batch.images[:A_FEW])
-    begun, classes = _deepfool(quick, batch, candidates)
+    begun, classes, planes = _deepfool(quick, batch, candidates)
     found = []
     for start in range(0, len(batch.labels), batch.size):
         part = slice(start, start + batch.size)
@@ -83,14 +88,16 @@ def run(
         missed = torch.nonzero(reach > FAR).flatten()
         if len(missed):
             rest = batch.take(start + missed)
-            again, _ = _deepfool(quick, rest, candidates, nearly=0.0)
+            again, *_ = _deepfool(quick, rest, candidates, nearly=0.0)
             ends = _crossing(quick, rest.images, rest.labels, rest.logits, again)
             across[missed], reach[missed] = _nearer(rest.images, (across[missed], reach[missed]), ends)
         if steps:
             distance = _length(images, across, reach)
             search = _Search(across, across, distance, norms(across - images))
             plan = _Plan(trial_steps, steps, kept, restarts)
-            best = _refined(quick, images, labels, search, classes[part, 1:starts], plan)
+            is_near = planes[part] <= farthest * distance[:, None]
+            others = torch.where(is_near, classes[part], NOT_TRIED)[:, 1:starts]
+            best = _refined(quick, images, labels, search, others, plan)
             ends = _crossing(quick, images, labels, clean, best.perturbed, FINAL_SECANTS)
             across, reach = _nearer(images, (across, reach), ends)
         found.append(across)
@@ -138,21 +145,23 @@ class _Search:
         return torch.where(self.distance.isfinite(), self.distance, UNPROVEN * self.estimate)
 
 
-def _deepfool(quick: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY) -> tuple[Tensor, Tensor]:
+def _deepfool(quick: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY) -> tuple[Tensor, Tensor, Tensor]:
     """Run DeepFool on all images: those still active wait in a queue, and every pass takes as many of them as fit.
 
     An image leaves when it fools, or nearly does.
 
     Returns
     -------
-    reached, classes
-        Where each image was left, and the candidate classes of each image, the nearest linearised boundary first: (n, candidates).
+    reached, classes, planes
+        Where each image was left; the candidate classes of each image, the nearest linearised boundary first, and how far these
+        lie from the clean image, infinite where there is none: (n, candidates).
     """
     images, labels = batch.images, batch.labels
     everyone = torch.arange(len(labels), device=labels.device)
     classes, total = _likeliest(batch, candidates), torch.empty_like(images)
+    planes = torch.empty_like(classes, dtype=images.dtype)
     for rows in torch.split(everyone, batch.size):
-        total[rows], classes[rows] = _first_step(quick, images[rows], labels[rows], classes[rows])
+        total[rows], classes[rows], planes[rows] = _first_step(quick, images[rows], labels[rows], classes[rows])
     age, queue = torch.ones_like(labels), everyone
     while len(queue):
         rows, queue = queue[: batch.size], queue[batch.size :]
@@ -162,7 +171,7 @@ def _deepfool(quick: nn.Module, batch: Batch, candidates: int, nearly: float = N
             total[rows], age[rows] = total[rows] + step, age[rows] + 1
         is_done = fools | (age[rows] >= DEEPFOOL_STEPS) | (norms(step) < nearly * norms(total[rows]))
         queue = torch.cat([queue, rows[~is_done]])
-    return _beyond(images, total), classes
+    return _beyond(images, total), classes, planes
 
 
 def _likeliest(batch: Batch, candidates: int) -> Tensor:
@@ -172,15 +181,15 @@ def _likeliest(batch: Batch, candidates: int) -> Tensor:
     return classes
 
 
-def _first_step(quick: nn.Module, images: Tensor, labels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the step to the nearest of the classes' linearised boundaries, and the classes sorted by that distance."""
+def _first_step(quick: nn.Module, images: Tensor, labels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the step to the nearest of the classes' linearised boundaries, and the classes and distances sorted by distance."""
     gaps, slopes = _gaps(quick, images, labels, classes)
     distances = torch.stack([gap / norms(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1)
-    order = distances.nan_to_num(torch.inf).argsort(dim=1, stable=True)
+    distances, order = distances.nan_to_num(torch.inf, torch.inf).sort(dim=1, stable=True)
     step = torch.zeros_like(images)
     for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True)):
         step = torch.where(wide(order[:, 0] == number), _onto_plane(gap, slope), step)
-    return step, classes.gather(1, order)
+    return step, classes.gather(1, order), distances
 
 
 def _gaps(quick: nn.Module, images: Tensor, labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,9 +237,14 @@ def _beyond(images: Tensor, total: Tensor) -> Tensor:
 
 def _refined(quick: nn.Module, images: Tensor, labels: Tensor, begun: _Search, classes: Tensor, plan: _Plan) -> _Search:
     """Try DeepFool's result and a start towards each column of ``classes``, refine the most promising, return the best."""
-    searches = [begun, *(_start_towards(quick, images, labels, target) for target in classes.unbind(1))]
     trial, rest = range(plan.trial_steps), range(plan.trial_steps, plan.total)
-    tried = [_followed(quick, images, labels, search, trial, plan.total) for search in searches]
+    tried = [_followed(quick, images, labels, begun, trial, plan.total)]
+    for target in classes.unbind(1):
+        rows = torch.nonzero(target != NOT_TRIED).flatten()
+        if len(rows):
+            start = _start_towards(quick, images[rows], labels[rows], target[rows])
+            found = _followed(quick, images[rows], labels[rows], start, trial, plan.total)
+            tried.append(_among_all(found, rows, begun))
     order = torch.stack([search.score() for search in tried]).argsort(dim=0, stable=True)
     promising = [_picked(tried, row) for row in order[: plan.kept]]
     refined = [_followed(quick, images, labels, search, rest, plan.total) for search in promising]
@@ -288,6 +302,17 @@ def _margin_of(logits: Tensor, labels: Tensor) -> Tensor:
     wrong = logits.scatter(1, labels[:, None], -torch.inf)
     margin: Tensor = logits.gather(1, labels[:, None])[:, 0] - wrong.amax(1)
     return margin
+
+
+def _among_all(found: _Search, rows: Tensor, begun: _Search) -> _Search:
+    """Return searches of all images: those found for some rows, and elsewhere the ones begun, as if they promised nothing."""
+    nothing = torch.full_like(begun.distance, torch.inf)
+    return _Search(
+        begun.moved.index_copy(0, rows, found.moved),
+        begun.perturbed.index_copy(0, rows, found.perturbed),
+        nothing.index_copy(0, rows, found.distance),
+        nothing.index_copy(0, rows, found.estimate),
+    )
 
 
 def _picked(searches: list[_Search], which: Tensor) -> _Search:
@@ -376,15 +401,40 @@ METHODS.add(
         parameters=(
             Parameter("candidates", 5, 1, 1_000, "classes compared at the clean image, the most likely first"),
             Parameter("starts", 2, 1, 1_000, "classes tried, the nearest linearised boundary first"),
+            Parameter("farthest", 1.0, 0, 1e9, "how far these may lie at most, in units of DeepFool's distance"),
             Parameter("trial_steps", 10, 0, 10_000, "steps for which each is tried"),
             Parameter("kept", 1, 1, 1_000, "starts that are refined"),
-            Parameter("steps", 20, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"),
+            Parameter("steps", 11, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"),
             Parameter("restarts", 0, 0, 100, "times the best is refined again with twice the step"),
         ),
         presets={
-            "fast": {"candidates": 3, "starts": 1, "trial_steps": 0, "kept": 1, "steps": 0, "restarts": 0},
-            "standard": {"candidates": 5, "starts": 2, "trial_steps": 10, "kept": 1, "steps": 20, "restarts": 0},
-            "thorough": {"candidates": 6, "starts": 6, "trial_steps": 30, "kept": 3, "steps": 70, "restarts": 2},
+            "fast": {
+                "candidates": 3,
+                "starts": 1,
+                "farthest": 1.0,
+                "trial_steps": 0,
+                "kept": 1,
+                "steps": 0,
+                "restarts": 0,
+            },
+            "standard": {
+                "candidates": 5,
+                "starts": 2,
+                "farthest": 1.0,
+                "trial_steps": 10,
+                "kept": 1,
+                "steps": 11,
+                "restarts": 0,
+            },
+            "thorough": {
+                "candidates": 6,
+                "starts": 6,
+                "farthest": 1e9,
+                "trial_steps": 30,
+                "kept": 3,
+                "steps": 70,
+                "restarts": 2,
+            },
         },
     ),
 )
