@@ -41,6 +41,8 @@ CLEAR_LEAD = 3 * ROUNDING
 """Share of the clean image's largest logit by which another class must lead where the line search ends."""
 FIRST_STEP, LAST_STEP = 1.0, 0.02
 FIRST_GROWTH, LAST_GROWTH = 0.05, 0.001
+SAME = 1e-5
+"""Share of a distance by which rounding may part two that are the same."""
 NOT_TRIED = -1
 """Stands for a class that lies too far."""
 UNPROVEN = 1.3
@@ -248,10 +250,10 @@ def _refined(quick: nn.Module, images: Tensor, labels: Tensor, begun: _Search, c
     order = torch.stack([search.score() for search in tried]).argsort(dim=0, stable=True)
     promising = [_picked(tried, row) for row in order[: plan.kept]]
     refined = [_followed(quick, images, labels, search, rest, plan.total) for search in promising]
-    best = _best([begun, *refined])
+    best = _best([*refined, begun])
     for _ in range(plan.restarts):
         again = replace(best, moved=best.perturbed)
-        best = _best([best, _followed(quick, images, labels, again, range(plan.total), plan.total, stride=2.0)])
+        best = _best([_followed(quick, images, labels, again, range(plan.total), plan.total, stride=2.0), best])
     return best
 
 
@@ -278,7 +280,7 @@ def _followed(
         margin, gradient = _margin(quick, moved, labels)
         norm, slope = norms(moved - images), norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
         fools = margin < 0
-        is_nearer = fools & (norm < distance)
+        is_nearer = fools & (norm <= distance * (1 + SAME))  # of two as near, the later one lies farther across
         perturbed, distance = torch.where(wide(is_nearer), moved, perturbed), torch.where(is_nearer, norm, distance)
         estimate = norm + margin / slope
         radius = torch.where(
@@ -330,7 +332,10 @@ def _picked(searches: list[_Search], which: Tensor) -> _Search:
 
 
 def _best(searches: list[_Search]) -> _Search:
-    return _picked(searches, torch.stack([search.distance for search in searches]).argmin(0))
+    """Return for each row the nearest search that fools; of those as near, the first."""
+    distances = torch.stack([search.distance for search in searches])
+    is_nearest = distances <= distances.amin(0) * (1 + SAME)
+    return _picked(searches, is_nearest.int().argmax(0))
 
 
 def _crossing(

@@ -128,13 +128,14 @@ def test_neither_order_nor_neighbours_matter(digits, standard_on_digits):
     assert_close(standard_on_digits.distance[order], shuffled)
 
 
-def test_scaling_the_logits_moves_no_distance():
-    points = np.random.default_rng(2).uniform(0.2, 0.8, size=(100, 6))
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_scaling_the_logits_moves_no_distance(seed):
+    points = np.random.default_rng(seed).uniform(0.2, 0.8, size=(100, 6))
     network = smooth_network(torch.float64)
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
     plain = estimate_arrays(network, as_images(points), labels, *STANDARD).distance
     scaled = estimate_arrays(lambda x: 50 * network(x), as_images(points), labels, *STANDARD).distance
-    np.testing.assert_allclose(scaled, plain, rtol=1e-4)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-8)  # rounding alone: no choice between two as near hangs on it
 
 
 def assert_close(one, other):
