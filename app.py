@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shell import menu, selection
+from pages.shell import menu, report, selection
 from pages.shell.text import plain
 from rbcore import RobustnessBiasError
 from rbcore.running import keep_freed_memory
@@ -11,7 +11,7 @@ keep_freed_memory()
 st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")
 page = st.navigation(menu.sections())
 try:
-    selection.pick()
+    report.button(selection.pick())
     page.run()
 except RobustnessBiasError as error:
     st.error(plain(str(error)))

@@ -3,7 +3,7 @@
 import base64
 import html
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Section:
         Written as it is to the CSV file, and rounded into the page; ``low`` and ``high`` become one column there.
     figures
         Below the table.
+    code
+        Lines to be typed as they are, below the text.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Section:
     text: tuple[str, ...] = ()
     table: pd.DataFrame | None = None
     figures: tuple[Figure, ...] = ()
+    code: tuple[str, ...] = ()
 
 
 def write_report(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]) -> Path:
@@ -64,16 +67,31 @@ def write_report(folder: Path, title: str, lead: Sequence[str], sections: Sequen
     for section in sections:
         if section.table is not None:
             _write(folder / f"{section.name}.csv", section.table.to_csv(index=False, float_format="%.6g"))
+    _write(folder / PAGE, page_text(title, lead, sections, _linked_file))
+    return folder / PAGE
+
+
+def page_text(title: str, lead: Sequence[str], sections: Sequence[Section], link: Callable[[Section], str]) -> str:
+    """Return the page as text; ``link`` says where the CSV file of a section's table is found, as an HTML attribute."""
     contents = "".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in sections)
-    body = "".join(map(_section, sections))
+    body = "".join(_section(section, link) for section in sections)
     leading = "".join(f"<p>{html.escape(text)}</p>" for text in lead)
-    _write(
-        folder / PAGE,
+    return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body><h1>{html.escape(title)}</h1>{leading}<nav><ol>{contents}</ol></nav>{body}</body></html>\n",
+        f"<body><h1>{html.escape(title)}</h1>{leading}<nav><ol>{contents}</ol></nav>{body}</body></html>\n"
     )
-    return folder / PAGE
+
+
+def _linked_file(section: Section) -> str:
+    return f'href="{section.name}.csv"'
+
+
+def csv_inside(section: Section) -> str:
+    """Return a link that holds the section's table itself, unrounded, for a page that stands alone."""
+    table = pd.DataFrame() if section.table is None else section.table
+    data = base64.b64encode(table.to_csv(index=False).encode()).decode()
+    return f'download="{section.name}.csv" href="data:text/csv;base64,{data}"'
 
 
 def _write(path: Path, text: str) -> None:
@@ -83,12 +101,14 @@ def _write(path: Path, text: str) -> None:
     write_atomically(path, put)
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, link: Callable[[Section], str]) -> str:
     parts = [f'<section id="{section.name}"><h2>{html.escape(section.title)}</h2>']
     parts += [f"<p>{html.escape(text)}</p>" for text in section.text]
+    if section.code:
+        parts.append(f"<pre>{html.escape(chr(10).join(section.code))}</pre>")
     if section.table is not None:
         parts.append(html_table(section.table))
-        parts.append(f'<p class="file">Table: <a href="{section.name}.csv">{section.name}.csv</a></p>')
+        parts.append(f'<p class="file">Table: <a {link(section)}>{section.name}.csv</a></p>')
     if section.figures:
         parts.append('<div class="figures">' + "".join(map(_figure, section.figures)) + "</div>")
     return "".join([*parts, "</section>"])
@@ -105,7 +125,8 @@ def html_table(table: pd.DataFrame) -> str:
     """Return a table as HTML: numbers rounded and to the right, nothing for NaN but a dash, all text escaped."""
     shown = [name for name in table.columns if name not in ENDS]
     if set(ENDS) <= set(table.columns):
-        at = shown.index("n") + 1 if "n" in shown else len(shown)
+        beside = next((name for name in ("sigma", "n") if name in shown), None)
+        at = len(shown) if beside is None else shown.index(beside) + 1
         shown.insert(at, "95% interval")
     is_number = {name: name in table and pd.api.types.is_numeric_dtype(table[name]) for name in shown}
     head = "".join(f'<th class="{_side(is_number[name])}">{html.escape(name)}</th>' for name in shown)
@@ -130,6 +151,8 @@ def _interval(row: Mapping[Hashable, object]) -> str:
 
 
 DASH = "–"  # noqa: RUF001
+SMALL = 0.0005
+"""Below it three decimals would say 0.000."""
 HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -141,6 +164,8 @@ def number(value: object) -> str:
         return DASH
     if isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer() and abs(value) >= 1):
         return f"{int(value):,}"
+    if isinstance(value, float) and 0 < abs(value) < SMALL:
+        return f"{value:.0e}"
     if isinstance(value, float):
         return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
     return str(value)
@@ -156,6 +181,7 @@ th { text-align: left; border-bottom: 2px solid #888; padding: 4px 10px 4px 0; v
 td { border-bottom: 1px solid #e4e4e4; padding: 3px 10px 3px 0; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td.text { max-width: 26rem; overflow-wrap: break-word } td.text:last-child { min-width: 17rem }
+pre { background: #f3f3f3; padding: 0.7rem 1rem; overflow-x: auto; font-size: 13px }
 .file { font-size: 13px; color: #555 }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(33rem, 100%), 1fr)); gap: 1rem 1.5rem; align-items: start }
 figure { margin: 0.5rem 0 } figure img { max-width: 100%; height: auto } figcaption { font-size: 13px; color: #444; max-width: 34rem }

@@ -206,27 +206,41 @@ def table_files() -> Iterator[Path]:
 def files_with(facts: Facts) -> dict[Path, Facts]:
     """Return the files and key facts of every table whose key facts include these; where two hold one key, the user's.
 
-    Raises
-    ------
-    StoreError
-        If a table is damaged; the text names it.
+    A damaged table is left out: `damaged_tables` names it.
     """
     found: dict[str, tuple[Path, Facts]] = {}
     for path in table_files():
-        key_facts = _facts_of(path, path.stat().st_mtime_ns).get("key_facts", {})
-        if path.stem not in found and all(key_facts.get(name) == value for name, value in facts.items()):
-            found[path.stem] = (path, key_facts)
+        with suppress(StoreError):
+            key_facts = table_facts(path)["key_facts"]
+            if path.stem not in found and all(key_facts.get(name) == value for name, value in facts.items()):
+                found[path.stem] = (path, key_facts)
     return dict(found.values())
+
+
+def damaged_tables() -> list[str]:
+    """Return a sentence on every table of distances that cannot be read: its file, what is wrong, and the remedy."""
+    sentences = []
+    for path in table_files():
+        try:
+            table_facts(path)
+        except StoreError as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def table_facts(path: Path) -> Facts:
+    """Return ``key_facts``, ``provenance`` and ``checksum`` of a table without its rows; a damaged file raises `StoreError`."""
+    try:
+        return _facts_of(path, path.stat().st_mtime_ns)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
 @lru_cache(4096)
 def _facts_of(path: Path, changed: int) -> Facts:
     """Return the facts in a table's metadata, read once as long as the file does not change."""
-    try:
-        facts: Facts = json.loads(pq.read_schema(path).metadata[_METADATA_KEY])
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
-    return facts
+    facts: Facts = json.loads(pq.read_schema(path).metadata[_METADATA_KEY])
+    return {name: facts[name] for name in ("key_facts", "provenance", "checksum")}
 
 
 @dataclass(frozen=True)

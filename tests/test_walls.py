@@ -27,6 +27,9 @@ ALLOWED = {
     "analyses": COMMON
     | {"api", "best", "datasets", "distances", "inference", "measures", "models", "partitions", "recipes"},
     "report": {"charts", "errors", "store"},
+    "disk": {"distances", "errors", "models", "store"},
+    "selection_report": {"api", "best", "charts", "datasets", "distances", "errors", "inference", "measures", "models"}
+    | {"report", "store"},
     "reproduction": COMMON
     | {"analyses", "api", "charts", "datasets", "distances", "inference", "measures", "models", "report", "store"}
     | {"training"},

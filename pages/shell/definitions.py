@@ -2,9 +2,12 @@
 
 import streamlit as st
 
-from pages.shell.selection import picker
+from pages.shell.selection import number, picker
 from rbcore.distances import resolve_method, spell_method
 from rbcore.measures import CHOICES, Policy
+
+LARGEST_TAU = 1e4
+"""Farther than the corners of any image in [0, 1] lie from each other."""
 
 
 def pick() -> Policy:
@@ -28,11 +31,12 @@ def pick() -> Policy:
             list(CHOICES["failed"]),
             help="exclude: they leave the measure, and its bounds are shown. raise: more than 1% of a group is an error.",
         )
-        tau_max = st.number_input(
+        tau_max = number(
             "Upper limit of tau (L2; 0: none)",
-            min_value=0.0,
-            key="tau_max",
-            bind="query-params",
+            "tau_max",
+            0.0,
+            LARGEST_TAU,
+            0.0,
             help="0: the whole area under I_P(tau), exactly. A number: the area up to it.",
         )
     return Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max or None)

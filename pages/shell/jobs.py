@@ -1,4 +1,4 @@
-"""Long work beside the pages: one worker, one job a key, progress that a page polls, and cancel."""
+"""Long work beside the pages: one worker, one job a key, progress that a page polls, cancel, and another try."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from pages.shell import mode
 from pages.shell.text import plain
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.running import Cancel, Progress, stop_if
@@ -17,6 +18,8 @@ Work = Callable[[Progress, Cancel], str]
 """Does the job and returns a sentence on what came out."""
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+MOST_ENDED = 20
+"""Ended jobs that are remembered."""
 
 
 @dataclass
@@ -31,8 +34,9 @@ class Job:
     total: int = 0
     what: str = "waiting for its turn"
     message: str = ""
-    started: float = 0.0
     cancelled: threading.Event = field(default_factory=threading.Event)
+    _pace: tuple[int, float] = (0, 0.0)
+    """Where the stage in hand began: units done by then, and the time."""
 
     @property
     def is_active(self) -> bool:
@@ -46,18 +50,24 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """A guess from the pace so far, or None before there is one."""
-        elapsed = time.monotonic() - self.started
-        return elapsed * (1 - self.share) / self.share if self.state == RUNNING and self.share > 0.02 else None
+        """A guess from the pace of the stage in hand, or None before there is one."""
+        start, since = self._pace
+        fresh = self.done - start
+        if self.state != RUNNING or fresh <= 0.02 * self.total:
+            return None
+        return (time.monotonic() - since) * max(0, self.total - self.done) / fresh
 
     def report(self, done: int, total: int, what: str) -> None:
         """Take progress from the worker's thread; stop it there if it was asked to, also where no cancel is passed on."""
         stop_if(self.cancelled.is_set)
+        # A job that goes on from where it was stopped begins in the middle, and a stage that follows another counts anew.
+        if total != self.total or done < self.done:
+            self._pace = (done, time.monotonic())
         self.done, self.total, self.what = done, total, what
 
 
 class Runner:
-    """The server's one worker and all the jobs it was given, newest last."""
+    """The server's one worker and the jobs it was given, in the order in which they run."""
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="rbcore-job")
@@ -65,11 +75,20 @@ class Runner:
         self.jobs: dict[str, Job] = {}
 
     def submit(self, key: str, title: str, work: Work) -> Job:
-        """Queue the work, or return the job of that key if it still waits or runs."""
+        """Queue the work, or return the job of that key if it still waits or runs.
+
+        Raises
+        ------
+        RobustnessBiasError
+            If this server only shows.
+        """
+        mode.refuse_if_read_only()
         with self._lock:
             job = self.jobs.get(key)
             if job is None or not job.is_active:
                 self.jobs.pop(key, None)
+                for old in self.ended()[MOST_ENDED - 1 :]:
+                    self.jobs.pop(old.key)
                 job = self.jobs[key] = Job(key, title, work)
                 self._worker.submit(_run, job)
         return job
@@ -78,22 +97,31 @@ class Runner:
         """Ask a job to stop; it does so before its next step and keeps what it finished."""
         job.cancelled.set()
         if job.state == QUEUED:
-            job.state, job.message = CANCELLED, "cancelled before it started"
+            job.state, job.message = CANCELLED, "cancelled before it started."
 
     def active(self) -> list[Job]:
-        """Return the jobs that wait or run."""
+        """Return the jobs that wait or run, in their order."""
         return [job for job in list(self.jobs.values()) if job.is_active]
+
+    def ended(self) -> list[Job]:
+        """Return the jobs that ended, the newest first."""
+        return [job for job in reversed(list(self.jobs.values())) if not job.is_active]
 
     def is_active(self, key: str) -> bool:
         """Whether the job of that key waits or runs."""
         job = self.jobs.get(key)
         return job is not None and job.is_active
 
+    def place(self, job: Job) -> int:
+        """Return how many jobs come before this one."""
+        active = self.active()
+        return active.index(job) if job in active else 0
+
 
 def _run(job: Job) -> None:
     if job.cancelled.is_set():
         return
-    job.state, job.started = RUNNING, time.monotonic()
+    job.state, job.what = RUNNING, "starting"
     try:
         job.message = job.work(job.report, job.cancelled.is_set)
         job.state = DONE
@@ -103,7 +131,11 @@ def _run(job: Job) -> None:
         job.state, job.message = FAILED, str(error)
     except Exception as error:  # the page must learn of it: a thread's traceback reaches nobody
         traceback.print_exc()
-        job.state, job.message = FAILED, f"It stopped with an unexpected error ({type(error).__name__}: {error})."
+        job.state = FAILED
+        job.message = (
+            f"It stopped with an unexpected error ({type(error).__name__}: {error}). What was finished is kept; start it again, "
+            "and if it stops again, the server's log holds the details."
+        )
 
 
 @st.cache_resource(show_spinner=False)
@@ -113,26 +145,59 @@ def runner() -> Runner:
 
 
 def show_job(job: Job) -> None:
-    """Draw one job: its title, how far it is, and a button to cancel it; call inside a fragment that reruns."""
+    """Draw one job: its title and how far it is, or how it ended, with a button to cancel it or to start it again."""
+    title = f"**{plain(job.title)}**"
     if job.is_active:
         bar, button = st.columns([5, 1], vertical_alignment="center")
-        left = f", about {job.seconds_left:,.0f} s left" if job.seconds_left else ""
-        bar.progress(job.share, text=f"**{plain(job.title)}**: {plain(job.what)} ({job.done:,} of {job.total:,}{left})")
+        bar.progress(job.share, text=f"{title}: {plain(_progress_of(job))}")
         if button.button("Cancel", key=f"cancel-{job.key}", width="stretch", disabled=job.cancelled.is_set()):
             runner().cancel(job)
-    elif job.state == DONE:
-        st.success(f"**{plain(job.title)}**: {plain(job.message)}")
-    elif job.state == FAILED:
-        st.error(f"**{plain(job.title)}**: {plain(job.message)}")
-    else:
-        st.warning(f"**{plain(job.title)}**: {plain(job.message)}")
+        return
+    if job.state == DONE:
+        st.success(f"{title}: {plain(job.message)}")
+        return
+    text, button = st.columns([5, 1], vertical_alignment="center")
+    tell = text.error if job.state == FAILED else text.warning
+    tell(f"{title}: {plain(job.message)}")
+    if not mode.is_read_only():
+        button.button(
+            "Start again",
+            key=f"again-{job.key}",
+            width="stretch",
+            help="It goes on from what it finished.",
+            on_click=runner().submit,
+            args=(job.key, job.title, job.work),
+        )
+
+
+def _progress_of(job: Job) -> str:
+    if job.cancelled.is_set():
+        return "stopping after the step in hand"
+    if job.state == QUEUED:
+        place = runner().place(job)
+        return f"waiting, {place} before it" if place else job.what
+    left = job.seconds_left
+    counted = f" ({job.done:,} of {job.total:,})" if job.total else ""
+    return f"{job.what}{counted}" + (f", about {in_words(left)} left" if left is not None else "")
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as people say it: 40 s, 3 min, 2 h 5 min."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def watch(keys: tuple[str, ...]) -> None:
+    """Draw the jobs of these keys and follow them; whenever one of them ends, the whole page is drawn anew once."""
+    _follow(keys, tuple(key for key in keys if runner().is_active(key)))
 
 
 @st.fragment(run_every="500ms")
-def watch(keys: tuple[str, ...]) -> None:
-    """Draw the jobs of these keys and follow them; when the last one ends, the whole page is drawn anew once."""
-    jobs = [job for key in keys if (job := runner().jobs.get(key)) is not None]
-    for job in jobs:
-        show_job(job)
-    if not any(job.is_active for job in jobs):
+def _follow(keys: tuple[str, ...], active: tuple[str, ...]) -> None:
+    if not all(runner().is_active(key) for key in active):
         st.rerun()
+    for key in keys:
+        if (job := runner().jobs.get(key)) is not None:
+            show_job(job)

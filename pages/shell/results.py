@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import jobs, menu, tasks
+from pages.shell import jobs, menu, mode, tasks
 from pages.shell.selection import Selection
+from pages.shell.text import plain
 from rbcore.api import Perturbations, pass_rate, passes_of
 from rbcore.best import BEST
 from rbcore.datasets import Dataset
@@ -27,11 +28,18 @@ def distances(selection: Selection) -> StoredTable:
 
 def say_untrained(what: str, selection: Selection) -> None:
     """Say that there is no run yet, and lead to where one is trained."""
-    st.info(f"No {what} is trained on {selection.spec.title} yet.")
+    st.info(plain(f"No {what} is trained on {selection.spec.title} yet."))
+    if mode.is_read_only():
+        st.caption(f"{mode.SENTENCE} Pick another dataset, model or run in the sidebar.")
+        return
     st.page_link(menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:")
 
 
 def _offer(selection: Selection) -> None:
+    if mode.is_read_only():
+        st.info(plain(f"No distances are computed for {selection.title}."))
+        st.caption(f"{mode.SENTENCE} Pick another method, model or epoch in the sidebar.")
+        return
     if selection.method == BEST:
         st.info(
             "No attack is computed on this model and epoch yet, so there is no best one. Pick minimal, and compute it."
@@ -45,7 +53,7 @@ def _offer(selection: Selection) -> None:
     if job is not None and job.state != jobs.DONE:
         jobs.show_job(job)
     n_test = selection.run.facts["n_test"]
-    st.info(f"These distances are not computed yet: {selection.title}, {n_test:,} test images.")
+    st.info(plain(f"These distances are not computed yet: {selection.title}, {n_test:,} test images."))
     if st.button("Compute them now", type="primary"):
         tasks.submit_estimate(selection)
         st.rerun()

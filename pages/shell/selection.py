@@ -1,5 +1,6 @@
 """The selection all pages share: drawn once in the sidebar by app.py, kept in the URL, read by every page."""
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,15 +9,18 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import menu
 from pages.shell.text import plain
-from rbcore import best
+from rbcore import best, store
 from rbcore.datasets import DATASETS, DatasetSpec
 from rbcore.distances import method_spellings
+from rbcore.errors import StoreError
 from rbcore.models import MODELS
-from rbcore.models.checkpoints import Run
+from rbcore.models.checkpoints import Run, damaged_runs
 from rbcore.partitions import CLASS
 
 STATE = "selection"
 MOST_CROSSED = 4
+MOST_NAMED = 3
+"""Damaged files that the sidebar names."""
 USUAL_METHOD = "deepfool"
 """What a newcomer sees: the one method that applies to every model."""
 
@@ -71,6 +75,7 @@ def pick() -> Selection:
             (run for run in all_runs if run.model == model), key=lambda run: not (run.is_plain and run.is_complete)
         )
         run = epoch = None
+        _say_what_vanished(dataset, model, [run.name for run in runs])
         if runs:
             name = picker("Run", "run", [run.name for run in runs])
             run = next(run for run in runs if run.name == name)
@@ -78,16 +83,38 @@ def pick() -> Selection:
         elif "run" in st.query_params:
             st.warning(plain(f"The link names the run {st.query_params['run']!r}, but nothing is trained here yet."))
         method = picker("Distance method", "method", methods_on_offer(model, run, epoch))
+        _say_what_is_damaged()
     chosen = Selection(dataset, by, model, run, epoch, method)
     st.session_state[STATE] = chosen
     return chosen
+
+
+def _say_what_vanished(dataset: str, model: str, names: list[str]) -> None:
+    """Say that the run shown until now is gone: somebody deleted it, or its newest sidecar was damaged."""
+    before: Selection | None = st.session_state.get(STATE)
+    if before is None or before.run is None or (before.dataset, before.model) != (dataset, model):
+        return
+    if before.run.name not in names:
+        st.warning(plain(f"The run {before.run.name!r} is gone{f'; showing {names[0]!r}' if names else ''}."))
+
+
+def _say_what_is_damaged() -> None:
+    sentences = [*damaged_runs(), *store.damaged_tables()]
+    if sentences:
+        more = f" And {len(sentences) - MOST_NAMED:,} more." if len(sentences) > MOST_NAMED else ""
+        st.warning(plain(f"Left out, everything else works: {' '.join(sentences[:MOST_NAMED])}{more}"))
 
 
 def methods_on_offer(model: str, run: Run | None, epoch: int | None) -> list[str]:
     """Return the methods that apply to a model, the usual one first, those computed with other parameters, and the best of all."""
     is_linear = model in MODELS and MODELS[model].is_linear
     names = sorted(method_spellings(is_linear=is_linear), key=lambda name: name != USUAL_METHOD)
-    stored = rb.stored_methods(run, epoch) if run is not None and epoch is not None else []
+    stored = []
+    if run is not None and epoch is not None:
+        try:
+            stored = rb.stored_methods(run, epoch)
+        except StoreError as error:  # one damaged sidecar: the page says what it cannot show, the other epochs stay
+            st.warning(plain(str(error)))
     return [*names, *(name for name in stored if name not in names), best.BEST]
 
 
@@ -118,6 +145,31 @@ def picker(label: str, key: str, options: list[str], help: str | None = None) ->
     elif asked is not None and asked not in options:
         st.warning(plain(f"The link asks for {key} {asked!r}, which is not available here; showing {options[0]!r}."))
     return st.selectbox(label, options, key=key, bind="query-params", help=help)
+
+
+def number(
+    label: str, key: str, low: float, high: float | None, default: float, *, help: str | None = None
+) -> int | float:
+    """Draw a number bound to the URL; whole where ``default`` is; a value in a link that is none, or out of range, is said."""
+    kind = type(default)
+    asked = st.query_params.get(key)
+    if key in st.session_state:
+        if not _is_number(st.session_state[key], low, high, kind):  # the range can shrink when another picker changes
+            st.session_state[key] = default
+    elif asked is not None and not _is_number(asked, low, high, kind):
+        reach = f"from {low:g}" + (f" to {high:,g}" if high is not None else "")
+        what = "whole number" if kind is int else "number"
+        st.warning(plain(f"The link asks for {key} {asked!r}, which is not a {what} {reach}; showing {default:g}."))
+        st.session_state[key] = default
+    return st.number_input(label, low, high, default, key=key, bind="query-params", help=help)
+
+
+def _is_number(value: object, low: float, high: float | None, kind: type) -> bool:
+    try:
+        given = kind(str(value))
+    except ValueError:
+        return False
+    return low <= given <= (high if high is not None else math.inf) and math.isfinite(given)
 
 
 def put(**picks: str | int | float) -> None:

@@ -1,9 +1,11 @@
-"""The two kinds of work a page can start: train a model, estimate distances. Each is one call of rbcore a step."""
+"""What a page can do to the cache: train a model, estimate distances, delete. Each is one call of rbcore a step."""
 
-from pages.shell import jobs
+from pages.shell import jobs, mode
 from pages.shell.selection import Selection
-from rbcore import api, training
+from rbcore import api, disk, training
 from rbcore.datasets import Dataset, load_dataset
+from rbcore.errors import RobustnessBiasError
+from rbcore.mitigations import Mitigation
 from rbcore.running import Cancel, Progress
 
 NAMED = 5
@@ -24,8 +26,9 @@ def submit_training(
     root: str | None,
     checksum: bool | None,
     download: bool,
+    mitigation: Mitigation | None = None,
 ) -> jobs.Job:
-    """Queue the training of a plain run."""
+    """Queue a training."""
 
     def work(progress: Progress, cancel: Cancel) -> str:
         data = load_dataset(
@@ -39,6 +42,7 @@ def submit_training(
             run=name,
             keep=keep,
             weights=weights,
+            mitigation=mitigation,
             device=device,
             progress=progress,
             cancel=cancel,
@@ -47,8 +51,12 @@ def submit_training(
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
         return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
 
-    key = f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} {device} {root} {checksum} {download}"
-    return jobs.runner().submit(key, f"Train {model} on {dataset}, seed {seed}", work)
+    key = (
+        f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} {device} {root} {checksum} {download} "
+        f"{mitigation}"
+    )
+    title = f"Train {model} on {dataset}, seed {seed}" + (f", {mitigation.suffix[1:]}" if mitigation else "")
+    return jobs.runner().submit(key, title, work)
 
 
 def _skipped(data: Dataset) -> str:
@@ -85,3 +93,23 @@ def estimate_key(selection: Selection) -> str:
     """Return the key of the job that computes the selection's distances."""
     name = selection.run.name if selection.run else "-"
     return f"estimate {selection.dataset} {selection.model} {name} {selection.epoch} {selection.method}"
+
+
+def delete_run(item: disk.Item) -> None:
+    """Delete one of the user's runs, unless the server only shows or a job is at work."""
+    _refuse_deletion()
+    disk.delete_run(item.path)
+
+
+def delete_table(item: disk.Item) -> None:
+    """Delete one of the user's tables of distances, unless the server only shows or a job is at work."""
+    _refuse_deletion()
+    disk.delete_table(item.path)
+
+
+def _refuse_deletion() -> None:
+    mode.refuse_if_read_only()
+    if jobs.runner().active():
+        raise RobustnessBiasError(
+            "A job is at work and may need it. Wait until it ends, or cancel it, and delete then."
+        )

@@ -22,6 +22,12 @@ from rbcore.registry import unknown_name
 from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
+SIDECAR = re.compile(r"epoch-[0-9]{4,}\.json")
+NEEDED = (
+    *("dataset", "dataset_fingerprint", "size", "seed", "validation", "classes", "n_test"),
+    *("model", "run", "mitigation", "n_epochs", "created", "sha256"),
+)
+"""What a sidecar must say for its run to be listed."""
 
 
 @dataclass(frozen=True)
@@ -102,33 +108,52 @@ def run_folder(dataset: str, model: str, name: str) -> Path:
 
 
 def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]:
-    """Return all runs, the user's and those that ship, newest first; a name the user took hides a shipped one."""
+    """Return all runs, the user's and those that ship, newest first; a name the user took hides a shipped one.
+
+    A run whose newest sidecar is damaged is left out: `damaged_runs` names it.
+    """
+    return _read_runs(dataset, model)[0]
+
+
+def damaged_runs(dataset: str | None = None, model: str | None = None) -> list[str]:
+    """Return a sentence on every run that `list_runs` leaves out: its file, what is wrong, and the remedy."""
+    return list(_read_runs(dataset, model)[1].values())
+
+
+def _read_runs(dataset: str | None, model: str | None) -> tuple[list[Run], dict[Path, str]]:
+    """Return the runs that can be read, newest first, and for the folder of each that cannot what is wrong with it."""
     found: dict[tuple[str, str, str], Run] = {}
+    damaged: dict[Path, str] = {}
     for root in roots():
         for folder in sorted((root / "runs").glob("*/*/*")):
-            is_asked_for = dataset in (None, folder.parts[-3]) and model in (None, folder.parts[-2])
-            run = _read_run(folder) if is_asked_for else None
+            if dataset not in (None, folder.parts[-3]) or model not in (None, folder.parts[-2]):
+                continue
+            try:
+                run = _read_run(folder)
+            except StoreError as error:
+                damaged[folder] = str(error)
+                continue
             if run is not None:
                 found.setdefault((run.dataset, run.model, run.name), run)
-    return sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
+    runs = sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
+    return runs, damaged
 
 
 def _read_run(folder: Path) -> Run | None:
     epochs = tuple(
         int(path.stem.removeprefix("epoch-"))
         for path in sorted(folder.glob("epoch-*.json"))
-        if path.with_suffix(".safetensors").exists()
+        if SIDECAR.fullmatch(path.name) and path.with_suffix(".safetensors").exists()
     )
     if not epochs:
         return None
-    facts = read_json(folder / f"{_stem(epochs[-1])}.json")
-    try:
-        names = (facts["dataset"], facts["model"], facts["run"])
-        return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
-    except KeyError as error:
-        raise StoreError(
-            f"The sidecar {folder / _stem(epochs[-1])}.json lacks {error}. Delete the run's folder."
-        ) from error
+    sidecar = folder / f"{_stem(epochs[-1])}.json"
+    facts = read_json(sidecar)
+    lacking = [name for name in NEEDED if name not in facts]
+    if lacking:
+        raise StoreError(f"The sidecar {sidecar} lacks {lacking[0]!r}. Delete it, or the run's folder.")
+    names = (facts["dataset"], facts["model"], facts["run"])
+    return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
 
 
 def find_run(dataset: str, model: str, name: str | None = None) -> Run:
@@ -138,12 +163,17 @@ def find_run(dataset: str, model: str, name: str | None = None) -> Run:
     ------
     UnknownNameError
         If there is none; the text says which there are and how to train one.
+    StoreError
+        If the named run is damaged.
     """
-    runs = list_runs(dataset, model)
+    runs, damaged = _read_runs(dataset, model)
     if name is not None:
         for run in runs:
             if run.name == name:
                 return run
+        for folder, sentence in damaged.items():
+            if folder.name == name:
+                raise StoreError(sentence)
         raise unknown_name(f"run of {model} on {dataset}", name, [run.name for run in runs])
     chosen = next((run for run in runs if run.is_plain and run.is_complete), None)
     if chosen is None:

@@ -7,7 +7,7 @@ import torch
 
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models import build_network, checkpoints
-from rbcore.models.checkpoints import find_run, list_runs, load_checkpoint, run_folder, save_checkpoint
+from rbcore.models.checkpoints import damaged_runs, find_run, list_runs, load_checkpoint, run_folder, save_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -23,6 +23,7 @@ def write_run(name, *, n_epochs=5, epochs=None, created="2026-01-01T00:00:00+00:
             "dataset_fingerprint": "f",
             "size": 8,
             "seed": 0,
+            "validation": 0.0,
             "input_shape": [1, 8, 8],
             "classes": [str(k) for k in range(10)],
             "mean": [0.5],
@@ -31,6 +32,7 @@ def write_run(name, *, n_epochs=5, epochs=None, created="2026-01-01T00:00:00+00:
             "run": name,
             "mitigation": mitigation,
             "n_epochs": n_epochs,
+            "n_test": 1,
             "created": created,
         }
         save_checkpoint(folder, epoch, network, facts)
@@ -101,11 +103,26 @@ def test_weights_of_another_network_are_refused():
         load_checkpoint(run, 1, CPU)
 
 
-def test_a_broken_sidecar_is_named():
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("{", "Cannot read"), ("[]", "no JSON object"), ("{}", "lacks 'dataset'")]
+)
+def test_a_broken_sidecar_is_named_and_the_other_runs_stay(text, complaint):
+    other, run = write_run("other"), write_run("one")
+    (run.folder / "epoch-0005.json").write_text(text)
+    listed = list_runs("digits")
+    assert other in listed and run.name not in [found.name for found in listed]
+    (sentence,) = damaged_runs("digits")
+    assert str(run.folder / "epoch-0005.json") in sentence and complaint in sentence and "Delete it" in sentence
+    with pytest.raises(StoreError, match=r"epoch-0005\.json"):
+        find_run("digits", "logistic_regression", "one")
+
+
+def test_what_is_no_checkpoint_in_the_folder_of_a_run_is_passed_over():
     run = write_run("one")
-    (run.folder / "epoch-0005.json").write_text("{")
-    with pytest.raises(StoreError, match=r"epoch-0005\.json.*Delete it"):
-        list_runs("digits")
+    for name in ("epoch-last.json", "epoch-9999.json", "notes.json"):
+        (run.folder / name).write_text("{}")
+    (run.folder / "epoch-last.safetensors").touch()
+    assert run in list_runs("digits") and not damaged_runs("digits")
 
 
 @pytest.mark.parametrize("name", ["../up", "/abs", "", "a/b", ".hidden", "x" * 97, "a b"])

@@ -110,12 +110,12 @@ def test_a_damaged_table_is_one_calm_sentence_with_its_file_and_the_remedy(cache
         assert str(copy) in error and "Delete it" in error and "Traceback" not in error
 
 
-def test_a_damaged_run_is_one_calm_sentence_with_its_file_and_the_remedy(cache):
+def test_a_damaged_run_is_one_calm_sentence_with_its_file_and_the_remedy_and_the_curves_stay(cache):
     folder = cache / "runs" / "digits" / "small_cnn" / "mine"
     folder.mkdir(parents=True)
     (folder / "epoch-0001.safetensors").touch()
     (folder / "epoch-0001.json").write_text("{")
     app = open_page()
-    assert not app.exception
-    (error,) = said(app.error)
-    assert str(folder / "epoch-0001.json") in error and "Delete it" in error
+    assert not app.exception and not app.error and len(app.get("vega_lite_chart")) == 2
+    (warning,) = said(app.warning)
+    assert str(folder / "epoch-0001.json") in warning and "Delete it" in warning

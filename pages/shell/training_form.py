@@ -1,0 +1,64 @@
+"""What a training needs to know: where the images lie, the recipe, and what is done about a bias."""
+
+import streamlit as st
+
+from pages.shell import mitigation_form, tasks
+from pages.shell.selection import Selection
+from pages.shell.text import plain
+from rbcore.datasets import count_on_disk, known_folder
+from rbcore.models import IMAGENET, MODELS
+from rbcore.recipes import NAMES as RECIPE_NAMES
+from rbcore.recipes import recipe_for
+from rbcore.training import NO_WEIGHTS
+
+
+def draw(chosen: Selection, device: str) -> None:
+    """Draw the form of a training of the selection's model on its dataset, and start it."""
+    spec = chosen.spec
+    st.subheader(plain(f"Train {chosen.model}"), anchor=False)
+    root, checksum, download = None, True, False
+    if spec.needs_folder:
+        root = st.text_input(
+            f"Folder of the {spec.title} images, on the machine the app runs on",
+            value=str(known_folder(spec) or ""),
+            help=f"{spec.source}. {spec.licence}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
+        )
+        st.caption(plain(f"There: {count_on_disk(spec)}."))
+        if spec.official:
+            checksum = not st.checkbox(
+                "These files are not the published ones", help="Their checksums are then not compared."
+            )
+            download = bool(spec.official.archives) and st.checkbox("Fetch published files that are missing")
+    recipe_name = st.segmented_control("Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True)
+    recipe = recipe_for(chosen.dataset, chosen.model, recipe_name)
+    epochs = st.number_input("Epochs", 1, 1000, recipe.epochs)
+    size = st.number_input("Size in pixels", 8, 400, spec.default_size, disabled=not spec.needs_folder)
+    seed = st.number_input(
+        "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
+    )
+    weights = None
+    if chosen.model in MODELS and MODELS[chosen.model].imagenet:
+        weights = st.selectbox(
+            "Start from", [IMAGENET, NO_WEIGHTS], help="ImageNet weights as in the paper, or random ones."
+        )
+    keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
+    name = st.text_input("Name of the run", placeholder="made of recipe, size, epochs, seed and mitigation")
+    st.caption(recipe.description)
+    mitigation = mitigation_form.pick(chosen)
+    if st.button("Train", type="primary", disabled=not mitigation_form.is_ready(mitigation)):
+        tasks.submit_training(
+            chosen.dataset,
+            chosen.model,
+            name=name or None,
+            recipe=recipe_name,
+            epochs=epochs,
+            size=size,
+            seed=seed,
+            keep=keep,
+            weights=weights,
+            device=device,
+            root=root or None,
+            checksum=None if checksum else False,
+            download=download,
+            mitigation=mitigation,
+        )
