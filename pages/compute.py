@@ -63,17 +63,16 @@ def show_history() -> None:
 
 def show_jobs() -> None:
     """Draw the queue in its order, and below it what ended, the newest first."""
+    active, ended = runner.active(), runner.ended()
+    if not active and not ended:
+        return
     st.subheader("Jobs", anchor=False)
-    active = runner.active()
     if len(active) > 1:
-        st.caption(f"One is at work, {len(active) - 1} wait; they run in this order.")
+        st.caption(f"{len(active) - 1} of {len(active)} wait; they run in this order.")
     if active:
         jobs.watch(tuple(job.key for job in active))
-    ended = runner.ended()
     for job in ended:
         jobs.show_job(job)
-    if not active and not ended:
-        st.caption("None yet on this server.")
 
 
 if mode.is_read_only():
@@ -83,6 +82,7 @@ else:
         "Work runs beside the pages, one job at a time. Cancelling keeps finished epochs and batches; started again, it goes on "
         "from there."
     )
+    show_jobs()
     device = st.segmented_control(
         "Device", running.available_devices(), default=running.available_devices()[0], required=True
     )
@@ -91,7 +91,6 @@ else:
         training_form.draw(chosen, device)
     with estimate:
         offer_estimate(device)
-    show_jobs()
 show_history()
 keeping.draw()
 st.caption(chosen.spec.caution)

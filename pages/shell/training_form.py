@@ -31,17 +31,20 @@ def draw(chosen: Selection, device: str) -> None:
             download = bool(spec.official.archives) and st.checkbox("Fetch published files that are missing")
     recipe_name = st.segmented_control("Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True)
     recipe = recipe_for(chosen.dataset, chosen.model, recipe_name)
-    epochs = st.number_input("Epochs", 1, 1000, recipe.epochs)
-    size = st.number_input("Size in pixels", 8, 400, spec.default_size, disabled=not spec.needs_folder)
-    seed = st.number_input(
+    left, right = st.columns(2)
+    epochs = left.number_input("Epochs", 1, 1000, recipe.epochs)
+    seed = right.number_input(
         "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
     )
+    keep = left.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
+    size = spec.default_size
+    if spec.needs_folder:
+        size = right.number_input("Size in pixels", 8, 400, spec.default_size)
     weights = None
     if chosen.model in MODELS and MODELS[chosen.model].imagenet:
         weights = st.selectbox(
             "Start from", [IMAGENET, NO_WEIGHTS], help="ImageNet weights as in the paper, or random ones."
         )
-    keep = st.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
     name = st.text_input("Name of the run", placeholder="made of recipe, size, epochs, seed and mitigation")
     st.caption(recipe.description)
     mitigation = mitigation_form.pick(chosen)

@@ -8,11 +8,13 @@ import tempfile
 from pathlib import Path
 
 import typer
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.serving import ROOT, serve, settled
+from tests.browser.serving import ROOT, menu_paths, serve, settled
 
-PAGES = {"curves": "/", "heatmap": "/heatmap", "images": "/images", "compute": "/compute"}
+HEIGHTS = {1280: 720, 400: 900}
+
+expect.set_options(timeout=120_000)  # a busy machine
 PICTURE = ROOT / "assets" / "curves.png"
 
 
@@ -28,17 +30,29 @@ def main(folder: Path, readme: bool = False) -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
         for scheme in ("light", "dark"):
-            for width in (1280, 400):
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                for name, path in PAGES.items():
+            for width, height in HEIGHTS.items():
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                page.goto(address, wait_until="domcontentloaded")
+                expect(page.get_by_role("heading").first).to_be_visible()
+                for title, path in menu_paths(page).items():
+                    name = title.lower().replace(" ", "-")
                     page.goto(address + path, wait_until="domcontentloaded")
                     settled(page)
                     page.wait_for_timeout(2500)
-                    page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
+                    page.set_viewport_size({"width": width, "height": _content_height(page, height)})
+                    page.wait_for_timeout(500)
+                    page.screenshot(path=folder / f"{name}-{scheme}-{width}.png")
+                    page.set_viewport_size({"width": width, "height": height})
                     if readme and (name, scheme, width) == ("curves", "light", 1280):
                         page.screenshot(path=PICTURE)
                 page.close()
         browser.close()
+
+
+def _content_height(page: Page, least: int) -> int:
+    """Return how high a window must be to show all of a page: Streamlit scrolls inside it."""
+    scrolled = page.locator("[data-testid=stMain], [data-testid=stSidebarContent]")
+    return max(least, *scrolled.evaluate_all("elements => elements.map(element => element.scrollHeight)"))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -21,8 +22,8 @@ expect.set_options(timeout=30_000)
 
 
 @contextmanager
-def serve(checkout: Path, cache: Path) -> Iterator[str]:
-    """Run the app of a checkout with this cache; give its address, and stop it at the end."""
+def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
+    """Run the app of a checkout with this cache and these environment variables; give its address, and stop it at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -33,7 +34,7 @@ def serve(checkout: Path, cache: Path) -> Iterator[str]:
     log = cache.with_name(f"{cache.name}.log")
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, cwd=checkout, env={**environment, "RBCORE_CACHE": str(cache)}, stdout=output, stderr=output
+            command, cwd=checkout, env={**environment, "RBCORE_CACHE": str(cache), **variables}, stdout=output, stderr=output
         )
         try:
             _wait_until_healthy(server, f"http://127.0.0.1:{port}", log)
@@ -80,6 +81,13 @@ def visit(page: Page, address: str, title: str) -> Page:
     page.goto(address, wait_until="domcontentloaded")
     expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
     return settled(page)
+
+
+def menu_paths(page: Page) -> dict[str, str]:
+    """Return the path of every page of the menu by its title, as the sidebar of an open page lists them."""
+    links = page.get_by_test_id("stSidebarNav").get_by_role("link")
+    expect(links.first).to_be_attached()
+    return {link.inner_text().strip(): urlsplit(link.get_attribute("href")).path for link in links.all()}
 
 
 def picker(page: Page, label: str) -> Locator:
