@@ -82,7 +82,7 @@ else:
         "Work runs beside the pages, one job at a time. Cancelling keeps finished epochs and batches; started again, it goes on "
         "from there."
     )
-    show_jobs()
+    queue = st.container()
     device = st.segmented_control(
         "Device", running.available_devices(), default=running.available_devices()[0], required=True
     )
@@ -91,6 +91,8 @@ else:
         training_form.draw(chosen, device)
     with estimate:
         offer_estimate(device)
+    with queue:  # above, and drawn last, so that it holds what was started just now
+        show_jobs()
 show_history()
 keeping.draw()
 st.caption(chosen.spec.caution)
