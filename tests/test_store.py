@@ -107,3 +107,22 @@ def test_the_users_table_hides_the_shipped_one(monkeypatch, tmp_path):
     assert store.read_table(FACTS).provenance == {"by": "project"}
     store.write_table(ROWS, FACTS, {"by": "user"})
     assert store.read_table(FACTS).provenance == {"by": "user"}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a folder", "foreign", "a broken link"])
+def test_a_damaged_table_is_named_and_the_others_are_found(cache, damage):
+    good = store.write_table(ROWS, FACTS, {})
+    bad = store.write_table(ROWS, {**FACTS, "method": "minimal"}, {})
+    content = bad.read_bytes()
+    bad.unlink()
+    if damage == "truncated":
+        bad.write_bytes(content[: len(content) // 2])
+    elif damage == "a folder":
+        bad.mkdir()
+    elif damage == "foreign":
+        ROWS.to_parquet(bad)
+    else:
+        bad.symlink_to(cache / "gone")
+    assert store.files_with({"weights": "w"}) == {good: FACTS}
+    (sentence,) = store.damaged_tables()
+    assert str(bad) in sentence and "Delete it" in sentence

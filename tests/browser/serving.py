@@ -34,7 +34,11 @@ def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
     log = cache.with_name(f"{cache.name}.log")
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, cwd=checkout, env={**environment, "RBCORE_CACHE": str(cache), **variables}, stdout=output, stderr=output
+            command,
+            cwd=checkout,
+            env={**environment, "RBCORE_CACHE": str(cache), **variables},
+            stdout=output,
+            stderr=output,
         )
         try:
             _wait_until_healthy(server, f"http://127.0.0.1:{port}", log)

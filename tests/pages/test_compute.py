@@ -1,14 +1,17 @@
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import rbcore as rb
-from rbcore import api
+from pages.shell import jobs
+from rbcore import api, disk, store
 from rbcore.distances import METHODS
 from rbcore.errors import CheckpointError
 from tests.faces import write_faces
-from tests.pages.app import button, open_page, said, shipped, wait_for_jobs
+from tests.pages.app import APP, SHIPPED_RUN, button, open_page, said, shipped, wait_for_jobs
 
 
 def number(app, label):
@@ -42,7 +45,10 @@ def test_a_job_that_cannot_succeed_says_why_and_leaves_the_page_usable(monkeypat
     wait_for_jobs(button(app, "Compute them now").click().run())
     (error,) = said(app.error)
     assert "not the file its sidecar describes" in error and "Traceback" not in error
-    assert button(app, "Compute them now")
+    assert button(app, "Compute them now") and button(app, "Start again")
+    monkeypatch.undo()
+    wait_for_jobs(button(app, "Start again").click().run())
+    assert len(app.get("vega_lite_chart")) == 2 and not app.error
 
 
 def test_training_on_a_folder_of_faces_offers_the_run_and_lists_what_was_skipped(tmp_path):
@@ -139,3 +145,108 @@ def test_the_best_of_all_is_shown_and_cannot_be_computed():
     assert any("Best of all attacks" in text for text in said(curves.caption))
     images = open_page("images", method="best")
     assert not images.exception and len(images.get("image")) == 12
+
+
+def pick(app, label, value):
+    (found,) = [widget for widget in app.selectbox if widget.label == label]
+    return found.set_value(value).run()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        ("fairness regularizer", {"alpha": 2.0, "tau": 0.25}, rb.Regularizer("class", "8", alpha=2.0, tau=0.25)),
+        ("adversarial training", {"epsilon": 0.25, "Steps of the attack": 2}, rb.AdversarialTraining(0.25, 2)),
+        ("group re-weighting", {"Share of the weight": 0.7}, rb.Reweighting("class", "8", 0.7)),
+    ],
+)
+def test_a_mitigation_is_picked_and_trained_with(kind, settings, expected):
+    app = open_page("compute", model="logistic_regression")
+    number(app, "Epochs").set_value(1)
+    pick(app, "Mitigation", kind)
+    if "adversarial" not in kind:
+        pick(app, "Protected group", "8")
+    for label, value in settings.items():
+        number(app, label).set_value(value)
+    wait_for_jobs(button(app, "Train").click().run())
+    assert not app.exception and any("is ready" in text for text in said(app.success))
+    run = rb.list_runs("digits", "logistic_regression")[0]
+    assert run.mitigation == expected.as_facts() and run.name.endswith(expected.suffix)
+    assert expected.suffix[1:] in said(app.success)[0]
+
+
+def test_a_group_that_does_not_exist_is_named_with_those_there_are():
+    app = open_page("compute", dataset="toyfaces", model="logistic_regression")
+    number(app, "Epochs").set_value(1)
+    pick(app, "Mitigation", "group re-weighting")
+    (groups,) = [widget for widget in app.selectbox if widget.label == "Protected group"]
+    assert groups.options == ["bright", "dim"]
+
+
+def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
+    app = open_page("compute", model="logistic_regression")
+    assert any("0 B in" in text for text in said(app.markdown))
+    number(app, "Epochs").set_value(1)
+    wait_for_jobs(button(app, "Train").click().run())
+    app.selectbox(key="run").select(rb.list_runs("digits", "logistic_regression")[0].name).run()
+    number(app, "Test images").set_value(20).run()
+    wait_for_jobs(button(app, "Estimate").click().run())
+    (run,), (table,) = disk.deletable_runs(), disk.deletable_tables()
+    for what, item in (("table of distances", table), ("run", run)):
+        assert item.path.exists()
+        pick(app, f"Delete a {what}", item)
+        app.button(key=f"delete {what}").click().run()
+        assert not item.path.exists() and not app.exception
+        assert any(text.startswith(f"Deleted: {item.name}") for text in said(app.success))
+    assert any("is gone" in text for text in said(app.warning))
+    assert len(disk.deletable_runs()) == 0 and len(rb.list_runs("digits", "logistic_regression")) == 1
+
+
+def test_nothing_is_deleted_while_a_job_is_at_work(cache):
+    go = threading.Event()
+    run = write_run(cache)
+    app = open_page("compute")
+    pick(app, "Delete a run", disk.deletable_runs()[0])
+    job = jobs.runner().submit("a", "A", lambda progress, cancel: str(go.wait(20)))
+    app.button(key="delete run").click().run()
+    assert run.exists() and any("A job is at work" in text for text in said(app.error))
+    go.set()
+    while job.is_active:
+        time.sleep(0.01)
+
+
+def write_run(cache: Path) -> Path:
+    source = store.bundled_root() / "runs" / "digits" / "logistic_regression" / SHIPPED_RUN
+    return shutil.copytree(source, cache / "runs" / "digits" / "logistic_regression" / "mine")
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (APP.parent / "pages").glob("*.py")))
+def test_a_server_that_only_shows_offers_nothing_and_writes_nothing(cache, monkeypatch, page):
+    monkeypatch.setenv("RBCORE_READ_ONLY", "1")
+    app = open_page(page)
+    assert not app.exception and not app.error and not cache.exists()
+    assert not {"Train", "Estimate", "Delete it", "Compute them now", "Start again"} & {b.label for b in app.button}
+    if page == "compute":
+        assert any("RBCORE_READ_ONLY=1" in text for text in said(app.info))
+        assert any("What ships" in text for text in said(app.caption))
+
+
+@pytest.mark.parametrize("page", ["curves", "images"])
+def test_a_server_that_only_shows_says_calmly_what_is_not_there(cache, monkeypatch, page):
+    monkeypatch.setenv("RBCORE_READ_ONLY", "1")
+    for query in ({"model": "logistic_regression", "method": "deepfool:paper"}, {"dataset": "utkface"}):
+        app = open_page(page, **query)
+        assert not app.exception and not app.error and not app.button and not cache.exists()
+        assert any("only shows" in text for text in said(app.caption))
+        assert any(text.startswith("No ") for text in said(app.info)) and not app.get("page_link")
+
+
+def test_names_of_jobs_are_shown_as_they_are():
+    names = ["<script>alert(1)</script>", "a|b *x* _y_ `z`", "😀 :smile:", "x" * 200, "שלום", "line\n\n# heading"]
+    for name in names:
+        jobs.runner().submit(name, name, lambda progress, cancel, name=name: f"{name} is done")
+    app = wait_for_jobs(open_page("compute"))
+    shown = said(app.success)
+    for name in names:
+        flat = " ".join(name.split())
+        assert f"**{flat}**: {flat} is done" in shown

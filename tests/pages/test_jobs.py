@@ -4,7 +4,7 @@ import time
 import pytest
 
 from pages.shell import jobs
-from rbcore.errors import DatasetError
+from rbcore.errors import DatasetError, RobustnessBiasError
 from rbcore.running import stop_if
 
 
@@ -72,3 +72,60 @@ def test_an_error_in_a_job_is_its_sentence_and_the_worker_goes_on(runner, error,
 
     job = until_it_ends(runner, runner.submit("a", "A", work))
     assert job.state == jobs.FAILED and job.message.startswith(message)
+
+
+def test_those_that_wait_know_their_place_and_one_that_failed_starts_again(runner):
+    go, tries = threading.Event(), []
+
+    def work(progress, cancel):
+        tries.append(1)
+        if len(tries) == 1:
+            raise DatasetError("The folder is empty.")
+        return "now it is done"
+
+    runner.submit("a", "A", lambda progress, cancel: str(go.wait(10)))
+    first, second = runner.submit("b", "B", work), runner.submit("c", "C", lambda progress, cancel: "done")
+    assert [runner.place(job) for job in (first, second)] == [1, 2]
+    go.set()
+    until_it_ends(runner, first)
+    assert first.state == jobs.FAILED
+    again = until_it_ends(runner, runner.submit(first.key, first.title, first.work))
+    assert (again.state, again.message) == (jobs.DONE, "now it is done")
+    assert runner.ended()[0].key == "last" and runner.ended()[1] is again
+
+
+def test_only_the_newest_ended_jobs_are_remembered(runner):
+    for number in range(jobs.MOST_ENDED + 5):
+        last = runner.submit(str(number), "A", lambda progress, cancel: "done")
+    until_it_ends(runner, last)
+    runner.submit("one more", "A", lambda progress, cancel: "done")
+    assert len(runner.ended()) <= jobs.MOST_ENDED and "0" not in runner.jobs and str(last.key) in runner.jobs
+
+
+def test_the_time_left_follows_the_pace_of_the_stage_in_hand(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    job = jobs.Job("a", "A", lambda progress, cancel: "", state=jobs.RUNNING)
+    job.report(0, 10, "decoding")
+    now[0] += 50
+    job.report(10, 10, "decoding")
+    job.report(60, 100, "training goes on from the sixth of ten epochs")
+    assert job.seconds_left is None
+    now[0] += 20
+    job.report(70, 100, "training")
+    assert job.seconds_left == pytest.approx(60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 s"), (40, "40 s"), (89, "89 s"), (120, "2 min"), (3600, "60 min"), (9000, "2 h 30 min")],
+)
+def test_durations_are_said_as_people_say_them(seconds, words):
+    assert jobs.in_words(seconds) == words
+
+
+def test_a_server_that_only_shows_takes_no_job(runner, monkeypatch):
+    monkeypatch.setenv("RBCORE_READ_ONLY", "1")
+    with pytest.raises(RobustnessBiasError, match="only shows"):
+        runner.submit("a", "A", lambda progress, cancel: "done")
+    assert not runner.jobs

@@ -1,5 +1,13 @@
+import json
+import shutil
+from dataclasses import replace
+
 import pytest
 
+import rbcore as rb
+from pages.shell import report
+from pages.shell.selection import Selection
+from rbcore import store
 from tests.pages.app import SHIPPED_RUN, open_page, said, shipped
 
 LINK = {"model": "logistic_regression", "method": "exact", "epoch": "3", "run": SHIPPED_RUN}
@@ -48,3 +56,60 @@ def test_where_nothing_is_trained_the_page_leads_to_compute(page):
     assert said(app.info) == ["No small_cnn is trained on UTKFace yet."]
     (link,) = app.get("page_link")
     assert link.proto.page == "compute"
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf", "1e400", "20000", ""])
+def test_a_limit_of_tau_that_is_no_number_is_named(value):
+    app = open_page(tau_max=value)
+    (warning,) = said(app.warning)
+    assert warning == f"The link asks for tau_max {value!r}, which is not a number from 0 to 10,000; showing 0."
+    assert not app.exception and not app.error and app.number_input(key="tau_max").value == 0
+    assert len(app.get("vega_lite_chart")) == 2
+
+
+def test_a_limit_of_tau_comes_from_the_link():
+    app = open_page(tau_max="0.25")
+    assert app.number_input(key="tau_max").value == 0.25 and not app.warning
+    expected = rb.robustness_bias(shipped().rows, "class", policy=rb.Policy(tau_max=0.25))
+    assert app.dataframe[0].value["sigma"].to_list() == pytest.approx(expected["sigma"].to_list())
+
+
+def test_a_run_that_vanished_is_said(cache):
+    source = store.bundled_root() / "runs" / "digits" / "small_cnn" / "modern-8px-12ep-seed0"
+    mine = shutil.copytree(source, cache / "runs" / "digits" / "small_cnn" / "mine")
+    for path in mine.glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "run": "mine"}))
+    app = open_page(run="mine")
+    assert app.selectbox(key="run").value == "mine" and not app.warning
+    shutil.rmtree(mine)
+    app.run()
+    assert said(app.warning) == ["The run 'mine' is gone; showing 'modern-8px-12ep-seed0'."]
+    assert not app.run().warning and len(app.get("vega_lite_chart")) == 2
+
+
+def test_a_damaged_sidecar_of_one_epoch_leaves_the_others(cache):
+    source = store.bundled_root() / "runs" / "digits" / "small_cnn" / "modern-8px-12ep-seed0"
+    mine = shutil.copytree(source, cache / "runs" / "digits" / "small_cnn" / source.name)
+    (mine / "epoch-0006.json").write_text("{")
+    app = open_page(epoch="6")
+    assert not app.exception and len(app.sidebar.selectbox) >= 6
+    assert any(str(mine / "epoch-0006.json") in text and "Delete it" in text for text in said(app.error))
+    app.selectbox(key="epoch").select("12").run()
+    assert not app.error and not app.warning and len(app.get("vega_lite_chart")) == 2
+
+
+def test_the_report_is_made_of_what_is_picked(monkeypatch):
+    made = []
+    monkeypatch.setattr(report, "page_of", lambda chosen, policy: made.append((chosen, policy)) or "")
+    monkeypatch.setattr(report, "partial", lambda make, *arguments: report.page_of(*arguments))
+    for query in ({"misclassified": "exclude", "tau_max": "0.5"}, {"tau_max": "abc", "rest": "nope"}):
+        open_page(**LINK, **query)
+    (chosen, first), (_, wrong) = made
+    assert (chosen.model, chosen.epoch, chosen.method) == ("logistic_regression", 3, "exact")
+    assert first == rb.Policy(misclassified="exclude", tau_max=0.5) and wrong == rb.Policy()
+
+
+def test_a_report_that_cannot_be_made_is_a_page_that_says_why():
+    chosen = Selection("digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "minimal")
+    assert "No minimal distances are stored for epoch 12" in report.page_of(chosen, rb.Policy())
+    assert "Robustness curves" in report.page_of(replace(chosen, method="deepfool"), rb.Policy())
