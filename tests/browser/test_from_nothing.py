@@ -50,4 +50,5 @@ def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     cancelled = page.get_by_test_id("stAlert").filter(has_text="Stopped on request")
     expect(cancelled).to_be_visible()
     assert page.get_by_role("button", name="Cancel").count() == 0
+    expect(page.get_by_role("button", name="Start again")).to_be_enabled()
     expect(picker(page, "Run")).to_have_value(run)
