@@ -55,7 +55,7 @@ def watched(context: BrowserContext) -> list[str]:
 
     def see(request) -> None:
         address = urlsplit(request.url)
-        if address.scheme not in ("data", "blob") and address.hostname != "127.0.0.1":
+        if address.scheme not in ("data", "blob", "file") and address.hostname != "127.0.0.1":
             problems.append(f"request to {request.url}")
 
     context.on("request", see)
