@@ -1,66 +1,334 @@
-"""Images: the faces behind a number. Clean, what was changed, and what the model then says; least robust first."""
+"""Images: the faces behind a number. Many at the boundary, one from all sides, or one person of each group at one budget."""
+
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from pages.shell import results, selection
+import rbcore as rb
+from pages.shell import closeup, numbers, results, selection, show
 from pages.shell.text import plain
-from rbcore import pictures
+from rbcore import analyses, pictures
+from rbcore.analyses import gallery
+from rbcore.best import note_of, title_of
+from rbcore.charts import class_probabilities, fooled_bars
+from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
 from rbcore.store import distances_key
 
-PER_PAGE = 12
 COLUMNS = 3
-ALL = "all groups"
+MANY, ONE, BUDGET = VIEWS = ("many images", "one image", "one budget")
+ALL, ANY, WITH_DISTANCE = "all groups", "any", "with a distance"
+PER_PAGE = ("12", "24")
+OF_SAMPLES = Policy(misclassified="exclude")
+
+
+def strip_of(clean: np.ndarray, perturbed: np.ndarray, name: str, side: int = 160) -> None:
+    """Draw clean | perturbation magnified | perturbed; the clean image alone where there is no other."""
+    if not np.isfinite(perturbed).all():
+        st.image(pictures.to_uint8(clean, side), alt=f"{name}: clean")
+        return
+    picture = pictures.strip(clean, np.clip(perturbed, 0, 1), side)
+    st.image(picture, width="stretch", alt=f"{name}: clean, perturbation magnified, perturbed")
+
+
+def class_name(number: int) -> str:
+    """Return the name of a class; of none, a question mark."""
+    return chosen.run.facts["classes"][number] if number >= 0 else "?"
+
+
+def before_and_after(row) -> str:
+    """Say what the network says of the clean and of the perturbed image, in Markdown."""
+    clean = f"**{plain(class_name(row.prediction))}** ({row.probability:.0%})"
+    if np.isnan(row.distance):
+        why = "misclassified without any attack" if row.status == "misclassified" else f"{row.status}: no distance"
+        return f"{clean} · true class **{plain(class_name(row.label))}** · {why}"
+    after = f"**{plain(class_name(row.perturbed_prediction))}** ({row.perturbed_probability:.0%})"
+    return f"{clean} → {after} · distance **{row.distance:.3g}**"
+
+
+def rounding_in_words(row, prediction: int) -> str:
+    """Say what is left of a change once the image is rounded to 8 bits."""
+    if prediction == row.label:
+        return f"rounded to 8 bits: {class_name(prediction)} again"
+    return (
+        f"rounded to 8 bits: {'still' if prediction == row.perturbed_prediction else 'then'} {class_name(prediction)}"
+    )
+
+
+def draw_cards(members: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
+    """Draw a card an image, three in a row, and say how many stay misclassified once rounded."""
+    samples = tuple(members["sample_id"])
+    key = distances_key(stored.key_facts)
+    found = results.perturbations(key, samples, chosen)
+    after_rounding = closeup.rounded(key, samples, chosen)
+    groups = group_labels(members, chosen.by).tolist()
+    for index, row in enumerate(found.table.itertuples()):
+        if index % COLUMNS == 0:  # each row its own columns, so that the order holds where a narrow screen stacks them
+            columns = st.columns(COLUMNS)
+        clean, perturbed = found.clean[index], found.perturbed[index]
+        with columns[index % COLUMNS].container(border=True):
+            strip_of(clean, perturbed, row.sample_id)
+            st.markdown(before_and_after(row))
+            if notes is not None:
+                st.markdown(notes[row.sample_id])
+            facts = [row.sample_id, f"{chosen.partition_title} {groups[index]}"]
+            if after_rounding[index] >= 0:
+                facts.append(f"change magnified {pictures.magnification(clean, perturbed):,.0f} times")
+                facts.append(row.status)
+                facts.append(rounding_in_words(row, after_rounding[index]))
+            st.caption(plain(" · ".join(facts)))
+            st.button(
+                "Look closer",
+                key=f"closer {row.sample_id}",
+                type="tertiary",
+                on_click=selection.put,
+                kwargs={"view": ONE, "sample": row.sample_id},
+            )
+    labels = found.table["label"].tolist()
+    is_image = [number >= 0 for number in after_rounding]
+    n_still = sum(number not in (-1, label) for number, label in zip(after_rounding, labels, strict=True))
+    if any(is_image):
+        st.caption(
+            f"Rounded to 8 bits, as a picture file would hold them, {n_still} of the {sum(is_image)} changed images shown are "
+            "still misclassified. The predictions in bold are those of the images before rounding."
+        )
+
+
+def first_page_again(*filters: object) -> None:
+    """Turn back to the first page when what is shown there has changed."""
+    if st.session_state.get("shown there") not in (None, filters):
+        st.session_state["page"] = 1
+    st.session_state["shown there"] = filters
+
+
+def show_many() -> None:
+    """Draw the images that fit the filters."""
+    labels = group_labels(rows, chosen.by)
+    classes = chosen.run.facts["classes"]
+    columns = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
+    with columns[0]:
+        group = selection.picker("Group", "group", [ALL, *group_order(labels)])
+    with columns[1]:
+        low = numbers.field("Distance from", "from")
+    with columns[2]:
+        high = numbers.field("to", "to", help="0: no upper limit")
+    with columns[3]:
+        order = selection.picker("Order", "sort", list(gallery.ORDERS))
+    with st.expander("More filters"):
+        columns = st.columns(4)
+        with columns[0]:
+            true_class = selection.picker("True class", "true", [ANY, *classes])
+        with columns[1]:
+            taken = selection.picker("Taken for, once changed", "into", [ANY, *classes])
+        with columns[2]:
+            status = selection.picker("Status", "status", [WITH_DISTANCE, *sorted(rows["status"].unique())])
+        with columns[3]:
+            per_page = int(selection.picker("Images a page", "per_page", list(PER_PAGE)))
+    members = rows if group == ALL else rows[labels == group]
+    wanted = analyses.choose_images(
+        rows,
+        chosen.by,
+        group=None if group == ALL else group,
+        low=low,
+        high=high or np.inf,
+        true_class=None if true_class == ANY else true_class,
+        ends_as=None if taken == ANY else classes.index(taken),
+        status=None if status == WITH_DISTANCE else status,
+    )
+    weights = chosen.run.sidecar(chosen.epoch)["sha256"]
+    sure = closeup.sureness(weights, chosen) if order in (gallery.LEAST_SURE, gallery.MOST_SURE) else None
+    ordered = analyses.order_images(wanted, order, sure)
+    if members["distance"].notna().any():
+        middle = analyses.median_distance(members, policy=OF_SAMPLES)
+        interval = f" [{middle.low:.3g}, {middle.high:.3g}]" if np.isfinite(middle.low) else ""
+        whose = "" if group == ALL else f" of {group}"
+        st.markdown(
+            plain(
+                f"Half of the {middle.n:,} correctly classified images{whose} are fooled within L2 {middle.median:.3g}{interval}."
+            ).join(("#### ", ""))
+        )
+    n_wrong, n_failed = int((~members["is_correct"]).sum()), int((members["status"] == "failed").sum())
+    n_pages = max(1, -(-len(ordered) // per_page))
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left.caption(
+        f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} are misclassified without any "
+        f"attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around grey. Right: the changed "
+        "image."
+    )
+    first_page_again(chosen.title, group, low, high, order, true_class, taken, status, per_page)
+    with right:
+        page = numbers.page_of(n_pages)
+    if ordered.empty:
+        st.info("No image fits these filters.")
+        return
+    draw_cards(ordered.iloc[(page - 1) * per_page : page * per_page])
+
+
+@st.fragment
+def walk_along(row, walk, classes: list[str]) -> None:
+    """Draw the slider and what the network says where it stands."""
+    step = st.slider(
+        "Walk from the clean image (0) to the changed one (1) and beyond",
+        0.0,
+        1.2,
+        0.0,
+        0.1,
+        key="walk",
+        bind="query-params",
+    )
+    index = int(np.abs(walk.steps - step).argmin())
+    probabilities = pd.DataFrame({"class": classes, "probability": walk.probabilities[index]})
+    left, right = st.columns([1, 2])
+    says = classes[walk.predictions[index]]
+    left.image(
+        pictures.to_uint8(walk.images[index], 240),
+        caption=plain(f"at {step:.1f}: L2 {step * row.distance:.3g}, taken for {says}"),
+        alt=f"{row.sample_id} at {step:.1f} of the way",
+    )
+    with right:
+        show.chart(
+            class_probabilities(
+                probabilities, before=class_name(row.prediction), after=class_name(row.perturbed_prediction)
+            ),
+            "probabilities",
+            table=pd.DataFrame(walk.probabilities, columns=classes).assign(step=walk.steps),
+            alt=f"Probability of each class at {step:.1f} of the way; the highest is {says}.",
+        )
+
+
+def show_method(method: str, sample: str) -> None:
+    """Draw what one stored method says of a sample."""
+    table = rb.stored_distances(chosen.run, chosen.epoch, method)
+    own = table.rows[table.rows["sample_id"] == sample]
+    st.markdown(f"**{plain(title_of(method))}**")
+    if own.empty:
+        st.caption(f"Computed for {len(table.rows):,} other images, not for this one.")
+        return
+    row = own.iloc[0]
+    if row["bound"] == "lower":
+        st.markdown(f"certified radius **{row['distance']:.3g}** · {row['status']}")
+    else:
+        found = results.perturbations(distances_key(table.key_facts), (sample,), replace(chosen, method=method))
+        strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
+        st.markdown(before_and_after(next(found.table.itertuples())))
+    st.caption(plain(note_of(method)))
+
+
+def show_one() -> None:
+    """Draw one image from all sides."""
+    sample = st.text_input(
+        "Sample",
+        key="sample",
+        bind="query-params",
+        placeholder="the id of a test image",
+        help="As under each picture, and as in the URL.",
+    ).strip()
+    nearest = rows.sort_values(["distance", "sample_id"])["sample_id"].iloc[0]
+    if not sample:
+        st.caption(plain(f"No image is chosen, so this is the least robust one, {nearest}."))
+        sample = nearest
+    own = rows[rows["sample_id"] == sample]
+    if own.empty:
+        st.warning(plain(f"No test image with a result is called {sample!r}. One that is: {nearest}."))
+        return
+    key = distances_key(stored.key_facts)
+    found = results.perturbations(key, (sample,), chosen)
+    row = next(found.table.itertuples())
+    group = group_labels(own, chosen.by).iloc[0]
+    if np.isnan(row.distance):
+        st.markdown(f"#### {before_and_after(row)}")
+        st.caption(plain(f"{sample} · {chosen.partition_title} {group}"))
+        strip_of(found.clean[0], found.perturbed[0], sample, side=240)
+        return
+    before, after = class_name(row.prediction), class_name(row.perturbed_prediction)
+    st.markdown(f"#### {plain(before)} becomes {plain(after)} within L2 {row.distance:.3g}")
+    walk = closeup.walk(key, sample, chosen)
+    at = (
+        f"The class changes after {walk.crossing:.0%} of the way, at L2 {walk.crossing * row.distance:.3g}"
+        if np.isfinite(walk.crossing)
+        else "The network's own class does not change on this line"
+    )
+    rounded = int(walk.rounded_probabilities.argmax())
+    factor = pictures.magnification(found.clean[0], found.perturbed[0])
+    st.caption(
+        plain(
+            f"{sample} · {chosen.partition_title} {group} · true class {class_name(row.label)} · {row.status} · change magnified "
+            f"{factor:,.0f} times. {at}; {rounding_in_words(row, rounded)} ({walk.rounded_probabilities[rounded]:.0%})."
+        )
+    )
+    left, right = st.columns([2, 3])
+    with left:
+        strip_of(found.clean[0], found.perturbed[0], sample, side=240)
+        st.markdown(before_and_after(row))
+    with right:
+        walk_along(row, walk, list(chosen.run.facts["classes"]))
+    st.subheader("Every stored method on this image", anchor=False)
+    for index, method in enumerate(rb.stored_methods(chosen.run, chosen.epoch)):
+        if index % COLUMNS == 0:
+            columns = st.columns(COLUMNS)
+        with columns[index % COLUMNS].container(border=True):
+            show_method(method, sample)
+
+
+def show_budget() -> None:
+    """Draw who is fooled within one budget: the share of each group, and the person in the middle of each."""
+    known = rows["distance"].dropna()
+    if known.empty:
+        st.info("No image has a distance, so no budget fools anyone.")
+        return
+    tau = numbers.field(
+        "Attack budget tau (L2; 0: the median distance)",
+        "tau",
+        help="An image is fooled if its distance is at most tau.",
+    ) or float(known.median())
+    fooled = analyses.fooled_at(rows, chosen.by, budget=tau)
+    st.markdown(f"#### {plain(analyses.verdict_at_budget(fooled))}")
+    show.chart(
+        fooled_bars(fooled),
+        "fooled",
+        table=fooled,
+        alt=f"Share of each group's correct images fooled within L2 {tau:.3g}. {analyses.verdict_at_budget(fooled)}",
+    )
+    st.caption(
+        "Among correctly classified images, with 95% intervals (Clopper-Pearson) over test images for this one model."
+    )
+    st.subheader("The person in the middle of each group", anchor=False)
+    middle = analyses.median_images(rows, chosen.by)
+    per_page = int(PER_PAGE[0])
+    first_page_again(chosen.title, BUDGET)
+    page = numbers.page_of(-(-len(middle) // per_page)) if len(middle) > per_page else 1
+    shown = middle.iloc[(page - 1) * per_page : page * per_page]
+    notes = {
+        person.sample_id: (
+            f":red-badge[:material/close: fooled] {plain(person.group)}: {person.distance:.3g} ≤ {tau:.3g}"
+            if person.distance <= tau
+            else f":blue-badge[:material/check: not fooled] {plain(person.group)}: {person.distance:.3g} > {tau:.3g}"
+        )
+        for person in shown.itertuples()
+    }
+    st.caption(
+        "Of each group the image of median distance: half of the group's images with a distance are fooled sooner, half later. "
+        "Left: the image. Middle: the change that fools the model, magnified. Right: the changed image."
+    )
+    draw_cards(rows.set_index("sample_id", drop=False).loc[list(shown["sample_id"])], notes)
+
 
 chosen = selection.current()
 st.title("Images at the boundary", anchor=False)
 st.caption(f"{chosen.title}. {chosen.method_note}")
 stored = results.distances(chosen)
-if (stored.rows["bound"] == "lower").all():
+rows = stored.rows
+if (rows["bound"] == "lower").all():
     st.info(
         "A certificate says how far an image is safe; it has no changed image to show. Pick an attack in the sidebar."
     )
     st.stop()
-labels = group_labels(stored.rows, chosen.by)
-left, right = st.columns([2, 1])
-with left:
-    group = selection.picker("Group", "group", [ALL, *group_order(labels)])
-members = stored.rows if group == ALL else stored.rows[labels == group]
-ordered = members[members["distance"].notna()].sort_values(["distance", "sample_id"])
-n_pages = max(1, -(-len(ordered) // PER_PAGE))
-page = right.number_input(f"Page (of {n_pages})", 1, n_pages, key="page")
-n_wrong, n_failed = int((~members["is_correct"]).sum()), int((members["status"] == "failed").sum())
-st.caption(
-    f"{len(ordered):,} of {len(members):,} test images have a distance and are shown, least robust first; {n_wrong} are "
-    f"misclassified without any attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified "
-    "around grey. Right: the changed image. Rounded to 8 bits for the screen; the predictions are the float images'."
+if "view" not in st.session_state and "view" not in st.query_params and "sample" in st.query_params:
+    st.session_state["view"] = ONE  # a link to an image
+view = st.segmented_control(
+    "View", VIEWS, default=MANY, key="view", bind="query-params", required=True, label_visibility="collapsed"
 )
-if ordered.empty:
-    st.info("No image of this group has a distance to show.")
-    st.stop()
-
-shown = ordered.iloc[(page - 1) * PER_PAGE : page * PER_PAGE]
-found = results.perturbations(distances_key(stored.key_facts), tuple(shown["sample_id"]), chosen)
-classes = chosen.run.facts["classes"]
-for index, row in enumerate(found.table.itertuples()):
-    if index % COLUMNS == 0:  # each row its own columns, so that the order holds where a narrow screen stacks them
-        columns = st.columns(COLUMNS)
-    clean, perturbed = found.clean[index], found.perturbed[index]
-    after = classes[row.perturbed_prediction] if row.perturbed_prediction >= 0 else "?"
-    with columns[index % COLUMNS].container(border=True):
-        st.image(
-            pictures.strip(clean, np.clip(perturbed, 0, 1)),
-            width="stretch",
-            alt=f"{row.sample_id}: clean, perturbation magnified, perturbed",
-        )
-        st.markdown(
-            f"**{plain(classes[row.prediction])}** ({row.probability:.0%}) → **{plain(after)}** "
-            f"({row.perturbed_probability:.0%}) · distance **{row.distance:.3g}**"
-        )
-        factor = pictures.magnification(clean, perturbed)
-        own_group = labels.loc[shown.index[index]]
-        st.caption(
-            plain(f"{row.sample_id} · {chosen.partition_title} {own_group} · change magnified {factor:,.0f} times")
-        )
+{MANY: show_many, ONE: show_one, BUDGET: show_budget}[view]()
 st.caption(chosen.spec.caution)

@@ -30,6 +30,12 @@ def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
     return enlarged
 
 
+def rounded(images: np.ndarray) -> np.ndarray:
+    """Return images as an 8-bit file would hold them: clipped to [0, 1] and moved to the nearest of 256 levels, float32."""
+    levels: np.ndarray = (np.rint(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)
+    return levels
+
+
 def strip(clean: np.ndarray, perturbed: np.ndarray, side: int = 160) -> np.ndarray:
     """Return clean | perturbation magnified | perturbed side by side, uint8 (height, width, 3), with white gaps."""
     panels = [to_uint8(image, side) for image in (clean, perturbation_picture(clean, perturbed), perturbed)]

@@ -12,6 +12,8 @@ def sections() -> dict[str, list[StreamlitPage]]:
             st.Page("pages/heatmap.py", title="Heatmap", url_path="heatmap"),
             st.Page("pages/images.py", title="Images", url_path="images"),
             st.Page("pages/mitigation.py", title="Mitigation", url_path="mitigation"),
+            st.Page("pages/epochs.py", title="Epochs", url_path="epochs"),
+            st.Page("pages/agreement.py", title="Agreement", url_path="agreement"),
         ],
         "Work": [
             st.Page("pages/compute.py", title="Compute", url_path="compute"),

@@ -6,7 +6,9 @@ file           question
 models_and_epochs  what is stored: sigma of every group for several models and epochs (figures 7 and 8)
 exact          how far images lie from the boundary of a linear model: the median (section 6)
 agreement      how often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2, 8.1, 8.3, Table 1)
-epochs         whether the sign of the last epoch is there at the first and in the middle (7.2)
+epochs         sigma through training, and whether the sign of the last epoch is there before (7.2)
+samples        two methods image by image; a certificate of g beside an attack on f (7.1, 8.3)
+gallery        which images to look at
 budget         who is fooled within one budget (figure 3)
 composition    sigma by one attribute at a common mix of another
 pretraining    sigma of a pre-trained against a from-scratch run of the same model (8.2)
@@ -17,11 +19,18 @@ published      distances that others published (UG100), as tables of this librar
 ============== ================================================================================================
 """
 
-from rbcore.analyses.agreement import Agreement, agreement_of, paired_sigmas, sign_agreement
-from rbcore.analyses.budget import BUDGET, fooled_at
+from rbcore.analyses.agreement import (
+    Agreement,
+    agreement_by_partition,
+    agreement_of,
+    paired_sigmas,
+    sign_agreement,
+)
+from rbcore.analyses.budget import BUDGET, fooled_at, median_images, verdict_at_budget
 from rbcore.analyses.composition import raw_and_standardised
-from rbcore.analyses.epochs import epoch_pairs
+from rbcore.analyses.epochs import bias_of_epoch, epoch_pairs, sign_consistency, verdict_through_training
 from rbcore.analyses.exact import Median, median_distance
+from rbcore.analyses.gallery import ORDERS, choose_images, order_images, taken_for
 from rbcore.analyses.mitigated_runs import (
     KINDS,
     mitigated_runs,
@@ -54,6 +63,13 @@ from rbcore.analyses.models_and_epochs import (
 )
 from rbcore.analyses.pretraining import compare_pretraining, pretraining_pairs
 from rbcore.analyses.published import UG100_MODELS, ug100_folder, ug100_table
+from rbcore.analyses.samples import (
+    DistanceComparison,
+    certificates_and_attacks,
+    compare_distances,
+    farthest_apart,
+    paired_distances,
+)
 from rbcore.analyses.toys import BUDGET_TOY_TAU, Toy, budget_toys, class_toy
 
 __all__ = [
@@ -64,30 +80,41 @@ __all__ = [
     "BUDGET_TOY_TAU",
     "EPOCHS",
     "KINDS",
+    "ORDERS",
     "REST",
     "UG100_MODELS",
     "Agreement",
+    "DistanceComparison",
     "Effect",
     "Median",
     "MissingDistances",
     "Toy",
+    "agreement_by_partition",
     "agreement_of",
     "applies",
     "bias_by_model",
+    "bias_of_epoch",
     "budget_toys",
+    "certificates_and_attacks",
+    "choose_images",
     "class_toy",
     "comparable_runs",
     "compare",
+    "compare_distances",
     "compare_pretraining",
     "curves_of_sides",
     "epoch_pairs",
+    "farthest_apart",
     "fooled_at",
     "has_collapsed",
     "in_l2",
     "in_points",
     "median_distance",
+    "median_images",
     "mitigated_runs",
     "mitigation_in_words",
+    "order_images",
+    "paired_distances",
     "paired_sigmas",
     "parts_in_words",
     "plain_of",
@@ -95,9 +122,13 @@ __all__ = [
     "protected_by",
     "raw_and_standardised",
     "sign_agreement",
+    "sign_consistency",
+    "taken_for",
     "trade_off",
     "ug100_folder",
     "ug100_table",
+    "verdict_at_budget",
     "verdict_on_mitigation",
     "verdict_over_models",
+    "verdict_through_training",
 ]

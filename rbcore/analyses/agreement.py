@@ -5,7 +5,7 @@ with these shares of signs reach by chance), and the mean and variance of the di
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, wilson_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.partitions import group_labels
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,23 @@ def paired_sigmas(
 def agreement_of(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> Agreement:
     """Summarise a table of `paired_sigmas`, or several of them joined; see `sign_agreement`."""
     return sign_agreement(pairs["sigma_first"].to_numpy(), pairs["sigma_second"].to_numpy(), confidence=confidence)
+
+
+def agreement_by_partition(
+    first: pd.DataFrame, second: pd.DataFrame, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
+) -> pd.DataFrame:
+    """Summarise `paired_sigmas` for every partition and for all of them together (as Table 1 does for a dataset).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a partition in which some group has a sigma on both sides, then ``all`` where there is more than one:
+        ``partition`` and the attributes of `Agreement`.
+    """
+    pairs = paired_sigmas(first, second, partitions, policy=policy)
+    is_known = np.isfinite(pairs[["sigma_first", "sigma_second"]].to_numpy(np.float64)).all(axis=1)
+    names = list(dict.fromkeys(pairs.loc[is_known, "partition"]))
+    rows = [{"partition": name, **asdict(agreement_of(pairs[pairs["partition"] == name]))} for name in names]
+    if len(names) > 1:
+        rows.append({"partition": ALL, **asdict(agreement_of(pairs))})
+    return pd.DataFrame(rows)

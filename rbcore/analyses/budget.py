@@ -1,4 +1,4 @@
-"""Who is fooled within one budget (figure 3): the share of each group's images, with its interval."""
+"""Who is fooled within one budget (figure 3): the share of each group's images with its interval, and one image of each."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ import pandas as pd
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
 from rbcore.measures import split_groups
+from rbcore.partitions import group_labels, group_order
 
 BUDGET = 0.5
 """The paper's, L2 in [0, 1] pixel space (section 3.1)."""
@@ -58,3 +59,44 @@ def fooled_at(
             }
         )
     return pd.DataFrame(rows)
+
+
+def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Choose for every group the image in its middle: half of the group's images with a distance lie no farther.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group that has any such image, in the groups' order: ``group``, ``sample_id``, ``distance`` (L2) and ``n``, the
+        images with a distance. Of an even number the nearer one of the two in the middle; of equal distances the first by id.
+
+    Raises
+    ------
+    MeasureError, UnknownNameError
+        As `rbcore.partitions.group_labels`.
+    """
+    labels = group_labels(distances, by)
+    known = distances.assign(group=labels)[distances["distance"].notna()].sort_values(["distance", "sample_id"])
+    rows = []
+    for group in group_order(labels):
+        own = known[known["group"] == group]
+        if len(own):
+            middle = own.iloc[(len(own) - 1) // 2]
+            rows.append((group, middle["sample_id"], float(middle["distance"]), len(own)))
+    return pd.DataFrame(rows, columns=["group", "sample_id", "distance", "n"])
+
+
+def verdict_at_budget(fooled: pd.DataFrame) -> str:
+    """Say in words of which group the most and the fewest correct images are fooled, from a table of `fooled_at`."""
+    known = fooled[fooled["share"].notna()]
+    budget = fooled["budget"].iat[0]
+    if known.empty:
+        return f"No group has a correctly classified image, so none can be fooled within {budget:g}."
+    shares = known["share"].to_numpy(np.float64)
+    most, fewest = known.iloc[int(shares.argmax())], known.iloc[int(shares.argmin())]
+    said = f"Within {budget:.3g} at least {_share(most)} of {most['group']} are fooled"
+    return f"{said}." if len(known) == 1 else f"{said}, and {_share(fewest)} of {fewest['group']}."
+
+
+def _share(row: pd.Series) -> str:
+    return f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}] of the {row['n_correct']:,} correct images"

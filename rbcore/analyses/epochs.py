@@ -1,20 +1,56 @@
-"""Whether the sign that sigma has at the last epoch is there at the first and in the middle (section 7.2)."""
+"""Through training: sigma and accuracy of every group at every epoch, and whether the sign of the last is there before (7.2)."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
-from rbcore.analyses.agreement import paired_sigmas
+from rbcore.analyses.agreement import agreement_of, paired_sigmas
 from rbcore.api import stored_distances
-from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.errors import MeasureError
+from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma
+from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.models.checkpoints import Run
 from rbcore.recipes import named_epochs
 
 
+def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
+    """Measure sigma and accuracy of every group with their intervals, without the tests: quick enough for every epoch of a run.
+
+    Parameters
+    ----------
+    distances, by, policy
+        As `rbcore.inference.robustness_bias`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: ``group``, ``n``, ``is_ranked``, ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``sigma``, ``low``,
+        ``high``; each as `rbcore.inference.robustness_bias` has it.
+    """
+    grouped = split_groups(distances, by, policy)
+    low, high = bootstrap_sigma(grouped)
+    accuracy_low, accuracy_high = accuracy_interval(grouped)
+    return pd.DataFrame(
+        {
+            "group": grouped.groups,
+            "n": grouped.n,
+            "is_ranked": [len(values) >= FEWEST for values in grouped.values],
+            "accuracy": grouped.n_correct / grouped.n,
+            "accuracy_low": accuracy_low,
+            "accuracy_high": accuracy_high,
+            "sigma": sigma_bias(grouped),
+            "low": low,
+            "high": high,
+        }
+    )
+
+
 def epoch_pairs(
-    run: Run, method: str, partitions: Sequence[str], epoch: str, *, policy: Policy = DEFAULT_POLICY
+    run: Run, method: str, partitions: Sequence[str], epoch: str | int, *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame | None:
-    """Pair sigma at the first or middle epoch with sigma at the last, over the images that both tables hold.
+    """Pair sigma at an earlier epoch with sigma at the last, over the images that both tables hold.
 
     Parameters
     ----------
@@ -23,18 +59,77 @@ def epoch_pairs(
     partitions, policy
         As `rbcore.analyses.agreement.paired_sigmas`.
     epoch
-        ``first | middle``.
+        ``first | middle``, or a number from 1.
 
     Returns
     -------
     pandas.DataFrame or None
         As `paired_sigmas`: ``sigma_first`` is that of the epoch, ``sigma_second`` that of the last. None where distances of
-        either epoch are not stored, or the run has one epoch only.
+        either epoch are not stored, or the epoch is the last.
     """
-    number, last = named_epochs(run.n_epochs)[epoch], run.n_epochs
+    number = named_epochs(run.n_epochs)[epoch] if isinstance(epoch, str) else epoch
+    last = run.n_epochs
     if number == last or not {number, last} <= set(run.epochs):
         return None
     early, late = stored_distances(run, number, method), stored_distances(run, last, method)
     if early is None or late is None:
         return None
     return paired_sigmas(early.rows, late.rows, partitions, policy=policy)
+
+
+def sign_consistency(
+    run: Run, method: str, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
+) -> pd.DataFrame:
+    """Count for every stored epoch before the last how many groups have the sign of sigma that they have at the last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an epoch: ``epoch``, and the attributes of `rbcore.analyses.Agreement`. Empty where the last epoch's distances
+        or all others are not stored. An epoch at which no group has a sigma is left out.
+    """
+    rows = []
+    for epoch in run.epochs:
+        pairs = epoch_pairs(run, method, partitions, epoch, policy=policy)
+        if pairs is not None and np.isfinite(pairs[["sigma_first", "sigma_second"]]).all(axis=1).any():
+            rows.append({"epoch": epoch, **asdict(agreement_of(pairs))})
+    return pd.DataFrame(rows)
+
+
+def verdict_through_training(table: pd.DataFrame) -> str:
+    """Say in words which group is least robust at the last epoch shown, and from which epoch on it has been below 0.
+
+    Parameters
+    ----------
+    table
+        `bias_of_epoch` of several epochs, joined, with ``epoch``.
+
+    Raises
+    ------
+    MeasureError
+        If the table is empty.
+    """
+    if table.empty:
+        raise MeasureError("No epoch was measured, so there is nothing to say of training.")
+    epochs = sorted(table["epoch"].unique())
+    ranked = table[(table["epoch"] == epochs[-1]) & table["is_ranked"] & table["sigma"].notna()]
+    if ranked.empty:
+        return f"At epoch {epochs[-1]} no group has enough images to be ranked."
+    least = ranked.loc[ranked["sigma"].idxmin()]
+    own = table[table["group"] == least["group"]].sort_values("epoch")
+    is_below = (own["high"] < 0).to_numpy()
+    n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
+    said = (
+        f"{least['group']} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
+        f"[{least['low']:+.2f}, {least['high']:+.2f}], n = {least['n']:,}"
+    )
+    if not len(since):
+        return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not at this one."
+    return (
+        f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of them from {since[0]} on."
+    )
+
+
+def _run_at_end(flags: np.ndarray) -> int:
+    """Return how many flags at the end are all set."""
+    return len(flags) if flags.all() else int(np.argmin(flags[::-1]))

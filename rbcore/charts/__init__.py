@@ -1,5 +1,7 @@
 """Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
 
+from rbcore.charts.agreement import MOST_POINTS, certificate_segments, distance_scatter, evenly, thinned
+from rbcore.charts.epochs import curves_of_epoch, through_training
 from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
@@ -18,6 +20,7 @@ from rbcore.charts.groups import (
     tau_grid,
     training_history,
 )
+from rbcore.charts.images import class_probabilities
 from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "COLOURS",
     "DASHES",
     "MEASURES",
+    "MOST_POINTS",
     "N_TAUS",
     "SIGMA_TITLE",
     "TAU_TITLE",
@@ -37,13 +41,20 @@ __all__ = [
     "bias_chart",
     "bias_heatmap",
     "bias_intervals",
+    "certificate_segments",
     "changes_chart",
     "chart_png",
     "chart_svg",
+    "class_probabilities",
+    "curves_of_epoch",
+    "distance_scatter",
+    "evenly",
     "fooled_bars",
     "robustness_curves",
     "side_curves",
     "tau_grid",
+    "thinned",
+    "through_training",
     "toy_plane",
     "trade_off_chart",
     "training_history",

@@ -1,0 +1,96 @@
+"""Which images to look at: those of a table of distances that fit some conditions, in an order."""
+
+import numpy as np
+import pandas as pd
+
+from rbcore.errors import MeasureError
+from rbcore.partitions import group_labels
+
+NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE = (
+    "least robust first",
+    "most robust first",
+    "by sample id",
+    "least sure first",
+    "surest first",
+)
+ORDERS = (NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE)
+"""Ways to order images; the last two need the network's probabilities."""
+
+
+def taken_for(rows: pd.DataFrame) -> pd.Series:
+    """Return the class number each image ends up as: of its perturbed image, or of itself where it has none."""
+    return rows["perturbed_prediction"].where(rows["perturbed_prediction"] >= 0, rows["prediction"])
+
+
+def choose_images(
+    rows: pd.DataFrame,
+    by: str,
+    *,
+    group: str | None = None,
+    low: float = 0.0,
+    high: float = np.inf,
+    true_class: str | None = None,
+    ends_as: int | None = None,
+    status: str | None = None,
+) -> pd.DataFrame:
+    """Return the rows of a table of distances that fit every condition given, in their order.
+
+    Parameters
+    ----------
+    rows, by
+        As `rbcore.inference.robustness_bias`.
+    group
+        Of the partition.
+    low, high
+        Both included, L2. Images without a distance are only in if neither says anything.
+    true_class
+        Name of the class of the label.
+    ends_as
+        Number of the class that the perturbed image is taken for, or the image itself where it has no perturbed one.
+    status
+        As in the table; where none is given, the images that have a distance.
+
+    Raises
+    ------
+    MeasureError
+        If ``low`` is above ``high``.
+    """
+    if low > high:
+        raise MeasureError(f"No distance is both at least {low:g} and at most {high:g}.")
+    fits = rows["distance"].notna() if status is None else rows["status"] == status
+    if group is not None:
+        fits &= group_labels(rows, by) == group
+    if low > 0 or np.isfinite(high):
+        fits &= rows["distance"].between(low, high)
+    if true_class is not None:
+        fits &= rows["class"].astype(str) == true_class
+    if ends_as is not None:
+        fits &= taken_for(rows) == ends_as
+    return rows[fits]
+
+
+def order_images(rows: pd.DataFrame, order: str, probability: pd.Series | None = None) -> pd.DataFrame:
+    """Return the rows in one of `ORDERS`; equal ones by sample id.
+
+    Parameters
+    ----------
+    probability
+        Of the predicted class of each clean image, by sample id; needed where the order is by how sure the network is.
+
+    Raises
+    ------
+    MeasureError
+        If the order is unknown or lacks its probabilities.
+    """
+    if order not in ORDERS or (order in (LEAST_SURE, MOST_SURE) and probability is None):
+        raise MeasureError(f"Images cannot be ordered {order!r}.")
+    by = rows["distance"]
+    if probability is not None and order in (LEAST_SURE, MOST_SURE):
+        by = rows["sample_id"].map(probability)
+    if order == BY_ID:
+        return rows.sort_values("sample_id")
+    return (
+        rows.assign(order=by)
+        .sort_values(["order", "sample_id"], ascending=[order in (NEAREST, LEAST_SURE), True])
+        .drop(columns="order")
+    )

@@ -1,0 +1,105 @@
+"""Sigma and accuracy of every group through training, and the curves of one epoch on axes that stay where they are."""
+
+import altair as alt
+import pandas as pd
+
+from rbcore.charts.groups import COLOURS, DASHES, TAU_TITLE, Chart
+from rbcore.inference import CONFIDENCE
+
+MEASURES = {
+    "sigma": ("sigma: less robust < 0 < more", "sigma", "low", "high", "+.2f"),
+    "accuracy": ("accuracy", "accuracy", "accuracy_low", "accuracy_high", ".0%"),
+}
+RULE = "#7F7F7F"
+
+
+def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
+    """Return colour and dash of every group, the same as those of `robustness_curves`."""
+    groups = list(dict.fromkeys(table["group"]))
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
+    dashes = [list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in range(len(groups))]
+    legend = alt.Legend(
+        orient="bottom", columns=min(4, len(groups)), labelLimit=130, symbolType="stroke", symbolStrokeWidth=3
+    )
+    return (
+        alt.Color("group:N", title=None, scale=alt.Scale(domain=groups, range=colours), legend=legend),
+        alt.StrokeDash("group:N", title=None, scale=alt.Scale(domain=groups, range=dashes), legend=legend),
+    )
+
+
+def through_training(
+    table: pd.DataFrame, measure: str = "sigma", *, epoch: int | None = None, height: int = 280
+) -> Chart:
+    """Draw sigma or accuracy of every group over the epochs, each with its interval as a band.
+
+    Parameters
+    ----------
+    table
+        `rbcore.analyses.bias_of_epoch` of several epochs, joined, with ``epoch``; groups that are not ranked are left out of sigma.
+    measure
+        ``sigma | accuracy``.
+    epoch
+        Where to draw a rule.
+    """
+    title, value, low, high, number = MEASURES[measure]
+    colour, dash = _encoding(table)
+    drawn = table[table["is_ranked"]] if measure == "sigma" else table
+    first, last = int(table["epoch"].min()), int(table["epoch"].max())
+    x = alt.X(
+        "epoch:Q",
+        scale=alt.Scale(domain=[first, last] if first < last else [first - 1, last + 1], nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(12, last - first + 1), grid=False),
+    )
+    y = alt.Y(f"{value}:Q", title=title, axis=alt.Axis(format=number), scale=alt.Scale(zero=measure == "sigma"))
+    tooltip = [
+        "group:N",
+        "epoch:Q",
+        alt.Tooltip(f"{value}:Q", format=number),
+        alt.Tooltip(f"{low}:Q", title=f"{CONFIDENCE:.0%} from", format=number),
+        alt.Tooltip(f"{high}:Q", title=f"{CONFIDENCE:.0%} to", format=number),
+        "n:Q",
+    ]
+    base = alt.Chart(drawn).encode(x=x, color=colour)
+    layers: list[alt.Chart] = [
+        base.mark_area(opacity=0.13).encode(y=alt.Y(f"{low}:Q", title=title), y2=f"{high}:Q"),
+        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash, tooltip=tooltip),
+        base.mark_point(filled=True, size=35, opacity=1).encode(y=y, tooltip=tooltip),
+    ]
+    if measure == "sigma":
+        layers.insert(0, alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=RULE).encode(y="zero:Q"))
+    if epoch is not None:
+        at = alt.Chart(pd.DataFrame({"epoch": [epoch]}))
+        layers.append(at.mark_rule(color=RULE, strokeDash=[4, 4], size=2).encode(x="epoch:Q"))
+    return alt.layer(*layers, height=height)
+
+
+def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 280) -> Chart:
+    """Draw I_P(tau) of every group with its band, from 0 to a tau that does not depend on the epoch.
+
+    Parameters
+    ----------
+    table
+        As `rbcore.inference.curves` returns it.
+    largest
+        Where the axis ends, L2.
+    """
+    colour, dash = _encoding(table)
+    x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(domain=[0, largest], nice=False))
+    y = alt.Y(
+        "share:Q",
+        title="I_P(tau): correct and farther than tau",
+        axis=alt.Axis(format="%"),
+        scale=alt.Scale(domain=[0, 1]),
+    )
+    tooltip = [
+        "group:N",
+        alt.Tooltip("tau:Q", format=".3f"),
+        alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
+        alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=".1%"),
+        alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
+        "n:Q",
+    ]
+    base = alt.Chart(table).encode(x=x, color=colour)
+    bands = base.mark_area(interpolate="step-after", opacity=0.13, clip=True).encode(y="low:Q", y2="high:Q")
+    lines = base.mark_line(interpolate="step-after", clip=True).encode(y=y, strokeDash=dash, tooltip=tooltip)
+    return alt.layer(bands, lines, height=height)
