@@ -92,15 +92,23 @@ def show_images(pairs: pd.DataFrame) -> None:
             f"{said}{left_out}. Below the dashed line {plain(second)} is lower. Click a group in the legend to see it alone."
         )
     with right:
+        lines = (
+            (f"median of {second} / {first}", f"{compared.ratio:.3g}", compared.ratio_low, compared.ratio_high, ".3g"),
+            (f"{second} is lower", f"{compared.lower:.0%}", compared.lower_low, compared.lower_high, ".0%"),
+            ("rank correlation", f"{compared.rank_correlation:.2f}", compared.rank_low, compared.rank_high, ".2f"),
+        )
         st.markdown(
-            f"""
-| over {compared.n:,} images | | 95% interval |
-|---|---|---|
-| median of {plain(second)} / {plain(first)} | **{compared.ratio:.3g}** | {interval(compared.ratio_low, compared.ratio_high, ".3g") or "too few"} |
-| {plain(second)} is lower | **{compared.lower:.0%}** | {interval(compared.lower_low, compared.lower_high, ".0%")} |
-| equal to 0.01% | **{compared.n_equal / compared.n:.0%}** | |
-| rank correlation | **{compared.rank_correlation:.2f}** | {interval(compared.rank_low, compared.rank_high, ".2f") or "not defined"} |
-"""
+            "\n".join(
+                [
+                    f"| n = {compared.n:,} images | | 95% interval |",
+                    "|---|---|---|",
+                    *(
+                        f"| {plain(what)} | **{value}** | {interval(*ends) or 'too few'} |"
+                        for what, value, *ends in lines
+                    ),
+                    f"| equal to 0.01% | **{compared.n_equal / compared.n:.0%}** | |",
+                ]
+            )
         )
         st.caption(
             "Intervals over test images: of the median by order statistics, of the share Clopper-Pearson, of Spearman's correlation "
@@ -153,7 +161,7 @@ def show_groups(sigmas: pd.DataFrame, agreement: pd.DataFrame) -> None:
         )
     with right:
         show.chart(
-            agreement_scatter(sigmas.assign(dataset=sigmas["partition"]), first, second),
+            agreement_scatter(sigmas, first, second, colours="partition"),
             "sigmas",
             table=sigmas,
             alt=f"Sigma of each group by {first} and by {second}; in the shaded quarters the signs agree.",
@@ -194,6 +202,7 @@ def show_certificates(stored: list[str]) -> None:
         ).join(("**", "**"))
     )
     among = joined[joined["upper_g"].notna()] if joined["upper_g"].notna().any() else joined
+    of_both = " with an attack on g" if len(among) < len(joined) else ""
     drawn = evenly(among)
     show.chart(
         certificate_segments(drawn),
@@ -202,9 +211,10 @@ def show_certificates(stored: list[str]) -> None:
         alt="For some images the radius certified for g, and the distances at which attacks on f and on g were found.",
     )
     words = (
-        f"{len(drawn):,} of {len(joined):,} images are drawn, from the nearest to the farthest. The certificate ({certificate}) speaks of g, "
-        "the classifier that asks the network f about many noisy copies; the attack speaks of f itself. They are two classifiers, "
-        "so radius and attack do not bracket one number, and an attack inside the radius is no contradiction (section 8.3)."
+        f"{len(drawn):,} of {len(among):,} images{of_both} are drawn, from the nearest to the farthest. The certificate "
+        f"({certificate}) speaks of g, the classifier that asks the network f about many noisy copies; the attack speaks of f "
+        "itself. They are two classifiers, so radius and attack do not bracket one number, and an attack inside the radius is no "
+        "contradiction (section 8.3)."
     )
     if of_g is not None:
         n_both = int(joined["upper_g"].notna().sum())

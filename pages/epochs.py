@@ -102,7 +102,7 @@ def play(table: pd.DataFrame, largest: float) -> None:
     least = own[own["is_ranked"]].nsmallest(1, "sigma")
     said = [f"Epoch {epoch} of {chosen.run.n_epochs}: accuracy {stored.rows['is_correct'].mean():.1%}"]
     said += [
-        f"least robust {row.group}, sigma {row.sigma:+.2f} [{row.low:+.2f}, {row.high:+.2f}], n = {row.n:,}"
+        f"least robust {row.group}, sigma {row.sigma:+.2f} {analyses.interval_in_words(row.low, row.high)}, n = {row.n:,}"
         for row in least.itertuples()
     ]
     st.markdown(f"**{plain('; '.join(said))}**")
@@ -176,7 +176,7 @@ with right:
             signs.assign(
                 same=[f"{row.n_same} of {row.n}" for row in signs.itertuples()],
                 interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in signs.itertuples()],
-            )[["epoch", "same", "share", "interval", "kappa", "mean_difference"]],
+            )[["epoch", "same", "share", "interval", "kappa"]],
             hide_index=True,
             height="content",
             column_config={
@@ -187,9 +187,6 @@ with right:
                 "share": st.column_config.NumberColumn("share", format="percent"),
                 "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
                 "kappa": st.column_config.NumberColumn("kappa", format="%.2f", help="Cohen's, beyond chance"),
-                "mean_difference": st.column_config.NumberColumn(
-                    "mean change", format="%+.2f", help="Mean of sigma here minus sigma at the last epoch"
-                ),
             },
         )
         st.caption(

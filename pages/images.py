@@ -12,7 +12,7 @@ from pages.shell.text import plain
 from rbcore import analyses, pictures
 from rbcore.analyses import gallery
 from rbcore.best import note_of, title_of
-from rbcore.charts import class_probabilities, fooled_bars
+from rbcore.charts import AXES_HEIGHT, class_probabilities, fooled_bars
 from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
 from rbcore.store import distances_key
@@ -21,6 +21,7 @@ COLUMNS = 3
 MANY, ONE, BUDGET = VIEWS = ("many images", "one image", "one budget")
 ALL, ANY, WITH_DISTANCE = "all groups", "any", "with a distance"
 PER_PAGE = ("12", "24")
+BAR_HEIGHT = 26
 OF_SAMPLES = Policy(misclassified="exclude")
 
 
@@ -198,22 +199,32 @@ def walk_along(row, walk, classes: list[str]) -> None:
         )
 
 
-def show_method(method: str, sample: str) -> None:
-    """Draw what one stored method says of a sample."""
-    table = rb.stored_distances(chosen.run, chosen.epoch, method)
-    own = table.rows[table.rows["sample_id"] == sample]
-    st.markdown(f"**{plain(title_of(method))}**")
-    if own.empty:
-        st.caption(f"Computed for {len(table.rows):,} other images, not for this one.")
-        return
-    row = own.iloc[0]
-    if row["bound"] == "lower":
-        st.markdown(f"certified radius **{row['distance']:.3g}** · {row['status']}")
-    else:
+def show_methods(sample: str) -> None:
+    """Draw what every stored method says of a sample: first what the store holds, then the pictures, which take longer."""
+    waiting = []
+    for index, method in enumerate(rb.stored_methods(chosen.run, chosen.epoch)):
+        if index % COLUMNS == 0:
+            columns = st.columns(COLUMNS)
+        table = rb.stored_distances(chosen.run, chosen.epoch, method)
+        own = table.rows[table.rows["sample_id"] == sample]
+        with columns[index % COLUMNS].container(border=True):
+            st.markdown(f"**{plain(title_of(method))}**")
+            if own.empty:
+                st.caption(f"Computed for {len(table.rows):,} other images, not for this one.")
+                continue
+            row = own.iloc[0]
+            distance = "no distance" if np.isnan(row["distance"]) else f"**{row['distance']:.3g}**"
+            if row["bound"] == "lower":
+                st.markdown(f"certified radius {distance} · {row['status']}")
+            else:
+                after = class_name(int(row["perturbed_prediction"]))
+                st.markdown(f"{distance} → **{plain(after)}** · {row['status']}")
+                waiting.append((st.empty(), method, table))
+            st.caption(plain(note_of(method)))
+    for slot, method, table in waiting:
         found = results.perturbations(distances_key(table.key_facts), (sample,), replace(chosen, method=method))
-        strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
-        st.markdown(before_and_after(next(found.table.itertuples())))
-    st.caption(plain(note_of(method)))
+        with slot.container():
+            strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
 
 
 def show_one() -> None:
@@ -245,31 +256,25 @@ def show_one() -> None:
     before, after = class_name(row.prediction), class_name(row.perturbed_prediction)
     st.markdown(f"#### {plain(before)} becomes {plain(after)} within L2 {row.distance:.3g}")
     walk = closeup.walk(key, sample, chosen)
-    at = (
-        f"The class changes after {walk.crossing:.0%} of the way, at L2 {walk.crossing * row.distance:.3g}"
-        if np.isfinite(walk.crossing)
-        else "The network's own class does not change on this line"
-    )
     rounded = int(walk.rounded_probabilities.argmax())
-    factor = pictures.magnification(found.clean[0], found.perturbed[0])
-    st.caption(
-        plain(
-            f"{sample} · {chosen.partition_title} {group} · true class {class_name(row.label)} · {row.status} · change magnified "
-            f"{factor:,.0f} times. {at}; {rounding_in_words(row, rounded)} ({walk.rounded_probabilities[rounded]:.0%})."
-        )
-    )
+    in_words = rounding_in_words(row, rounded)
     left, right = st.columns([2, 3])
     with left:
         strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         st.markdown(before_and_after(row))
+        factor = pictures.magnification(found.clean[0], found.perturbed[0])
+        facts = f"{sample} · {chosen.partition_title} {group} · true class {class_name(row.label)} · {row.status}"
+        st.caption(plain(f"{facts} · change magnified {factor:,.0f} times"))
+        st.markdown(
+            f"The class changes after **{walk.crossing:.0%}** of the way, at L2 **{walk.crossing * row.distance:.3g}**."
+            if np.isfinite(walk.crossing)
+            else "On this line the network's own class does not change."
+        )
+        st.markdown(plain(f"{in_words.capitalize()} ({walk.rounded_probabilities[rounded]:.0%})."))
     with right:
         walk_along(row, walk, list(chosen.run.facts["classes"]))
     st.subheader("Every stored method on this image", anchor=False)
-    for index, method in enumerate(rb.stored_methods(chosen.run, chosen.epoch)):
-        if index % COLUMNS == 0:
-            columns = st.columns(COLUMNS)
-        with columns[index % COLUMNS].container(border=True):
-            show_method(method, sample)
+    show_methods(sample)
 
 
 def show_budget() -> None:
@@ -286,7 +291,7 @@ def show_budget() -> None:
     fooled = analyses.fooled_at(rows, chosen.by, budget=tau)
     st.markdown(f"#### {plain(analyses.verdict_at_budget(fooled))}")
     show.chart(
-        fooled_bars(fooled),
+        fooled_bars(fooled).properties(height=BAR_HEIGHT * len(fooled) + AXES_HEIGHT // 2),
         "fooled",
         table=fooled,
         alt=f"Share of each group's correct images fooled within L2 {tau:.3g}. {analyses.verdict_at_budget(fooled)}",

@@ -28,7 +28,13 @@ from rbcore.analyses.agreement import (
 )
 from rbcore.analyses.budget import BUDGET, fooled_at, median_images, verdict_at_budget
 from rbcore.analyses.composition import raw_and_standardised
-from rbcore.analyses.epochs import bias_of_epoch, epoch_pairs, sign_consistency, verdict_through_training
+from rbcore.analyses.epochs import (
+    bias_of_epoch,
+    epoch_pairs,
+    interval_in_words,
+    sign_consistency,
+    verdict_through_training,
+)
 from rbcore.analyses.exact import Median, median_distance
 from rbcore.analyses.gallery import ORDERS, choose_images, order_images, taken_for
 from rbcore.analyses.mitigated_runs import (
@@ -109,6 +115,7 @@ __all__ = [
     "has_collapsed",
     "in_l2",
     "in_points",
+    "interval_in_words",
     "median_distance",
     "median_images",
     "mitigated_runs",

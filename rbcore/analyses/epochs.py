@@ -121,13 +121,18 @@ def verdict_through_training(table: pd.DataFrame) -> str:
     n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
     said = (
         f"{least['group']} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
-        f"[{least['low']:+.2f}, {least['high']:+.2f}], n = {least['n']:,}"
+        f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"
     )
     if not len(since):
         return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not at this one."
     return (
         f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of them from {since[0]} on."
     )
+
+
+def interval_in_words(low: float, high: float) -> str:
+    """Return an interval of sigma as it is printed; one that is not defined is said to be so."""
+    return f"[{low:+.2f}, {high:+.2f}]" if np.isfinite(high - low) else "(interval not defined)"
 
 
 def _run_at_end(flags: np.ndarray) -> int:

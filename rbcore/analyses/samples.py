@@ -8,7 +8,7 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
-from rbcore.partitions import group_labels
+from rbcore.partitions import group_labels, group_order
 
 RELATIVE = 1e-4
 """Distances that differ by less, relative to the larger, count as equal: batches of other sizes move them by 1e-5."""
@@ -28,7 +28,7 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row an image that has a distance in both, in the order of ``first``: ``sample_id``, ``group``, ``first``, ``second``
+        One row an image that has a distance in both, group by group in their order: ``sample_id``, ``group``, ``first``, ``second``
         (L2), ``ratio`` (second / first; NaN where both are 0) and ``status_first``, ``status_second``.
     """
     sides = [
@@ -41,7 +41,10 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     pairs = named.merge(sides[0], on="sample_id").merge(sides[1], on="sample_id")
     with np.errstate(divide="ignore", invalid="ignore"):
         pairs["ratio"] = pairs["second"].to_numpy(np.float64) / pairs["first"].to_numpy(np.float64)
-    return pairs[["sample_id", "group", "first", "second", "ratio", "status_first", "status_second"]]
+    pairs = pairs.sort_values("group", key=lambda names: names.map(group_order(names).index), kind="stable")
+    return pairs.reset_index(drop=True)[
+        ["sample_id", "group", "first", "second", "ratio", "status_first", "status_second"]
+    ]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ MOST_POINTS = 2_000
 MOST_SEGMENTS = 40
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 GREY = "#7F7F7F"
+LEGEND_COLUMNS, LEGEND_ROW = 4, 16
 RADIUS, UPPER_F, UPPER_G = "certified radius of g", "attack: upper bound of f", "attack: upper bound of g"
 
 
@@ -47,7 +48,7 @@ def distance_scatter(
         .encode(x=x, y=y)
     )
     chosen = alt.selection_point(fields=["group"], bind="legend")
-    legend = alt.Legend(orient="bottom", columns=4, labelLimit=130, symbolOpacity=1)
+    legend = alt.Legend(orient="bottom", columns=LEGEND_COLUMNS, labelLimit=110, symbolOpacity=1)
     points = (
         alt.Chart(drawn)
         .mark_point(filled=True, size=32)
@@ -77,7 +78,7 @@ def distance_scatter(
         )
         .add_params(chosen)
     )
-    return alt.layer(line, points, height=side)
+    return alt.layer(line, points, height=side + LEGEND_ROW * -(-len(groups) // LEGEND_COLUMNS))
 
 
 def evenly(table: pd.DataFrame, most: int = MOST_SEGMENTS) -> pd.DataFrame:

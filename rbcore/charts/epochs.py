@@ -1,6 +1,7 @@
 """Sigma and accuracy of every group through training, and the curves of one epoch on axes that stay where they are."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from rbcore.charts.groups import COLOURS, DASHES, TAU_TITLE, Chart
@@ -11,6 +12,10 @@ MEASURES = {
     "accuracy": ("accuracy", "accuracy", "accuracy_low", "accuracy_high", ".0%"),
 }
 RULE = "#7F7F7F"
+LEGEND_COLUMNS, LEGEND_ROW = 4, 16
+COMPRESSED_FROM = 1.5
+"""Largest sigma up to which its axis is linear."""
+COMPRESSED_TICKS = [-1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
 
 def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
@@ -19,7 +24,12 @@ def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
     dashes = [list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in range(len(groups))]
     legend = alt.Legend(
-        orient="bottom", columns=min(4, len(groups)), labelLimit=130, symbolType="stroke", symbolStrokeWidth=3
+        orient="bottom",
+        columns=LEGEND_COLUMNS,
+        labelLimit=110,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
     )
     return (
         alt.Color("group:N", title=None, scale=alt.Scale(domain=groups, range=colours), legend=legend),
@@ -27,8 +37,13 @@ def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
     )
 
 
+def _room(table: pd.DataFrame) -> int:
+    """Return the pixels that axis and legend take below a plot: a page fits the whole chart into its height."""
+    return 90 + LEGEND_ROW * -(-table["group"].nunique() // LEGEND_COLUMNS)
+
+
 def through_training(
-    table: pd.DataFrame, measure: str = "sigma", *, epoch: int | None = None, height: int = 280
+    table: pd.DataFrame, measure: str = "sigma", *, epoch: int | None = None, height: int = 230
 ) -> Chart:
     """Draw sigma or accuracy of every group over the epochs, each with its interval as a band.
 
@@ -43,14 +58,18 @@ def through_training(
     """
     title, value, low, high, number = MEASURES[measure]
     colour, dash = _encoding(table)
-    drawn = table[table["is_ranked"]] if measure == "sigma" else table
+    drawn = table[table["is_ranked"] & np.isfinite(table["sigma"])] if measure == "sigma" else table
     first, last = int(table["epoch"].min()), int(table["epoch"].max())
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[first, last] if first < last else [first - 1, last + 1], nice=False),
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(12, last - first + 1), grid=False),
     )
-    y = alt.Y(f"{value}:Q", title=title, axis=alt.Axis(format=number), scale=alt.Scale(zero=measure == "sigma"))
+    axis, scale = alt.Axis(format=number), alt.Scale(zero=measure == "sigma")
+    if measure == "sigma" and drawn["sigma"].max() > COMPRESSED_FROM:  # one wild first epoch would flatten all others
+        title = f"{title}, compressed"
+        axis, scale = alt.Axis(format=number, values=COMPRESSED_TICKS), alt.Scale(type="symlog", constant=0.2)
+    y = alt.Y(f"{value}:Q", title=title, axis=axis, scale=scale)
     tooltip = [
         "group:N",
         "epoch:Q",
@@ -70,10 +89,10 @@ def through_training(
     if epoch is not None:
         at = alt.Chart(pd.DataFrame({"epoch": [epoch]}))
         layers.append(at.mark_rule(color=RULE, strokeDash=[4, 4], size=2).encode(x="epoch:Q"))
-    return alt.layer(*layers, height=height)
+    return alt.layer(*layers, height=height + _room(table))
 
 
-def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 280) -> Chart:
+def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 230) -> Chart:
     """Draw I_P(tau) of every group with its band, from 0 to a tau that does not depend on the epoch.
 
     Parameters
@@ -102,4 +121,4 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 280) -
     base = alt.Chart(table).encode(x=x, color=colour)
     bands = base.mark_area(interpolate="step-after", opacity=0.13, clip=True).encode(y="low:Q", y2="high:Q")
     lines = base.mark_line(interpolate="step-after", clip=True).encode(y=y, strokeDash=dash, tooltip=tooltip)
-    return alt.layer(bands, lines, height=height)
+    return alt.layer(bands, lines, height=height + _room(table))

@@ -88,13 +88,15 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
     return alt.layer(bars, whiskers, height=row_height * len(named), width=420)
 
 
-def agreement_scatter(pairs: pd.DataFrame, first: str, second: str, *, width: int = 320) -> Chart:
+def agreement_scatter(
+    pairs: pd.DataFrame, first: str, second: str, *, colours: str = "dataset", width: int = 320
+) -> Chart:
     """Draw sigma of every group by two methods against each other; in the shaded quarters their signs agree.
 
     Parameters
     ----------
     pairs
-        ``group``, ``sigma_first``, ``sigma_second``, ``n`` and, for the colours, ``dataset``.
+        ``group``, ``sigma_first``, ``sigma_second``, ``n`` and the column named by ``colours``.
     first, second
         Names of the two methods, for the axes.
     """
@@ -103,6 +105,7 @@ def agreement_scatter(pairs: pd.DataFrame, first: str, second: str, *, width: in
     scale = alt.Scale(domain=[-edge, edge], nice=False)
     x = alt.X("sigma_first:Q", title=f"sigma by {first}", scale=scale)
     y = alt.Y("sigma_second:Q", title=f"sigma by {second}", scale=scale)
+    legend = alt.Legend() if pairs[colours].nunique() > 1 else None
     corners = pd.DataFrame({"a": [0.0, -edge], "b": [edge, 0.0]})
     shade = (
         alt.Chart(corners)
@@ -120,9 +123,9 @@ def agreement_scatter(pairs: pd.DataFrame, first: str, second: str, *, width: in
         .encode(
             x=x,
             y=y,
-            color=alt.Color("dataset:N", scale=alt.Scale(range=list(COLOURS))),
-            shape=alt.Shape("dataset:N"),
-            tooltip=["dataset:N", "group:N", "sigma_first:Q", "sigma_second:Q", "n:Q"],
+            color=alt.Color(f"{colours}:N", scale=alt.Scale(range=list(COLOURS)), legend=legend),
+            shape=alt.Shape(f"{colours}:N", legend=legend),
+            tooltip=[f"{colours}:N", "group:N", "sigma_first:Q", "sigma_second:Q", "n:Q"],
         )
     )
     return alt.layer(shade, dots, width=width, height=width)

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLOURS, Chart
 
 MOST_CLASSES = 10
 ROLES = {"before": COLOURS[0], "after": COLOURS[1], "other": "#A6A6A6"}
@@ -41,4 +41,4 @@ def class_probabilities(
         )
     )
     texts = base.mark_text(align="left", dx=4, color="#7F7F7F").encode(text="text:N")
-    return alt.layer(bars, texts, height=row_height * len(table))
+    return alt.layer(bars, texts, height=row_height * len(table) + AXES_HEIGHT)
