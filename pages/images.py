@@ -1,4 +1,4 @@
-"""Images: the faces behind a number. Many at the boundary, one from all sides, or one person of each group at one budget."""
+"""Images: the faces behind a number. Many at the boundary, one from all sides, or one of each group at one budget."""
 
 from dataclasses import replace
 
@@ -287,7 +287,7 @@ def show_budget() -> None:
         "Attack budget tau (L2; 0: the median distance)",
         "tau",
         help="An image is fooled if its distance is at most tau.",
-    ) or float(known.median())
+    ) or float(f"{known.median():.3g}")
     fooled = analyses.fooled_at(rows, chosen.by, budget=tau)
     st.markdown(f"#### {plain(analyses.verdict_at_budget(fooled))}")
     show.chart(
@@ -299,7 +299,7 @@ def show_budget() -> None:
     st.caption(
         "Among correctly classified images, with 95% intervals (Clopper-Pearson) over test images for this one model."
     )
-    st.subheader("The person in the middle of each group", anchor=False)
+    st.subheader("One image of each group: the one in its middle", anchor=False)
     middle = analyses.median_images(rows, chosen.by)
     per_page = int(PER_PAGE[0])
     first_page_again(chosen.title, BUDGET)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from rbcore.pictures import magnification, perturbation_picture, strip, to_uint8
+from rbcore.pictures import magnification, perturbation_picture, rounded, strip, to_uint8
 
 
 def test_the_largest_change_is_shown_as_black_or_white():
@@ -24,3 +24,8 @@ def test_a_strip_shows_three_panels():
     picture = strip(clean, clean, side=16)
     assert picture.shape == (16, 3 * 16 + 2 * 6, 3)
     np.testing.assert_array_equal(picture[:, :16], picture[:, -16:])
+
+
+def test_an_8_bit_file_holds_the_nearest_of_256_levels():
+    np.testing.assert_allclose(rounded(np.array([0.5, -1.0, 2.0, 0.3 / 255])), [128 / 255, 0, 1, 0], rtol=1e-6)
+    assert rounded(np.zeros(1)).dtype == np.float32

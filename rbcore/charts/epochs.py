@@ -67,7 +67,7 @@ def through_training(
     )
     axis, scale = alt.Axis(format=number), alt.Scale(zero=measure == "sigma")
     if measure == "sigma" and drawn["sigma"].max() > COMPRESSED_FROM:  # one wild first epoch would flatten all others
-        title = f"{title}, compressed"
+        title = "sigma (axis compressed)"
         axis, scale = alt.Axis(format=number, values=COMPRESSED_TICKS), alt.Scale(type="symlog", constant=0.2)
     y = alt.Y(f"{value}:Q", title=title, axis=axis, scale=scale)
     tooltip = [

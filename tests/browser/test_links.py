@@ -25,7 +25,7 @@ def test_a_link_is_restored_by_a_server_that_has_served_nothing_yet(browser, pag
         expect_restored(page)
         expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
         expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(
-            ["Curves", "Heatmap", "Images", "Compute"]
+            ["Curves", "Heatmap", "Images", "Epochs", "Agreement", "Compute"]
         )
 
 
