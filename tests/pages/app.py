@@ -17,7 +17,7 @@ JOB_SECONDS = 60
 (SHIPPED_RUN,) = [folder.name for folder in (APP.parent / "cache/bundled/runs/digits/logistic_regression").iterdir()]
 
 
-def open_page(page: str = "curves", **query: str) -> AppTest:
+def open_page(page: str = "curves", /, **query: str) -> AppTest:
     """Run the app as a browser would after a click on a link with this query; the digits, where it names no dataset."""
     query = {"dataset": "digits", **query}
     app = AppTest.from_file(APP, default_timeout=60)
