@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import rbcore as rb
-from rbcore.models.checkpoints import find_run
+from pages.shell import jobs
 from tests.pages.app import button, open_page, plotted, said, shipped, wait_for_jobs
 
 
@@ -49,13 +49,16 @@ def test_signs_are_compared_with_those_of_the_last_epoch():
 
 
 def test_missing_epochs_are_computed_from_here():
-    model, data = "logistic_regression", rb.load_dataset("digits")
-    app = open_page("epochs", model=model, method="deepfool:paper")
-    assert any("at epoch 1, 2, 3" in text for text in said(app.info)) and not app.get("vega_lite_chart")
-    run = find_run("digits", model)
-    rb.estimate_distances(rb.load_model(model, data, epoch=1), data, "deepfool:paper")
-    app = open_page("epochs", model=model, method="deepfool:paper")
-    assert len(plotted(app, 0)) == 10
-    app = wait_for_jobs(button(app, "Compute the 11 missing").click().run())
-    app.run()
-    assert not app.info and len(plotted(app, 0)) == 10 * run.n_epochs
+    query = {"model": "logistic_regression", "method": "deepfool:paper"}
+    data = rb.load_dataset("digits")
+    rb.estimate_distances(rb.load_model(query["model"], data, epoch=1), data, query["method"])
+    app = open_page("epochs", **query)
+    assert any("at epoch 2, 3, 4" in text for text in said(app.info)) and len(plotted(app, 0)) == 10
+    button(app, "Compute the 11 missing").click().run()
+    assert not any("are missing" in text for text in said(app.info))
+    queued = [job for job in jobs.runner().jobs.values() if job.title.startswith(query["method"])]
+    assert [job.title.rsplit(" ", 1)[1] for job in queued] == [str(epoch) for epoch in range(2, 13)]
+    for job in queued[1:]:
+        jobs.runner().cancel(job)
+    wait_for_jobs(app)
+    assert any("at epoch 3, 4" in text for text in said(app.info)) and len(plotted(app, 0)) == 20
