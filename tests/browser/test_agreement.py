@@ -17,6 +17,7 @@ def test_both_methods_give_every_group_a_mark_and_lead_to_the_images(full, page)
     drawn = extents(page, "symbol")
     assert len(drawn) >= n + 10 and all(width > 2 for width, _ in drawn)
     link = page.get_by_role("link", name="digit-").first
+    expect(link).to_be_visible()
     sample = link.inner_text().split(" ")[0]
     link.click()
     expect(page.get_by_role("heading", name="Images at the boundary")).to_be_visible()

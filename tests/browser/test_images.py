@@ -9,7 +9,9 @@ EXACT = "dataset=digits&model=logistic_regression&method=exact"
 
 def test_an_image_is_looked_at_closer_and_walked_to_its_boundary(full, page):
     visit(page, f"{full}/images?{EXACT}", TITLE)
-    page.get_by_role("button", name="Look closer").nth(3).click()
+    buttons = page.get_by_role("button", name="Look closer")
+    expect(buttons).to_have_count(12)
+    buttons.nth(3).click()
     rows = shipped("logistic_regression", method="exact").rows
     row = rows[rows["distance"].notna()].sort_values(["distance", "sample_id"]).iloc[3]
     expect(page.get_by_role("textbox", name="Sample")).to_have_value(row["sample_id"])
