@@ -61,4 +61,5 @@ def test_missing_epochs_are_computed_from_here():
     for job in queued[1:]:
         jobs.runner().cancel(job)
     wait_for_jobs(app)
+    app.run()
     assert any("at epoch 3, 4" in text for text in said(app.info)) and len(plotted(app, 0)) == 20
