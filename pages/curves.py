@@ -1,15 +1,29 @@
 """Curves: which group lies closest to the decision boundary, by how much, and how sure that is."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-import rbcore as rb
-from pages.shell import definitions, results, selection, show
+from pages.shell import definitions, menu, results, selection, show
 from pages.shell.text import plain
-from rbcore import inference
-from rbcore.charts import bias_intervals, robustness_curves, tau_grid
+from rbcore import analyses, inference, outcomes_in_words, verdict
+from rbcore.charts import (
+    BRUSH,
+    CLICK,
+    MOST_COLOURED,
+    bias_intervals,
+    clicked_group,
+    curves_chart,
+    curves_grid,
+    lowest_and_highest,
+    rb_chart,
+    tau_grid,
+)
+from rbcore.partitions import group_labels
 
-LEAST = "least robust"
+LEAST, ALL = "least robust", "all groups"
+CURVES, RB, PANELS = "I_P(tau)", "RB(P, tau)", "all models and methods"
+DECIMALS = 4
 
 chosen = selection.current()
 st.title("Robustness curves", anchor=False)
@@ -19,40 +33,144 @@ rows = stored.rows
 
 policy = definitions.pick()
 bias = results.bias(stored.checksum, chosen.by, repr(policy), rows, policy)
-st.markdown(f"#### {plain(rb.verdict(bias))}")
+says = verdict(bias, kind=chosen.partition_title)
+st.markdown(f"#### {plain(says)}")
 p_global = inference.p_in_words(bias["p_global"].iloc[0])
 n_test, n_failed = chosen.run.facts["n_test"], int(bias["n_failed"].sum())
 coverage = f"{len(rows):,} of {n_test:,} test images" if len(rows) < n_test else f"all {n_test:,} test images"
 st.caption(
-    f"n = {coverage}; {rows['is_correct'].mean():.1%} classified correctly. {rb.outcomes_in_words(rows, chosen.method)} "
+    f"n = {coverage}; {rows['is_correct'].mean():.1%} classified correctly. {outcomes_in_words(rows, chosen.method)} "
     "Intervals and tests are over test images for this one trained model. Any difference between the groups: "
     f"{p_global}."
 )
 
 taus = tau_grid(rows, policy)
-left, right = st.columns([3, 1], vertical_alignment="bottom")
 middle = 0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))
+left, middle_column, right = st.columns([2, 1, 1], vertical_alignment="bottom")
 tau = left.slider("Attack budget tau (L2)", 0.0, float(taus[-1]), middle, float(taus[1]))
-with right:
+with middle_column:
     group = selection.picker("Highlight", "group", [LEAST, *bias["group"]])
+with right:
+    figure = selection.picker("Show", "figure", [CURVES, RB, PANELS])
 least = inference.least_robust(bias)
 highlight = group if group != LEAST else None if least is None else least["group"]
-whole = st.toggle(
-    "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
-)
-band = "simultaneous" if whole else "pointwise"
-show.chart(
-    robustness_curves(rows, chosen.by, policy=policy, tau=tau, highlight=highlight, band=band),
-    "curves",
-    table=inference.curves(rows, chosen.by, taus=taus, policy=policy, band=band),
-    alt=f"One curve a group: share of images that are correct and farther than tau from the boundary. {rb.verdict(bias)}",
-)
 
-holds = "at all tau at once (Dvoretzky-Kiefer-Wolfowitz)" if whole else "at any one tau (pointwise, Clopper-Pearson)"
-st.caption(f"The 95% band holds {holds}, for one group.")
+
+def show_curves() -> None:
+    """Draw I_P(tau) or RB(P, tau) of every group; a click picks the group, a brush on tau the images."""
+    slot = st.container()
+    whole = figure == CURVES and st.toggle(
+        "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
+    )
+    band = "simultaneous" if whole else "pointwise"
+    table = results.curves(stored.checksum, chosen.by, repr(policy), tuple(taus), band, rows, policy)
+    name, draw = ("curves", curves_chart) if figure == CURVES else ("RB", rb_chart)
+
+    def follow_click() -> None:
+        """Highlight the group that was clicked, once: the picker may say another since."""
+        picked = clicked_group(st.session_state[f"chart {name}"]["selection"].get(CLICK, []), table)
+        if picked is not None and picked != st.session_state.get("clicked group"):
+            selection.put(group=picked)
+        st.session_state["clicked group"] = picked
+
+    with slot:
+        drawn = show.chart(
+            draw(table, tau=tau, highlight=highlight),
+            name,
+            table=table,
+            alt=f"One curve a group: share of images that are correct and farther than tau from the boundary. {says}"
+            if figure == CURVES
+            else "One curve a group: by how much its share of correct images beyond tau differs from that of all others.",
+            on_select=follow_click,
+            selection_mode=[CLICK, BRUSH],
+        )
+    if figure == CURVES:
+        holds = (
+            "at all tau at once (Dvoretzky-Kiefer-Wolfowitz)"
+            if whole
+            else "at any one tau (pointwise, Clopper-Pearson)"
+        )
+        st.caption(
+            f"The 95% band holds {holds}, for one group. Dotted: the mean of the groups' curves, each group counting the same."
+        )
+    else:
+        st.caption(
+            "RB(P, tau) (eq. 2) is the absolute difference between the group and all others in the share of correct images "
+            "farther than tau. Its 95% interval holds at any one tau (Newcombe's hybrid score), for one group, and starts at 0 "
+            "where no difference is shown."
+        )
+    if len(bias) > MOST_COLOURED:
+        st.caption(
+            f"{len(bias)} groups: grey, but the highlighted one. Hover for a name, click a curve to highlight it."
+        )
+    lead_to_images(drawn["selection"].get(BRUSH, {}).get("tau"))
+
+
+def lead_to_images(ends: list[float] | None) -> None:
+    """Say how many images lie in the brushed interval of tau, and open exactly these."""
+    if not ends or len(ends) < 2:
+        st.caption("Drag across the chart to pick an interval of tau: exactly these images open on the Images page.")
+        return
+    low, high = (round(max(0.0, end), DECIMALS) for end in sorted(ends))
+    is_between = rows["distance"].between(low, high)
+    labels = group_labels(rows, chosen.by)
+    with st.container(border=True):
+        st.markdown(f"Between tau = {low:g} and {high:g} (L2) lie")
+        for of in dict.fromkeys([highlight or ALL, ALL]):
+            is_member = np.full(len(rows), True) if of == ALL else (labels == of).to_numpy()
+            n_between = int((is_between & is_member).sum())
+            name = of if of == ALL else inference.name_of_group(of, chosen.partition_title)
+            text = plain(f"{n_between:,} of {int(is_member.sum()):,} test images of {name}")
+            if st.button(f"{text}: open them", disabled=not n_between, key=f"open {of}"):
+                selection.put(group=of, **{"from": low, "to": high})
+                st.switch_page(menu.page("Images"))
+
+
+def show_panels() -> None:
+    """Draw the curves of all models and methods that are computed at the last epoch."""
+    runs = analyses.comparable_runs(chosen.dataset, chosen.run)
+    stamps = results.stamps()
+    places = {
+        (run.model, method): results.place(stamps, run, run.n_epochs, method, chosen.by)
+        for method in results.computed_methods(stamps, runs)
+        for run in runs
+    }
+    places = {at: item for at, item in places.items() if item.stamp is not None}
+    if not places:
+        st.info(f"No distances of a last epoch are computed for {chosen.spec.title} yet.")
+        return
+
+    def join() -> pd.DataFrame:
+        tables = {at: results.rows_at(item) for at, item in places.items()}
+        return analyses.curves_by_panel(tables, chosen.by, policy=policy)
+
+    table = results.joined(repr([("curves", at, item.key("", policy)) for at, item in places.items()]), join)
+    table["panel"] = table["model"] + " · " + table["method"] + table["n_panel"].map(" (n = {:,})".format)
+    with show.scrolled("panels"):
+        show.chart(
+            curves_grid(table, highlight=highlight),
+            "models and methods",
+            table=table.drop(columns="panel"),
+            width="content",
+            alt="Curves of every group, small, for each model and method that is computed, on the same axes.",
+        )
+    st.caption(
+        plain(
+            f"Computed: {len(places)} panels of {len(runs)} models and {table['method'].nunique()} methods, at the last epoch of the "
+            f"newest complete run of each model on the same data. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of "
+            "every panel do. A certificate speaks of the smoothed classifier, an attack of the network itself: do not read one "
+            "as a bound of the other. No bands here: pick a model and a method for them."
+        )
+    )
+
+
+if figure == PANELS:
+    show_panels()
+else:
+    show_curves()
 
 st.subheader("Bias of each group", anchor=False)
-at_tau = inference.curves(rows, chosen.by, taus=np.array([tau]), policy=policy)
+at_tau = results.curves(stored.checksum, chosen.by, repr(policy), (tau,), "pointwise", rows, policy)
 intervals = [
     f"[{row.low:+.2f}, {row.high:+.2f}]"
     if row.is_ranked and np.isfinite(row.high - row.low)
@@ -67,16 +185,22 @@ table = bias.assign(
     safe=at_tau["share"].to_numpy(),
     rb=at_tau["rb"].to_numpy(),
 )
+ends = lowest_and_highest(bias)
 show.chart(
-    bias_intervals(bias),
+    bias_intervals(ends),
     "sigma",
     table=bias,
     alt="Sigma of each group with its 95% interval; left of zero is less robust than the rest.",
 )
+if len(ends) < len(bias):
+    st.caption(
+        f"Drawn: the {len(ends) // 2} groups of lowest and the {len(ends) // 2} of highest sigma, of {len(bias)}; all are in the "
+        "table below, which sorts by a click on a heading."
+    )
 st.dataframe(
     table[["group", "n", "accuracy", "auc", "sigma", "interval", "p_holm", "verdict", "safe", "rb"]],
     hide_index=True,
-    height="content",
+    height="content" if len(table) <= MOST_COLOURED else 420,
     column_config={
         "group": st.column_config.TextColumn(chosen.partition_title, pinned=True),
         "n": st.column_config.NumberColumn("n", help="Test images of the group"),

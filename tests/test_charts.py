@@ -1,9 +1,18 @@
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
 
-from rbcore.charts import N_TAUS, bias_chart, bias_intervals, robustness_curves, tau_grid
-from rbcore.inference import robustness_bias
+from rbcore.charts import (
+    N_TAUS,
+    bias_chart,
+    bias_intervals,
+    clicked_group,
+    lowest_and_highest,
+    robustness_curves,
+    tau_grid,
+)
+from rbcore.inference import curves, robustness_bias
 from tests.test_measures import PAPER_EXAMPLE
 
 
@@ -20,9 +29,41 @@ def test_curves_hold_every_group_at_every_tau():
     assert tau_grid(PAPER_EXAMPLE)[-1] == 4
 
 
-def test_the_highlighted_group_alone_has_a_band():
-    bands = data_of(robustness_curves(PAPER_EXAMPLE, "group", highlight="b"))[1]
-    assert set(bands["group"]) == {"b"} and len(bands) == N_TAUS
+def layers_of(chart):
+    """The layers of a chart of curves, with what each keeps of the table."""
+    return [(layer["mark"]["type"], layer.get("transform", [])) for layer in chart.to_dict()["layer"]]
+
+
+def test_the_highlighted_group_is_drawn_last_and_alone_is_thick():
+    _, _, thin, thick, _ = layers_of(robustness_curves(PAPER_EXAMPLE, "group", highlight="b"))
+    assert thin == ("line", [{"filter": {"not": {"field": "group", "equal": "b"}}}])
+    assert thick == ("line", [{"filter": {"field": "group", "equal": "b"}}])
+
+
+def test_a_hundred_groups_are_grey_with_one_in_the_legend():
+    many = pd.DataFrame({"group": [f"g{i % 100:02d}" for i in range(300)], "distance": np.linspace(0.1, 2, 300)})
+    many = many.assign(sample_id=many.index.astype(str), label=0, prediction=0, is_correct=True, status="found")
+    chart = robustness_curves(many, "group", highlight="g07")
+    with alt.data_transformers.enable("default", max_rows=None):
+        assert set(data_of(chart)[0]["legend"]) == {"g07 (n = 3)", "the other 99 groups"}
+        spec = chart.to_dict()["layer"][2]["encoding"]["color"]["scale"]
+    assert spec["domain"] == ["g07 (n = 3)", "the other 99 groups", "mean of the 100 groups"]
+
+
+def test_a_click_on_a_curve_or_its_legend_names_its_group():
+    table = curves(PAPER_EXAMPLE, "group", taus=np.array([0.0, 1.0]))
+    assert clicked_group([{"legend": "b (n = 2)"}], table) == "b"
+    assert clicked_group([{"group": "c"}], table) == "c"
+    assert clicked_group([], table) is None
+    assert clicked_group([{"legend": "mean of the 3 groups"}], table) is None
+
+
+def test_of_many_groups_the_ends_are_drawn():
+    bias = pd.DataFrame({"group": [f"g{i}" for i in range(40)], "sigma": [(i * 17 % 40) / 40 for i in range(40)]})
+    bias["is_ranked"] = bias["sigma"] != 0
+    ends = lowest_and_highest(bias)["sigma"].tolist()
+    assert ends == [i / 40 for i in [*range(1, 11), *range(30, 40)]]
+    assert len(lowest_and_highest(bias.head(30))) == 30
 
 
 def test_intervals_are_coloured_by_what_they_show():

@@ -1,5 +1,12 @@
 """What the pages show, read once and kept: distances, measures, models, images. Missing distances come with their job."""
 
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -7,11 +14,16 @@ import rbcore as rb
 from pages.shell import jobs, menu, mode, tasks
 from pages.shell.selection import Selection
 from pages.shell.text import plain
-from rbcore.api import Perturbations, pass_rate, passes_of
-from rbcore.best import BEST
+from rbcore import analyses, inference, store
+from rbcore.api import SPLIT, Perturbations, pass_rate, passes_of
+from rbcore.best import BEST, counts
 from rbcore.datasets import Dataset
+from rbcore.distances import METHODS, resolve_method, spell_method
 from rbcore.models import Model
+from rbcore.models.checkpoints import Run
 from rbcore.store import Facts, StoredTable
+
+MOST_KEPT = 2000
 
 
 def distances(selection: Selection) -> StoredTable:
@@ -63,6 +75,117 @@ def _offer(selection: Selection) -> None:
 def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: rb.Policy) -> pd.DataFrame:
     """Return `rbcore.robustness_bias`, kept by the checksum of the rows and the policy's text."""
     return rb.robustness_bias(_rows, by, policy=_policy)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def curves(
+    checksum: str,
+    by: str,
+    policy_text: str,
+    taus: tuple[float, ...],
+    band: str,
+    _rows: pd.DataFrame,
+    _policy: rb.Policy,
+) -> pd.DataFrame:
+    """Return `rbcore.inference.curves`, kept by the checksum of the rows, the policy's text, and tau."""
+    return inference.curves(_rows, by, taus=np.array(taus), policy=_policy, band=band)
+
+
+Stamps = dict[tuple[str, str, str], str]
+"""By weights, dataset and method as it is spelled: what changes when a stored table does."""
+
+
+def stamps() -> Stamps:
+    """Return the stamps of everything stored, without reading a table."""
+    found: Stamps = {}
+    for path, facts in store.files_with({"split": SPLIT}).items():
+        name = facts["method"]
+        if name in METHODS and METHODS[name].version == facts["version"]:
+            spelled = spell_method(METHODS[name], facts["parameters"])
+            found.setdefault((facts["weights"], facts["dataset"], spelled), f"{path.stem} {path.stat().st_mtime_ns}")
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one table of sigma comes from; ``stamp`` is None where no distances are stored."""
+
+    run: Run
+    epoch: int
+    method: str
+    by: str
+    stamp: str | None
+
+    def key(self, within: str, policy: rb.Policy) -> str:
+        """Return what the table's numbers depend on, as text."""
+        return repr((self.stamp, self.by, within, policy))
+
+
+def place(found: Stamps, run: Run, epoch: int, method: str, by: str) -> Place:
+    """Return the place of a run's epoch, a method and a partition. The best of all attacks changes with any of them."""
+    sidecar = run.sidecar(epoch)
+    where = (sidecar["sha256"], sidecar["dataset_fingerprint"])
+    if method != BEST:
+        chosen, values = resolve_method(method)
+        return Place(run, epoch, method, by, found.get((*where, spell_method(chosen, values))))
+    of = sorted(at for (*of, name), at in found.items() if tuple(of) == where and counts(resolve_method(name)[0]))
+    return Place(run, epoch, method, by, " ".join(of) or None)
+
+
+def computed_methods(found: Stamps, runs: Iterable[Run]) -> list[str]:
+    """Return the methods of which distances of any run's last epoch are stored."""
+    sidecars = [run.sidecar("last") for run in runs]
+    where = {(sidecar["sha256"], sidecar["dataset_fingerprint"]) for sidecar in sidecars}
+    return sorted({name for weights, data, name in found if (weights, data) in where})
+
+
+@st.cache_resource
+def _measures() -> OrderedDict[str, pd.DataFrame]:
+    return OrderedDict()
+
+
+def measure_some(places: Sequence[Place], within: str, policy: rb.Policy, *, seconds: float = 1.0) -> int:
+    """Measure sigma at these places for about so many seconds; return how many are left.
+
+    Tables are kept by what their numbers depend on; nobody may change them. ``within`` is the partition whose mix is held
+    fixed, or empty.
+    """
+    kept, end, left = _measures(), time.monotonic() + seconds, 0
+    for item in places:
+        key = item.key(within, policy)
+        if item.stamp is None or key in kept:
+            continue
+        if time.monotonic() > end:
+            left += 1
+            continue
+        rows = rows_at(item)
+        kept[key] = (
+            analyses.adjusted_bias(rows, item.by, within, policy=policy)
+            if within
+            else rb.robustness_bias(rows, item.by, policy=policy)
+        )
+        while len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
+    return left
+
+
+def rows_at(item: Place) -> pd.DataFrame:
+    """Return the distances at a place that has some."""
+    stored = rb.stored_distances(item.run, item.epoch, item.method)
+    if stored is None:
+        raise rb.RobustnessBiasError(f"The {item.method} distances of {item.run.model} are gone; open the page again.")
+    return stored.rows
+
+
+def measured(item: Place, within: str, policy: rb.Policy) -> pd.DataFrame | None:
+    """Return the table that `measure_some` has measured at a place, or None where no distances are stored."""
+    return _measures().get(item.key(within, policy))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def joined(key: str, _make: Callable[[], Any]) -> Any:
+    """Return what a function makes, kept by a text of all it depends on: many tables joined to one, for instance."""
+    return _make()
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images")

@@ -1,6 +1,8 @@
 """Charts on a page: each with its text for those who cannot see it, and as files to keep."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -45,6 +47,15 @@ def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: s
                 width="stretch",
             )
     return selected
+
+
+@contextmanager
+def scrolled(name: str) -> Iterator[None]:
+    """Let what is drawn inside scroll sideways by itself where it is wider than the page."""
+    key = f"scrolled-{name}"
+    st.html(f"<style>.st-key-{key} {{ overflow-x: auto; }}</style>")
+    with st.container(key=key):
+        yield
 
 
 def file_stem(name: str) -> str:

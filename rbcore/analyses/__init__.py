@@ -3,7 +3,7 @@
 ============== ================================================================================================
 file           question
 ============== ================================================================================================
-models_and_epochs  what is stored: sigma of every group for several models and epochs (figures 7 and 8)
+models_and_epochs  what is stored: sigma and curves of every group for several models, epochs, methods (figures 6 to 16)
 exact          how far images lie from the boundary of a linear model: the median (section 6)
 agreement      how often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2, 8.1, 8.3, Table 1)
 epochs         sigma through training, and whether the sign of the last epoch is there before (7.2)
@@ -27,7 +27,7 @@ from rbcore.analyses.agreement import (
     sign_agreement,
 )
 from rbcore.analyses.budget import BUDGET, fooled_at, median_images, verdict_at_budget
-from rbcore.analyses.composition import raw_and_standardised
+from rbcore.analyses.composition import MIX_RULE, adjusted_bias, raw_and_standardised
 from rbcore.analyses.epochs import (
     bias_of_epoch,
     epoch_pairs,
@@ -61,10 +61,16 @@ from rbcore.analyses.mitigation import (
 )
 from rbcore.analyses.models_and_epochs import (
     EPOCHS,
+    MISSING,
+    RULE,
+    SHOWN_SHARE,
     MissingDistances,
     applies,
     bias_by_model,
     comparable_runs,
+    curves_by_panel,
+    find_cell,
+    say_cell,
     verdict_over_models,
 )
 from rbcore.analyses.pretraining import compare_pretraining, pretraining_pairs
@@ -86,8 +92,12 @@ __all__ = [
     "BUDGET_TOY_TAU",
     "EPOCHS",
     "KINDS",
+    "MISSING",
+    "MIX_RULE",
     "ORDERS",
     "REST",
+    "RULE",
+    "SHOWN_SHARE",
     "UG100_MODELS",
     "Agreement",
     "DistanceComparison",
@@ -95,6 +105,7 @@ __all__ = [
     "Median",
     "MissingDistances",
     "Toy",
+    "adjusted_bias",
     "agreement_by_partition",
     "agreement_of",
     "applies",
@@ -108,9 +119,11 @@ __all__ = [
     "compare",
     "compare_distances",
     "compare_pretraining",
+    "curves_by_panel",
     "curves_of_sides",
     "epoch_pairs",
     "farthest_apart",
+    "find_cell",
     "fooled_at",
     "has_collapsed",
     "in_l2",
@@ -128,6 +141,7 @@ __all__ = [
     "pretraining_pairs",
     "protected_by",
     "raw_and_standardised",
+    "say_cell",
     "sign_agreement",
     "sign_consistency",
     "taken_for",

@@ -2,11 +2,26 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
-from rbcore.inference import robustness_bias, standardised_bias
+from rbcore.inference import (
+    FEWEST,
+    LESS_ROBUST,
+    MORE_ROBUST,
+    NO_DIFFERENCE,
+    TOO_FEW,
+    overlap,
+    robustness_bias,
+    standardised_bias,
+)
+from rbcore.inference.standardisation import FEWEST_IN_CELL
 from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.partitions import group_labels
+
+MIX_RULE = "95% interval at the common mix leaves out 0"
+"""What the verdicts of `adjusted_bias` rest on, in words: there is no test of them."""
 
 
 def raw_and_standardised(
@@ -51,3 +66,37 @@ def raw_and_standardised(
         rows.append(row)
     columns = ["group", "n", "sigma", "low", "high", "within", "n_effective", "smallest_cell"]
     return pd.DataFrame(rows, columns=[*columns, "standardised", "standardised_low", "standardised_high", "refused"])
+
+
+def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
+    """Measure sigma of every group at a common mix of another partition, with what its interval shows.
+
+    Parameters
+    ----------
+    distances, by, within, policy
+        As `rbcore.inference.standardised_bias`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: ``group``, ``n``, ``n_counted``, ``is_ranked``, ``sigma``, ``low``, ``high``, ``n_effective`` and
+        ``verdict``, by `MIX_RULE`. A group with too few images in a stratum has no sigma; its verdict is `TOO_FEW`.
+    """
+    counts = overlap(distances, by, within, policy)
+    n, total = counts.to_numpy(np.int64), counts.to_numpy(np.int64).sum(axis=0)
+    has_own = n.min(axis=1) >= FEWEST_IN_CELL
+    has_rest = (total - n).min(axis=1) >= FEWEST_IN_CELL
+    is_served = has_own & has_rest if policy.rest == "pooled" else has_own & bool(has_own.all())
+    table = pd.DataFrame({"group": counts.index, "n_counted": n.sum(axis=1)})
+    served = list(table.loc[is_served, "group"])
+    columns = ["group", "sigma", "low", "high", "n_effective"]
+    found = (
+        standardised_bias(distances, by, within, groups=served, policy=policy)[columns]
+        if served
+        else pd.DataFrame(columns=columns, dtype=np.float64)
+    )
+    table["n"] = group_labels(distances, by).value_counts().reindex(counts.index).to_numpy(int)
+    table = table.merge(found, on="group", how="left")
+    table["is_ranked"] = is_served & (table["n_counted"] >= FEWEST)
+    shows = [~table["is_ranked"], table["high"] < 0, table["low"] > 0]
+    return table.assign(verdict=np.select(shows, [TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE))

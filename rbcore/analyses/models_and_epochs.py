@@ -1,6 +1,6 @@
-"""What is stored of several models and epochs: sigma of every group (figures 7 and 8), and what is missing."""
+"""What is stored of several models, epochs and methods: sigma and curves of every group (figures 6 to 16), and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +9,22 @@ import pandas as pd
 from rbcore.api import stored_distances
 from rbcore.best import BEST
 from rbcore.distances import resolve_method
-from rbcore.inference import robustness_bias
-from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.inference import LESS_ROBUST, name_of_group, robustness_bias, verdicts
+from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_groups
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run, list_runs
 from rbcore.recipes import named_epochs
 
 EPOCHS = ("first", "middle", "last")
+MISSING = "not computed"
+MOST_NAMED = 5
+RULE = "permutation test, 5% after Holm's correction"
+"""What the verdicts of `bias_by_model` rest on, in words."""
+SHOWN_SHARE = 0.99
+"""Share of the distances up to which small curves are drawn: the farthest few would squeeze all others."""
+
+Measure = Callable[[Run, int, str, str], pd.DataFrame | None]
+"""From run, epoch, method and partition to a table as of `robustness_bias`, or None where no distances are stored."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,22 @@ def applies(method: str, run: Run) -> bool:
     return not chosen.only_linear or (run.model in MODELS and MODELS[run.model].is_linear)
 
 
+def measure_stored(
+    run: Run, epoch: int, method: str, by: str, *, policy: Policy = DEFAULT_POLICY
+) -> pd.DataFrame | None:
+    """Measure `robustness_bias` of what the store holds; None where it holds nothing."""
+    stored = stored_distances(run, epoch, method)
+    return None if stored is None else robustness_bias(stored.rows, by, policy=policy)
+
+
 def bias_by_model(
-    runs: Sequence[Run], method: str, by: str, *, epochs: Sequence[str] = EPOCHS, policy: Policy = DEFAULT_POLICY
+    runs: Sequence[Run],
+    method: str,
+    by: str,
+    *,
+    epochs: Sequence[str] = EPOCHS,
+    policy: Policy = DEFAULT_POLICY,
+    measure: Measure | None = None,
 ) -> tuple[pd.DataFrame, list[MissingDistances]]:
     """Measure sigma of every group for several runs and epochs (figures 7 and 8).
 
@@ -68,12 +91,15 @@ def bias_by_model(
         As `rbcore.api.stored_distances` and `rbcore.inference.robustness_bias` take them.
     epochs
         Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and nothing can fill them.
+    measure
+        How one table is measured, for those who keep what was measured, or adjust it; `measure_stored` where none is given.
 
     Returns
     -------
     table
-        One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name), ``epoch_number``, and the columns of
-        `robustness_bias`; sigma is NaN where the distances are missing.
+        One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name), ``epoch_number``, ``method``, ``by``, the
+        columns of `robustness_bias`, and ``verdict`` as of `rbcore.inference.verdicts`. Where the distances are missing, sigma
+        is NaN and the verdict `MISSING`.
     missing
         The distances that would fill such cells, or complete those measured on a part of the test images.
     """
@@ -83,42 +109,67 @@ def bias_by_model(
     for run in runs:
         if not applies(method, run):
             continue
+        numbers = named_epochs(run.n_epochs)
         for name in epochs:
-            number = named_epochs(run.n_epochs)[name]
+            number = numbers[name]
             place: dict[str, str | int] = {"model": run.model, "run": run.name, "epoch": name, "epoch_number": number}
-            stored = stored_distances(run, number, method) if number in run.epochs else None
-            if stored is not None:
-                found.append(robustness_bias(stored.rows, by, policy=policy).assign(**place))
+            place |= {"method": method, "by": by}
+            bias = None
+            if number in run.epochs:
+                bias = (
+                    measure(run, number, method, by)
+                    if measure
+                    else measure_stored(run, number, method, by, policy=policy)
+                )
+            if bias is not None:
+                own = bias if "verdict" in bias else bias.assign(verdict=verdicts(bias))
+                found.append(own.assign(**place))
             else:
                 places.append(place)
-            is_whole = stored is not None and len(stored.rows) == run.facts["n_test"]
+            is_whole = bias is not None and int(bias["n"].sum()) == run.facts["n_test"]
             if number in run.epochs and not is_whole and MissingDistances(run, number) not in missing:
                 missing.append(MissingDistances(run, number))
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if found and places:
         groups = list(dict.fromkeys(table["group"]))
-        empty = pd.DataFrame([{**place, "group": group, "sigma": np.nan} for place in places for group in groups])
-        table = pd.concat([table, empty], ignore_index=True)
+        empty = [{**place, "group": group, "sigma": np.nan, "verdict": MISSING} for place in places for group in groups]
+        table = pd.concat([table, pd.DataFrame(empty)], ignore_index=True)
     return table, missing
 
 
-def verdict_over_models(table: pd.DataFrame) -> str:
-    """Say in words which group is less robust for most models at the last epoch, and how often signs stay from the first."""
+def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = "") -> str:
+    """Say in words which group is less robust for most models at the last epoch, and how often signs stay from the first.
+
+    Parameters
+    ----------
+    table
+        As `bias_by_model` returns it, of one method and partition.
+    rule
+        What the verdicts in the table rest on, in words.
+    kind
+        What the groups are, for names that are bare numbers: as `rbcore.inference.verdict` takes it.
+    """
     ranked = table[table["sigma"].notna() & table["is_ranked"].eq(True)]
     last = ranked[ranked["epoch"] == "last"]
     if last.empty:
         return "No distances of a last epoch with large enough groups are computed yet."
     n_models = last["model"].nunique()
-    below = last[last["high"] < 0].groupby("group")["model"].nunique()
+    models = f"{n_models} model{'' if n_models == 1 else 's'}"
+    sizes = table[(table["epoch"] == "last") & table["n"].notna()].groupby("model")["n"].sum().astype(int)
+    n = f"n = {sizes.min():,}" + (f" to {sizes.max():,}" if sizes.min() < sizes.max() else "") + " test images a model"
+    below = last[last["verdict"] == LESS_ROBUST].groupby("group", sort=False)["model"].nunique()
     if below.empty:
-        sentence = f"At the last epoch no group is shown to be less robust, in any of {n_models} models."
-    else:
-        names = below.index[below == below.max()].astype(str)
-        are = "is" if len(names) == 1 else "are"
         sentence = (
-            f"At the last epoch {' and '.join(names)} {are} less robust than the rest in {below.max()} of {n_models} models "
-            "(95% interval below 0)."
+            f"At the last epoch no group is shown to be less robust than the rest, in any of {models} ({rule}; {n})."
         )
+    else:
+        names = [name_of_group(name, kind) for name in below.index[below == below.max()].astype(str)]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        listed = (
+            ", ".join(names[:MOST_NAMED]) if more else " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        )
+        are = "is" if len(names) == 1 else "are"
+        sentence = f"At the last epoch {listed}{more} {are} less robust than the rest in {below.max()} of {models} ({rule}; {n})."
     first = ranked[ranked["epoch"] == "first"]
     both = first.merge(last, on=["model", "group"], suffixes=("_first", "_last"))
     both = both[both["epoch_number_first"] < both["epoch_number_last"]]
@@ -126,3 +177,54 @@ def verdict_over_models(table: pd.DataFrame) -> str:
         return sentence
     n_same = int((np.sign(both["sigma_first"]) == np.sign(both["sigma_last"])).sum())
     return f"{sentence} From the first epoch to the last, sigma keeps its sign in {n_same} of {len(both)} cells."
+
+
+def find_cell(table: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:
+    """Return the row of a table of `bias_by_model` with these values of its columns, or None."""
+    if any(name not in table for name in where):
+        return None
+    rows = table.loc[np.logical_and.reduce([table[name] == value for name, value in where.items()])]
+    return None if rows.empty else rows.iloc[0]
+
+
+def say_cell(cell: pd.Series, *, kind: str = "") -> str:
+    """Say one row of a table of `bias_by_model` in words; ``kind`` as `verdict_over_models` takes it."""
+    name = (
+        f"{name_of_group(str(cell['group']), kind)} · {cell['model']}, epoch {cell['epoch_number']}, {cell['method']}"
+    )
+    if not np.isfinite(cell["sigma"]):
+        return f"{name}: {cell['verdict']}."
+    interval = f" [{cell['low']:+.2f}, {cell['high']:+.2f}]" if np.isfinite(cell["high"] - cell["low"]) else ""
+    return f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}, n = {int(cell['n']):,}."
+
+
+def curves_by_panel(
+    tables: dict[tuple[str, str], pd.DataFrame], by: str, *, policy: Policy = DEFAULT_POLICY, n_taus: int = 60
+) -> pd.DataFrame:
+    """Return I_P(tau) of every group for several models and methods, on one grid of tau (figure 6).
+
+    Parameters
+    ----------
+    tables
+        Tables of distances by model and method.
+    by, policy
+        As `rbcore.measures.split_groups`.
+    n_taus
+        Values of tau, from 0 to where `SHOWN_SHARE` of the distances of every panel end.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a model, method, group and tau: ``model``, ``method``, ``n_panel`` (all its samples), ``group``, ``n`` (samples
+        that count), ``tau`` (L2), ``share``.
+    """
+    ends = [rows["distance"].quantile(SHOWN_SHARE) for rows in tables.values()]
+    finite = [end for end in ends if np.isfinite(end) and end > 0]
+    taus = np.linspace(0.0, policy.tau_max or max(finite, default=1.0), n_taus)
+    parts = []
+    for (model, method), rows in tables.items():
+        grouped = split_groups(rows, by, policy)
+        for group, values in zip(grouped.groups, grouped.values, strict=True):
+            facts = {"model": model, "method": method, "n_panel": len(rows), "group": group, "n": len(values)}
+            parts.append(pd.DataFrame({**facts, "tau": taus, "share": proportion_beyond(values, taus)}))
+    return pd.concat(parts, ignore_index=True)

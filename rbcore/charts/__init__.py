@@ -2,22 +2,31 @@
 
 from rbcore.charts.agreement import MOST_POINTS, certificate_segments, distance_scatter, evenly, thinned
 from rbcore.charts.epochs import curves_of_epoch, through_training
+from rbcore.charts.curves import (
+    BRUSH,
+    CLICK,
+    MOST_COLOURED,
+    N_TAUS,
+    TAU_TITLE,
+    clicked_group,
+    curves_chart,
+    curves_grid,
+    rb_chart,
+    robustness_curves,
+    tau_grid,
+)
 from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
     AXES_HEIGHT,
     COLOURS,
     DASHES,
-    N_TAUS,
     SIGMA_TITLE,
-    TAU_TITLE,
     VERDICT_COLOURS,
     Chart,
     bias_chart,
-    bias_heatmap,
     bias_intervals,
-    robustness_curves,
-    tau_grid,
+    lowest_and_highest,
     training_history,
 )
 from rbcore.charts.images import class_probabilities
@@ -30,7 +39,14 @@ __all__ = [
     "DASHES",
     "MEASURES",
     "MOST_POINTS",
+from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
+    "BRUSH",
+    "CELL",
+    "CLICK",
+    "MOST_COLOURED",
+    "MOST_LABELLED",
     "N_TAUS",
+    "ORDERS",
     "SIGMA_TITLE",
     "TAU_TITLE",
     "VERDICT_COLOURS",
@@ -49,7 +65,13 @@ __all__ = [
     "curves_of_epoch",
     "distance_scatter",
     "evenly",
+    "clicked_group",
+    "curves_chart",
+    "curves_grid",
     "fooled_bars",
+    "lowest_and_highest",
+    "order_of_groups",
+    "rb_chart",
     "robustness_curves",
     "side_curves",
     "tau_grid",

@@ -1,5 +1,7 @@
 """What a table of robustness bias shows, in words: by the tests after Holm's correction, never by the size of sigma alone."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -60,8 +62,24 @@ def least_robust(bias: pd.DataFrame) -> pd.Series | None:
     return None if among.empty else among.iloc[int(among["sigma"].argmin())]
 
 
-def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE) -> str:
-    """Say in words which group of a table of `robustness_bias` is least robust, by how much, and how sure that is."""
+BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
+
+
+def name_of_group(group: str, kind: str) -> str:
+    """Return a group's name for a sentence: a bare number, or a range of them, with what it counts, as in "digit 8"."""
+    return f"{kind} {group}" if kind and BARE_NUMBER.fullmatch(group) else group
+
+
+def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "") -> str:
+    """Say in words which group of a table of `robustness_bias` is least robust, by how much, and how sure that is.
+
+    Parameters
+    ----------
+    bias, confidence
+        The table, and the confidence of its intervals.
+    kind
+        What the groups are, as "digit", for names that are bare numbers; see `name_of_group`.
+    """
     row = least_robust(bias)
     if row is None:
         return (
@@ -77,16 +95,18 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE) -> str:
     numbers = (
         f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, n = {row['n']:,}{counted}"
     )
+    name = name_of_group(row["group"], kind)
+    first = name if name == row["group"] else name[0].upper() + name[1:]
     (shown,) = verdicts(row.to_frame().T)
     if shown != LESS_ROBUST:
-        return f"No group is shown to be less robust than the rest: no difference is shown for the lowest, {row['group']} ({numbers})."
+        return f"No group is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
     lowest = bias[bias["is_ranked"]].sort_values("sigma").iloc[0]
     but = (
         ""
         if lowest["group"] == row["group"]
-        else f" {lowest['group']} is lower still, but no difference is shown for it."
+        else f" {name_of_group(lowest['group'], kind)} is lower still, but no difference is shown for it."
     )
     return (
-        f"{row['group']} is the least robust group: the area under its curve is {-row['sigma']:.0%} smaller than that of "
+        f"{first} is the least robust group: the area under its curve is {-row['sigma']:.0%} smaller than that of "
         f"the rest ({numbers}).{but}"
     )

@@ -1,9 +1,22 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 import rbcore as rb
-from rbcore.analyses import MissingDistances, bias_by_model, comparable_runs, verdict_over_models
+from rbcore import inference
+from rbcore.analyses import (
+    MISSING,
+    MissingDistances,
+    adjusted_bias,
+    bias_by_model,
+    comparable_runs,
+    curves_by_panel,
+    find_cell,
+    say_cell,
+    verdict_over_models,
+)
 from rbcore.charts import bias_heatmap
+from rbcore.inference import standardised_bias
 from rbcore.training import train
 
 
@@ -30,7 +43,7 @@ def test_missing_cells_are_empty_and_named():
     assert len(holes) == 10 and holes["sigma"].isna().all()
     chart = bias_heatmap(table).to_dict()
     cells = pd.concat(pd.DataFrame(rows) for rows in chart["datasets"].values())
-    assert (cells["text"] == "–").sum() == 10
+    assert (cells["verdict"] == MISSING).sum() == 10
     assert bias_by_model(runs[:1], "deepfool:paper", "class")[0].empty
 
 
@@ -47,42 +60,93 @@ def test_runs_on_other_data_are_not_compared():
     assert other not in comparable_runs("digits", shipped)
 
 
-def cells(sigma_first, sigma_last, high_last):
+def cells(sigma_first, sigma_last, verdict_last):
+    """Two models A and B with groups x and y of 50 images each, at the first and last epoch."""
     rows = []
-    for model, firsts, lasts, highs in zip("AB", sigma_first, sigma_last, high_last, strict=True):
-        for group, first, last, high in zip(("x", "y"), firsts, lasts, highs, strict=True):
+    for model, firsts, lasts, verdicts in zip("AB", sigma_first, sigma_last, verdict_last, strict=True):
+        for group, first, last, verdict in zip("xy", firsts, lasts, verdicts, strict=True):
+            own = {"model": model, "group": group, "is_ranked": True, "n": 50}
             rows.append(
-                {
-                    "model": model,
-                    "group": group,
-                    "epoch": "first",
-                    "epoch_number": 1,
-                    "is_ranked": True,
-                    "sigma": first,
-                    "low": -9.0,
-                    "high": 9.0,
-                    "n": 50,
-                }
+                {**own, "epoch": "first", "epoch_number": 1, "sigma": first, "verdict": inference.NO_DIFFERENCE}
             )
-            rows.append(
-                {
-                    "model": model,
-                    "group": group,
-                    "epoch": "last",
-                    "epoch_number": 9,
-                    "is_ranked": True,
-                    "sigma": last,
-                    "low": -9.0,
-                    "high": high,
-                    "n": 50,
-                }
-            )
+            rows.append({**own, "epoch": "last", "epoch_number": 9, "sigma": last, "verdict": verdict})
     return pd.DataFrame(rows)
 
 
-def test_the_sentence_counts_models_and_kept_signs():
-    text = verdict_over_models(cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[-0.1, 0.9], [-0.2, 0.9]]))
-    assert text.startswith("At the last epoch x is less robust than the rest in 2 of 2 models")
+def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_drawn():
+    less, none = inference.LESS_ROBUST, inference.NO_DIFFERENCE
+    table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, none], [less, none]])
+    text = verdict_over_models(table)
+    assert text.startswith("At the last epoch x is less robust than the rest in 2 of 2 models (permutation test")
+    assert "n = 100 test images a model" in text
     assert text.endswith("sigma keeps its sign in 3 of 4 cells.")
-    text = verdict_over_models(cells([[1, 1], [1, 1]], [[1, 1], [1, 1]], [[2, 2], [2, 2]]))
-    assert "no group is shown to be less robust, in any of 2 models" in text
+    assert "kind x" not in text and "digit 7 is" in verdict_over_models(table.replace({"x": "7"}), kind="digit")
+    text = verdict_over_models(cells([[1, 1], [1, 1]], [[-0.5, 1], [1, 1]], [[none, none], [none, none]]))
+    assert "no group is shown to be less robust than the rest, in any of 2 models" in text
+
+
+def test_a_cell_is_found_and_said_with_its_interval_and_n():
+    row = {
+        "model": "A",
+        "group": "7",
+        "epoch_number": 9,
+        "method": "deepfool",
+        "sigma": -0.5,
+        "low": -0.7,
+        "high": -0.2,
+    }
+    table = pd.DataFrame([row | {"verdict": "less robust", "n": 1050.0}])
+    cell = find_cell(table, {"model": "A", "epoch_number": 9})
+    assert say_cell(cell, kind="digit") == (
+        "digit 7 · A, epoch 9, deepfool: sigma -0.50 [-0.70, -0.20], less robust, n = 1,050."
+    )
+    assert find_cell(table, {"model": "B"}) is None and find_cell(table, {"other": 1}) is None
+    assert say_cell(cell.replace({-0.5: np.nan, "less robust": MISSING})).endswith("deepfool: not computed.")
+
+
+def distances(values, groups, **attributes):
+    return pd.DataFrame(
+        {
+            "sample_id": [str(i) for i in range(len(values))],
+            "label": 0,
+            "prediction": 0,
+            "is_correct": True,
+            "distance": values,
+            "bound": "upper",
+            "status": "found",
+            "group": list(groups),
+            **attributes,
+        }
+    )
+
+
+def test_small_curves_share_one_grid_of_tau():
+    near, far = distances([1.0, 2.0], "ab"), distances([10.0] * 4, "aabb")
+    table = curves_by_panel({("A", "deepfool"): near, ("B", "deepfool"): far}, "group", n_taus=11)
+    np.testing.assert_allclose(sorted(set(table["tau"])), range(11))
+    share = table.set_index(["model", "group", "tau"])["share"]
+    assert share["A", "a", 0.0] == 1 and share["A", "a", 1.0] == 0 and share["A", "b", 1.0] == 1
+    assert share["B", "a", 9.0] == 1 and share["B", "b", 10.0] == 0
+    assert set(table.loc[table["model"] == "B", "n_panel"]) == {4}
+
+
+def test_adjusting_says_by_the_interval_and_refuses_small_cells():
+    # young images lie far, old ones near; a is mostly young, and as far as b among the young and among the old
+    spread = np.linspace(0.9, 1.1, 30)
+    young, old = 4 * spread, spread[:10]
+    values = np.concatenate([young, old, young[:10], np.tile(old, 3)])
+    rows = distances(values, "a" * 40 + "b" * 40, age=["young"] * 30 + ["old"] * 10 + ["young"] * 10 + ["old"] * 30)
+    found = adjusted_bias(rows, "group", "age").set_index("group")
+    raw = rb.robustness_bias(rows, "group").set_index("group")
+    assert raw.loc["a", "sigma"] > 0.5 and abs(found.loc["a", "sigma"]) < 0.1
+    assert found["n"].tolist() == [40, 40]
+    for group, row in found.iterrows():
+        shows = (row["low"] > 0) - (row["high"] < 0)
+        assert row["verdict"] == ["no difference shown", "more robust", "less robust"][shows], group
+    lonely = pd.concat([rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30)], ignore_index=True)
+    refused = adjusted_bias(lonely, "group", "age").set_index("group")
+    assert np.isnan(refused.loc["c", "sigma"]) and refused.loc["c", "verdict"] == inference.TOO_FEW
+    one = standardised_bias(lonely, "group", "age", groups=["a"]).iloc[0]
+    assert refused.loc["a", "sigma"] == pytest.approx(one["sigma"]) and refused.loc["a", "low"] == pytest.approx(
+        one["low"]
+    )

@@ -37,7 +37,7 @@ def test_the_sentence_names_the_group_its_interval_and_n():
     app = open_page()
     row = inference.least_robust(rb.robustness_bias(shipped().rows, "class"))
     (sentence,) = [text for text in said(app.markdown) if text.startswith("####")]
-    assert sentence.startswith(f"#### {row['group']} is the least robust group")
+    assert sentence.startswith(f"#### Digit {row['group']} is the least robust group")
     assert f"interval [{row['low']:+.2f}, {row['high']:+.2f}]" in sentence
     assert f"n = {row['n']}" in sentence
 
