@@ -152,21 +152,23 @@ def measure_some(places: Sequence[Place], within: str, policy: rb.Policy, *, sec
     """
     kept, end, left = _measures(), time.monotonic() + seconds, 0
     for item in places:
-        key = item.key(within, policy)
-        if item.stamp is None or key in kept:
+        if item.stamp is None or item.key(within, policy) in kept:
             continue
         if time.monotonic() > end:
             left += 1
             continue
         rows = rows_at(item)
-        kept[key] = (
-            analyses.adjusted_bias(rows, item.by, within, policy=policy)
-            if within
-            else rb.robustness_bias(rows, item.by, policy=policy)
-        )
-        while len(kept) > MOST_KEPT:
-            kept.popitem(last=False)
+        adjusted = analyses.adjusted_bias(rows, item.by, within, policy=policy) if within else None
+        keep(item, within, policy, rb.robustness_bias(rows, item.by, policy=policy) if adjusted is None else adjusted)
     return left
+
+
+def keep(item: Place, within: str, policy: rb.Policy, table: pd.DataFrame) -> None:
+    """Keep a table of sigma for its place, and forget the oldest where there are too many."""
+    kept = _measures()
+    kept[item.key(within, policy)] = table
+    while len(kept) > MOST_KEPT:
+        kept.popitem(last=False)
 
 
 def rows_at(item: Place) -> pd.DataFrame:
