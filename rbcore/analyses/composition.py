@@ -20,7 +20,7 @@ from rbcore.inference.standardisation import FEWEST_IN_CELL
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.partitions import group_labels
 
-MIX_RULE = "95% interval at the common mix leaves out 0"
+MIX_RULE = "95% interval leaves out 0, at a common mix"
 """What the verdicts of `adjusted_bias` rest on, in words: there is no test of them."""
 
 

@@ -119,3 +119,28 @@ def test_a_damaged_run_is_one_calm_sentence_with_its_file_and_the_remedy_and_the
     assert not app.exception and not app.error and len(app.get("vega_lite_chart")) == 2
     (warning,) = said(app.warning)
     assert str(folder / "epoch-0001.json") in warning and "Delete it" in warning
+
+
+def test_the_other_figures_show_what_the_library_measures():
+    rows = shipped().rows
+    app = open_page(figure="RB(P, tau)")
+    drawn = plotted(app, CURVES)
+    expected = inference.curves(rows, "class", taus=np.unique(drawn["tau"]))
+    np.testing.assert_allclose(drawn["rb"], expected["rb"])
+    np.testing.assert_allclose(drawn["rb_high"], expected["rb_high"])
+    app.selectbox(key="figure").select("all models and methods").run()
+    drawn = plotted(app, CURVES)
+    assert set(drawn["panel"]) == {
+        "logistic_regression · deepfool (n = 360)",
+        "logistic_regression · exact (n = 360)",
+        "small_cnn · deepfool (n = 360)",
+    }
+    own = drawn[drawn["panel"].str.startswith("small_cnn") & (drawn["group"] == "8")]
+    beyond = [(rows.loc[rows["class"] == "8", "distance"] > tau).mean() for tau in own["tau"]]
+    np.testing.assert_allclose(own["share"], beyond)
+    assert any(text.startswith("Computed: 3 panels of 2 models and 2 methods") for text in said(app.caption))
+
+
+def test_a_stale_group_in_a_link_is_named():
+    app = open_page(group="nobody")
+    assert any("group 'nobody', which is not available here" in text for text in said(app.warning))

@@ -1,5 +1,7 @@
 import io
+import json
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -42,3 +44,37 @@ def test_missing_cells_offer_their_jobs():
     wait_for_jobs(button(app, "Compute the 6 missing").click().run())
     app.run()
     assert not app.info and len(cells_of(app).drop_duplicates(["model", "epoch", "group"])) == 60
+
+
+def test_the_sentence_and_the_marks_follow_the_same_verdicts():
+    app = open_page("heatmap")
+    cells = cells_of(app).drop_duplicates(["model", "epoch", "group"])
+    last = cells[(cells["epoch"] == "last") & (cells["verdict"] == "less robust")]
+    counts = last.groupby("group")["model"].nunique()
+    (sentence,) = [text for text in said(app.markdown) if text.startswith("####")]
+    named = " and ".join(f"digit {group}" for group in sorted(counts.index[counts == counts.max()]))
+    assert sentence.startswith(f"#### At the last epoch {named} ")
+    assert f"in {counts.max()} of 2 models (permutation test, 5% after Holm's correction; n = 360" in sentence
+
+
+def test_methods_and_epochs_stand_in_one_sheet_in_the_order_asked_for():
+    app = open_page("heatmap", sheet="methods and epochs", order="sigma")
+    cells = cells_of(app).drop_duplicates(["model", "epoch", "method", "group"])
+    assert len(cells) == 60 + 30 and set(cells["method"]) == {"deepfool", "exact"}
+    sort = json.loads(app.get("vega_lite_chart")[0].proto.spec)["spec"]["layer"][0]["encoding"]["y"]["sort"]
+    own = cells[(cells["model"] == "small_cnn") & (cells["epoch"] == "last")].set_index("group")["sigma"]
+    means = cells[cells["model"] == "small_cnn"].groupby("group")["sigma"].mean()
+    assert sort == list(means.sort_values().index) and len(own) == 10
+
+
+def test_all_partitions_stand_in_one_sheet_and_a_mix_can_be_held_fixed():
+    app = open_page("heatmap", dataset="toyfaces", sheet="partitions")
+    assert "lighting" in set(cells_of(app)["by"]) and cells_of(app)["by"].nunique() > 1
+    app.selectbox(key="sheet").select("epochs").run()
+    raw = cells_of(app)
+    app.selectbox(key="mix").select("class").run()
+    assert not app.exception
+    (sentence,) = [text for text in said(app.markdown) if text.startswith("####")]
+    assert "95% interval leaves out 0, at a common mix of class; n = " in sentence
+    adjusted = cells_of(app)
+    assert not np.allclose(raw["sigma"], adjusted["sigma"]) and set(raw["group"]) == set(adjusted["group"])
