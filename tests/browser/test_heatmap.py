@@ -11,9 +11,9 @@ def test_a_click_on_a_cell_leads_to_its_curves_and_images(full, page):
     visit(page, f"{full}/heatmap?dataset=digits&order=sigma", TITLE)
     cells = page.locator('[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path')
     expect(cells).to_have_count(60)
-    cells.filter(has=page.locator("xpath=self::*[contains(@aria-label, 'logistic_regression')]")).filter(
-        has=page.locator("xpath=self::*[contains(@aria-label, 'group: 4') and contains(@aria-label, 'epoch: 6')]")
-    ).click(force=True)
+    page.locator(
+        'path[aria-label*="model: logistic_regression"][aria-label*="group: 4;"][aria-label*="epoch: 6;"]'
+    ).first.click(force=True)
     expect_picked(page, {"Model": "logistic_regression", "Epoch": "6"})
     said = page.get_by_text("digit 4 · logistic_regression, epoch 6, deepfool: sigma")
     expect(said).to_contain_text("n = 36")
