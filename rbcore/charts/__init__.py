@@ -1,7 +1,6 @@
 """Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
 
 from rbcore.charts.agreement import MOST_POINTS, certificate_segments, distance_scatter, evenly, thinned
-from rbcore.charts.epochs import curves_of_epoch, through_training
 from rbcore.charts.curves import (
     BRUSH,
     CLICK,
@@ -15,6 +14,7 @@ from rbcore.charts.curves import (
     robustness_curves,
     tau_grid,
 )
+from rbcore.charts.epochs import MEASURES, curves_of_epoch, through_training
 from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
@@ -29,22 +29,22 @@ from rbcore.charts.groups import (
     lowest_and_highest,
     training_history,
 )
+from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
 from rbcore.charts.images import class_probabilities
-from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
+from rbcore.charts.mitigation import BIASES, before_after_curves, changes_chart, side_curves, trade_off_chart
 
 __all__ = [
     "AXES_HEIGHT",
     "BIASES",
-    "COLOURS",
-    "DASHES",
-    "MEASURES",
-    "MOST_POINTS",
-from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
     "BRUSH",
     "CELL",
     "CLICK",
+    "COLOURS",
+    "DASHES",
+    "MEASURES",
     "MOST_COLOURED",
     "MOST_LABELLED",
+    "MOST_POINTS",
     "N_TAUS",
     "ORDERS",
     "SIGMA_TITLE",
@@ -62,12 +62,12 @@ from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, ord
     "chart_png",
     "chart_svg",
     "class_probabilities",
-    "curves_of_epoch",
-    "distance_scatter",
-    "evenly",
     "clicked_group",
     "curves_chart",
     "curves_grid",
+    "curves_of_epoch",
+    "distance_scatter",
+    "evenly",
     "fooled_bars",
     "lowest_and_highest",
     "order_of_groups",
