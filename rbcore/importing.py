@@ -23,6 +23,11 @@ CHECKED = 128
 """Images on which the outputs are looked at before the weights are accepted."""
 
 
+def run_name_of(file_name: str) -> str:
+    """Return the name of a run of weights whose file has this name, in letters that can name a run."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file_name).stem).strip(".-_")[:64] or "imported"
+
+
 def import_weights(
     dataset: Dataset,
     model: str,
@@ -73,7 +78,7 @@ def import_weights(
     rows = dataset.rows(SPLIT)
     with torch.no_grad():
         refuse_unusable(network(torch.as_tensor(dataset.pixels(rows[:CHECKED]), device=torch_device)))
-    name = run or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip(".-_")[:64] or "imported"
+    name = run or run_name_of(file.name)
     folder = run_folder(dataset.name, model, name)
     facts = {
         **run_facts(dataset, model, name, mean, std),

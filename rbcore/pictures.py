@@ -1,5 +1,7 @@
 """Images as a person can look at them: clean, perturbation magnified, perturbed, as 8-bit arrays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 GREY = 0.5
@@ -11,9 +13,10 @@ def magnification(clean: np.ndarray, perturbed: np.ndarray) -> float:
     return GREY / largest if largest > 0 else 1.0
 
 
-def perturbation_picture(clean: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
-    """Return the magnified perturbation around mid grey, float in [0, 1], shape as the images."""
-    picture: np.ndarray = np.clip(GREY + (perturbed - clean) * magnification(clean, perturbed), 0, 1)
+def perturbation_picture(clean: np.ndarray, perturbed: np.ndarray, factor: float | None = None) -> np.ndarray:
+    """Return the perturbation around mid grey, magnified as far as it fits or by ``factor``; float in [0, 1], shape as the images."""
+    factor = magnification(clean, perturbed) if factor is None else factor
+    picture: np.ndarray = np.clip(GREY + (perturbed - clean) * factor, 0, 1)
     return picture
 
 
@@ -36,8 +39,14 @@ def rounded(images: np.ndarray) -> np.ndarray:
     return levels
 
 
-def strip(clean: np.ndarray, perturbed: np.ndarray, side: int = 160) -> np.ndarray:
-    """Return clean | perturbation magnified | perturbed side by side, uint8 (height, width, 3), with white gaps."""
-    panels = [to_uint8(image, side) for image in (clean, perturbation_picture(clean, perturbed), perturbed)]
+def strip(clean: np.ndarray, perturbed: np.ndarray, side: int = 160, factor: float | None = None) -> np.ndarray:
+    """Return clean | perturbation magnified | perturbed side by side; ``factor`` as `perturbation_picture`."""
+    return row([clean, perturbation_picture(clean, perturbed, factor), perturbed], side)
+
+
+def row(images: Sequence[np.ndarray], side: int = 160) -> np.ndarray:
+    """Return images of one size side by side, uint8 (height, width, 3), with white gaps."""
+    panels = [to_uint8(image, side) for image in images]
     gap = np.full((panels[0].shape[0], 6, 3), 255, np.uint8)
-    return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
+    parts = [part for panel in panels for part in (gap, panel)]
+    return np.concatenate(parts[1:], axis=1)

@@ -7,16 +7,22 @@ from streamlit.navigation.page import StreamlitPage
 def sections() -> dict[str, list[StreamlitPage]]:
     """Return the pages in the order of the menu, by heading; the first is what a newcomer sees."""
     return {
+        "Begin": [
+            st.Page("pages/start.py", title="Start", default=True),
+            st.Page("pages/lesson.py", title="Lesson", url_path="lesson"),
+            st.Page("pages/method.py", title="Method", url_path="method"),
+        ],
         "Look": [
-            st.Page("pages/curves.py", title="Curves", default=True),
+            st.Page("pages/curves.py", title="Curves", url_path="curves"),
             st.Page("pages/heatmap.py", title="Heatmap", url_path="heatmap"),
             st.Page("pages/images.py", title="Images", url_path="images"),
-            st.Page("pages/mitigation.py", title="Mitigation", url_path="mitigation"),
             st.Page("pages/epochs.py", title="Epochs", url_path="epochs"),
             st.Page("pages/agreement.py", title="Agreement", url_path="agreement"),
+            st.Page("pages/mitigation.py", title="Mitigation", url_path="mitigation"),
         ],
         "Work": [
             st.Page("pages/compute.py", title="Compute", url_path="compute"),
+            st.Page("pages/own_data.py", title="Your data and model", url_path="own_data"),
         ],
     }
 

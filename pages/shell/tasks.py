@@ -8,7 +8,8 @@ from rbcore.errors import RobustnessBiasError
 from rbcore.mitigations import Mitigation
 from rbcore.running import Cancel, Progress
 
-NAMED = 5
+NAMED = 3
+"""Skipped files that are named for each reason."""
 
 
 def submit_training(
@@ -47,7 +48,7 @@ def submit_training(
             progress=progress,
             cancel=cancel,
         )
-        skipped = _skipped(data)
+        skipped = skipped_in_words(data)
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
         return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
 
@@ -59,13 +60,18 @@ def submit_training(
     return jobs.runner().submit(key, title, work)
 
 
-def _skipped(data: Dataset) -> str:
-    """Say how many files were left out and name the first, with the reason."""
+def skipped_in_words(data: Dataset) -> str:
+    """Say how many files were left out, by their reasons, and name the first of each; nothing where none was."""
     if not data.skipped:
         return ""
-    named = "; ".join(f"{skip.file}: {skip.reason}" for skip in data.skipped[:NAMED])
-    more = f"; and {len(data.skipped) - NAMED:,} more" if len(data.skipped) > NAMED else ""
-    return f"; skipped files: {len(data.skipped):,} ({named}{more})"
+    by_reason: dict[str, list[str]] = {}
+    for skip in data.skipped:
+        by_reason.setdefault(skip.reason, []).append(skip.file)
+    said = [
+        f"{reason}: {', '.join(files[:NAMED])}" + (f" and {len(files) - NAMED:,} more" if len(files) > NAMED else "")
+        for reason, files in by_reason.items()
+    ]
+    return f"; skipped files: {len(data.skipped):,} ({'; '.join(said)})"
 
 
 def submit_estimate(

@@ -1,6 +1,7 @@
 """Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
 
 from rbcore.charts.agreement import MOST_POINTS, certificate_segments, distance_scatter, evenly, thinned
+from rbcore.charts.composition import mix_intervals
 from rbcore.charts.curves import (
     BRUSH,
     CLICK,
@@ -32,6 +33,7 @@ from rbcore.charts.groups import (
 from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
 from rbcore.charts.images import class_probabilities
 from rbcore.charts.mitigation import BIASES, before_after_curves, changes_chart, side_curves, trade_off_chart
+from rbcore.charts.toys import toy_explorer
 
 __all__ = [
     "AXES_HEIGHT",
@@ -70,6 +72,7 @@ __all__ = [
     "evenly",
     "fooled_bars",
     "lowest_and_highest",
+    "mix_intervals",
     "order_of_groups",
     "rb_chart",
     "robustness_curves",
@@ -77,6 +80,7 @@ __all__ = [
     "tau_grid",
     "thinned",
     "through_training",
+    "toy_explorer",
     "toy_plane",
     "trade_off_chart",
     "training_history",

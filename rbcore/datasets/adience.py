@@ -164,6 +164,15 @@ def count_files(root: Path) -> str:
     return f"{n_folds} of {len(FOLDS)} fold files; images: {', '.join(counts) or 'none'}"
 
 
+LAYOUT = """\
+Adience/
+    fold_0_data.txt ... fold_4_data.txt
+    aligned/                                 or faces/
+        <user_id>/
+            landmark_aligned_face.<face_id>.<original_image>
+            ...
+"""
+
 DATASETS.add(
     "adience",
     DatasetSpec(
@@ -185,5 +194,6 @@ DATASETS.add(
         n_train=14_007,
         n_test=3_445,
         count_files=count_files,
+        layout=LAYOUT,
     ),
 )

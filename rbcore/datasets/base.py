@@ -193,6 +193,8 @@ class DatasetSpec:
         The published files with their checksums; None where none are published.
     count_files
         Says in a few words what lies in a folder, without reading images.
+    layout
+        What the folder has to hold, drawn as a small tree; empty where none is needed.
     """
 
     name: str
@@ -212,6 +214,7 @@ class DatasetSpec:
     n_test: int | None = None
     official: Official | None = None
     count_files: Callable[[Path], str] | None = None
+    layout: str = ""
 
     @property
     def is_open(self) -> bool:

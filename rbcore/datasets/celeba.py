@@ -135,6 +135,15 @@ def count_files(root: Path) -> str:
     return f"{n:,} images"
 
 
+LAYOUT = """\
+celeba/
+    list_attr_celeba.txt
+    list_eval_partition.txt
+    img_align_celeba/
+        000001.jpg
+        ...
+"""
+
 DATASETS.add(
     "celeba",
     DatasetSpec(
@@ -157,5 +166,6 @@ DATASETS.add(
         n_test=19_962,
         official=OFFICIAL,
         count_files=count_files,
+        layout=LAYOUT,
     ),
 )

@@ -197,6 +197,7 @@ def _register(name: str, class_title: str) -> None:
             n_train=50_000,
             n_test=10_000,
             official=kind.official,
+            layout="\n".join([f"{kind.official.folder}/", *(f"    {file.name}" for file in kind.official.files)]),
         ),
     )
 

@@ -85,6 +85,15 @@ def read_idx(path: Path, item: tuple[int, ...], most: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=header).reshape(n, *item)
 
 
+LAYOUT = """\
+FashionMNIST/
+    raw/
+        train-images-idx3-ubyte.gz
+        train-labels-idx1-ubyte.gz
+        t10k-images-idx3-ubyte.gz
+        t10k-labels-idx1-ubyte.gz
+"""
+
 DATASETS.add(
     "fashion_mnist",
     DatasetSpec(
@@ -103,5 +112,6 @@ DATASETS.add(
         n_train=60_000,
         n_test=10_000,
         official=OFFICIAL,
+        layout=LAYOUT,
     ),
 )

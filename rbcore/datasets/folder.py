@@ -164,6 +164,23 @@ def count_files(root: Path) -> str:
     return f"{len({facts.name for facts in found.values()})} classes, {len(found):,} images"
 
 
+LAYOUT = """\
+my-images/
+    train/
+        cat/                                 a folder for each class
+            1.jpg
+            ...
+        dog/
+    test/
+        cat/
+        dog/
+    metadata.csv                             if you have attributes of the images:
+                                                 file,camera,age
+                                                 train/cat/1.jpg,A,3
+
+Without train/ and test/ put the class folders side by side; they are split 80:20.
+"""
+
 DATASETS.add(
     "folder",
     DatasetSpec(
@@ -180,5 +197,6 @@ DATASETS.add(
         licence="Yours to know",
         caution="These are your own images and labels; nobody but you has checked them.",
         count_files=count_files,
+        layout=LAYOUT,
     ),
 )

@@ -97,6 +97,12 @@ def count_files(root: Path) -> str:
     return f"{n:,} .jpg files"
 
 
+LAYOUT = """\
+UTKFace/
+    25_0_1_20170116174525125.jpg.chip.jpg    [age]_[gender]_[race]_[date&time]
+    ...
+"""
+
 DATASETS.add(
     "utkface",
     DatasetSpec(
@@ -119,5 +125,6 @@ DATASETS.add(
         n_train=18_966,
         n_test=4_742,
         count_files=count_files,
+        layout=LAYOUT,
     ),
 )

@@ -6,7 +6,7 @@ from tests.browser.serving import choose, extents, picker, visit
 from tests.pages.app import shipped
 
 TITLES = {
-    "/": "Robustness curves",
+    "/curves": "Robustness curves",
     "/heatmap": "Models and epochs",
     "/images": "Images at the boundary",
     "/compute": "Compute",
@@ -17,7 +17,7 @@ ODD_GROUPS = ["<script>alert(1)</script>", "a|b", "😀 :smile:", "*x* _y_ $z$ `
 @pytest.mark.parametrize("path", TITLES)
 def test_each_page_shows_what_it_is_for(full, page, path):
     visit(page, full + path, TITLES[path])
-    if path == "/":
+    if path == "/curves":
         expect(page.get_by_role("slider", name="Attack budget tau")).to_be_visible()
         expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     elif path == "/heatmap":
@@ -46,8 +46,8 @@ def test_each_page_is_calm_where_nothing_is_trained(empty, page, path):
     expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
 
 
-def test_the_first_screen_finds_what_was_planted_and_says_that_it_is_synthetic(full, page):
-    visit(page, full, TITLES["/"])
+def test_the_curves_find_what_was_planted_and_say_that_it_is_synthetic(full, page):
+    visit(page, f"{full}/curves", TITLES["/curves"])
     sentence = page.get_by_role("heading", name="dim is the least robust group")
     expect(sentence).to_contain_text("interval")
     assert page.get_by_text("n = all 1,600 test images").count() == 1
@@ -57,7 +57,7 @@ def test_the_first_screen_finds_what_was_planted_and_says_that_it_is_synthetic(f
 
 
 def test_the_curves_say_and_draw_each_group(full, page):
-    visit(page, f"{full}/?dataset=digits", TITLES["/"])
+    visit(page, f"{full}/curves?dataset=digits", TITLES["/curves"])
     sentence = page.get_by_role("heading", name="robust").filter(has_text="interval")
     assert sentence.count() == 1
     assert page.get_by_text("n = all 360 test images").count() == 1
@@ -75,7 +75,7 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))
-    visit(page, f"{full}/?dataset=digits&model=logistic_regression&epoch=2", TITLES["/"])
+    visit(page, f"{full}/curves?dataset=digits&model=logistic_regression&epoch=2", TITLES["/curves"])
     expect(page.get_by_role("heading").filter(has_text="interval")).to_contain_text("robust")
     assert len(extents(page, "line")) == len(ODD_GROUPS)
     legend = page.locator('[data-testid="stVegaLiteChart"] svg .role-legend-label text').all_text_contents()

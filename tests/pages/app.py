@@ -22,8 +22,7 @@ def open_page(page: str = "curves", /, **query: str) -> AppTest:
     query = {"dataset": "digits", **query}
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params.update(query)
-    app.run()
-    return app if page == "curves" else app.switch_page(f"pages/{page}.py").run()
+    return app.switch_page(f"pages/{page}.py").run()
 
 
 def button(app: AppTest, label: str):

@@ -1,0 +1,141 @@
+"""Your data and model: what to put where, whether it can be used, and weights of your own made a run. No code."""
+
+import streamlit as st
+
+from pages.shell import intake, jobs, menu, mode, selection
+from pages.shell.text import plain
+from rbcore.datasets import DATASETS, count_on_disk, known_folder
+from rbcore.errors import RobustnessBiasError
+from rbcore.models import MODELS
+
+CHECKPOINTS = ["pt", "pth", "th", "ckpt", "bin", "safetensors"]
+OWN = "folder"
+SMALLEST, LARGEST = 8, 400
+
+
+def images() -> None:
+    """Ask for a dataset's folder, show what it has to hold, and check it."""
+    names = sorted((name for name in DATASETS if DATASETS[name].needs_folder), key=lambda name: name != OWN)
+    name = selection.picker(
+        "Images", "bring", names, help="folder: images of your own. The others are published datasets."
+    )
+    spec = DATASETS[name]
+    left, right = st.columns(2, gap="medium")
+    with right:
+        st.markdown(f"**What the folder of {plain(spec.title)} holds**")
+        st.code(spec.layout, language=None)
+        st.caption(plain(f"{spec.source}. Licence: {spec.licence}."))
+    with left:
+        root = st.text_input(
+            "Folder, on the machine the app runs on",
+            value=str(known_folder(spec) or ""),
+            key=f"root of {name}",
+            help=f"The files stay where they are. The folder is remembered; {spec.folder_variable} sets it too.",
+        )
+        st.caption(f"Remembered: {plain(count_on_disk(spec))}.")
+        size = st.number_input("Size in pixels", SMALLEST, LARGEST, spec.default_size, key=f"size of {name}")
+        checksum, download = None, False
+        if spec.official:
+            is_other = st.checkbox(
+                "These files are not the published ones",
+                key=f"unchecked {name}",
+                help="Their checksums are then not compared, here and from now on for this folder.",
+            )
+            checksum = False if is_other else None
+            download = bool(spec.official.archives) and st.checkbox(
+                "Fetch published files that are missing", key=f"download {name}"
+            )
+        if st.button("Check", type="primary", disabled=not (root or download)):
+            job = intake.submit_check(name, root or None, size=size, checksum=checksum, download=download)
+            st.session_state[f"check of {name}"] = job.key
+    follow(st.session_state.get(f"check of {name}"), dataset=name)
+
+
+def weights() -> None:
+    """Ask for a checkpoint and what it is, and make a run of it."""
+    datasets = list(DATASETS)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        uploaded = st.file_uploader("A checkpoint: safetensors, or a PyTorch state dict", type=CHECKPOINTS)
+        path = st.text_input(
+            "or its path, on the machine the app runs on", disabled=uploaded is not None, key="path of weights"
+        )
+        st.caption(
+            "Read as plain numbers: no code in it is ever run. Keys such as *state_dict* and the prefix *module.* are understood."
+        )
+    with right:
+        dataset = st.selectbox("Trained on", datasets, datasets.index(selection.current().dataset))
+        model = st.selectbox("Architecture", list(MODELS), help="The one it was trained with; no other fits.")
+        st.caption(plain(f"{MODELS[model].description}."))
+    spec = DATASETS[dataset]
+    with st.expander("Normalisation, size, name"):
+        shape = "one number" if spec.channels == 1 else f"{spec.channels} numbers"
+        mean = st.text_input("Mean", placeholder=f"{shape} in units of [0, 1]; empty: the dataset's own")
+        std = st.text_input("Standard deviation", placeholder=f"{shape}; empty: the dataset's own")
+        size = st.number_input(
+            "Size in pixels",
+            SMALLEST,
+            LARGEST,
+            spec.default_size,
+            disabled=not spec.needs_folder,
+            key=f"own size {dataset}",
+        )
+        seed = st.number_input("Seed of the split", 0, 2**31 - 1, 0, help="Where no split is published.")
+        name = st.text_input("Name of the run", placeholder="that of the file")
+    if spec.needs_folder and known_folder(spec) is None:
+        st.caption(f"The folder of {plain(spec.title)} is not known yet: name and check it above first.")
+    if st.button("Bring it in", type="primary", disabled=uploaded is None and not path):
+        try:
+            job, run = intake.submit_import(
+                dataset,
+                model,
+                path=path,
+                upload=None if uploaded is None else (uploaded.name, uploaded.getvalue()),
+                name=name or None,
+                mean=intake.numbers_of(mean, "The mean"),
+                std=intake.numbers_of(std, "The standard deviation"),
+                size=size,
+                seed=seed,
+            )
+        except RobustnessBiasError as error:
+            st.error(plain(str(error)))
+        else:
+            st.session_state["brought"] = job.key, {"dataset": dataset, "model": model, "run": run}
+    key, picks = st.session_state.get("brought", (None, {}))
+    follow(key, **picks)
+
+
+def follow(key: str | None, **picks: str) -> None:
+    """Watch a job, show how it ended, and lead on with what it made picked."""
+    job = jobs.runner().jobs.get(key)
+    if job is None:
+        return
+    if job.is_active:
+        jobs.watch((key,))
+        return
+    jobs.show_job(job)
+    if job.state == jobs.DONE:
+        pages = {"Compute": "Measure it" if "run" in picks else "Train a model on it"}
+        pages |= {"Curves": "Look at its curves"} if "run" in picks else {}
+        with st.container(horizontal=True):
+            for title, label in pages.items():
+                if st.button(label, key=f"{title} {key}", on_click=selection.put, kwargs=picks):
+                    st.switch_page(menu.page(title))
+
+
+selection.current()
+st.title("Your data and model", anchor=False)
+if mode.is_read_only():
+    st.info(
+        "This server is for looking only, so nothing can be brought to it. On your own machine the same page takes a folder of "
+        "images and a checkpoint; see README.md."
+    )
+    st.stop()
+st.markdown(
+    "Name a folder of images, see what of it can be used, and go on to train or to bring a trained model. No code."
+)
+st.subheader("Images", anchor=False)
+images()
+st.subheader("A trained model", anchor=False)
+weights()
+st.caption("Faces are people: bring only images you may use, and know who assigned their labels.")

@@ -1,0 +1,100 @@
+"""What a visitor brings: a folder of images that is checked, weights that become a run. Each is a job of its own."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from pages.shell import jobs
+from pages.shell.tasks import skipped_in_words
+from rbcore.datasets import load_dataset
+from rbcore.errors import RobustnessBiasError
+from rbcore.importing import import_weights, run_name_of
+from rbcore.running import Cancel, Progress
+
+LONGEST = 60
+"""Characters of the list of classes in a sentence."""
+
+
+def submit_check(dataset: str, root: str | None, *, size: int, checksum: bool | None, download: bool) -> jobs.Job:
+    """Queue the loading of a dataset, which says what of it can be used and remembers the folder."""
+
+    def work(progress: Progress, cancel: Cancel) -> str:
+        data = load_dataset(dataset, root=root, size=size, checksum=checksum, download=download, progress=progress)
+        counts = data.samples["split"].value_counts()
+        classes = ", ".join(data.classes)
+        named = f" ({classes})" if len(classes) <= LONGEST else ""
+        return (
+            f"{len(data.samples):,} images can be used at {data.size} x {data.size} pixels: {counts['train']:,} to train, "
+            f"{counts['test']:,} to test; {len(data.classes)} classes{named}; partitions: {', '.join(data.partitions)}"
+            f"{skipped_in_words(data)}."
+        )
+
+    key = f"check {dataset} {root} {size} {checksum} {download}"
+    return jobs.runner().submit(key, f"Check {dataset}", work)
+
+
+def submit_import(
+    dataset: str,
+    model: str,
+    *,
+    path: str | None,
+    upload: tuple[str, bytes] | None,
+    name: str | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    size: int,
+    seed: int,
+) -> tuple[jobs.Job, str]:
+    """Queue the import of weights from a path of the server or from an upload (its name and bytes); return the run's name too.
+
+    An upload is written under a name of ours: its own decides on nothing but the reader and the words of a message.
+    """
+    holder = None
+    if upload is not None:
+        shown = upload[0]
+        holder = tempfile.TemporaryDirectory(
+            prefix="rbcore-upload-"
+        )  # gone with the job, at the latest with the server
+        suffix = ".safetensors" if shown.lower().endswith(".safetensors") else ".pt"
+        file = Path(holder.name) / f"weights{suffix}"
+        file.write_bytes(upload[1])
+    else:
+        file = Path(path or "").expanduser()
+        shown = file.name
+    run_name = name or run_name_of(shown)
+
+    def work(progress: Progress, cancel: Cancel) -> str:
+        try:
+            data = load_dataset(dataset, size=size, seed=seed, progress=progress)
+            progress(0, 1, "measuring its accuracy")
+            run = import_weights(data, model, file, run=run_name, mean=mean, std=std)
+        except RobustnessBiasError as error:
+            raise type(error)(str(error).replace(str(file), shown if holder else str(file))) from error
+        finally:
+            if holder is not None:
+                holder.cleanup()
+        facts = run.facts
+        return (
+            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,}). If you know it to be "
+            "better, mean and std or the order of the classes are not those it was trained with."
+        )
+
+    key = f"import {dataset} {model} {run_name}"
+    return jobs.runner().submit(key, f"Bring {shown} as {model} on {dataset}", work), run_name
+
+
+def numbers_of(text: str, what: str) -> tuple[float, ...] | None:
+    """Return the numbers of a text such as ``0.485, 0.456, 0.406``, or None where it is empty.
+
+    Raises
+    ------
+    RobustnessBiasError
+        If a part of it is no number.
+    """
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    try:
+        return tuple(float(part) for part in parts) or None
+    except ValueError as error:
+        raise RobustnessBiasError(
+            f"{what} {text!r} is not a list of numbers; write one for each channel, such as 0.5, 0.5, 0.5."
+        ) from error

@@ -1,0 +1,134 @@
+"""A toy in a plane to try by hand: drag tau, see whom it reaches, and what share of each group is left (figures 1 and 2)."""
+
+import altair as alt
+import pandas as pd
+
+from rbcore.charts.figures import GREY, SHAPES
+from rbcore.charts.groups import COLOURS
+
+IS_SAFE = "datum.is_correct && datum.distance > tau"
+BAR_HEIGHT = 26
+
+
+def toy_explorer(
+    points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float, tau_max: float, width: int = 300
+) -> alt.VConcatChart:
+    """Draw points in a plane with a slider of tau, and below them I_P(tau) of each group as bars that follow it.
+
+    Points within tau of the boundary are hollow, as misclassified ones are; the grey band is all that lies within tau. The
+    slider lives in the chart, so that dragging asks no server.
+
+    Parameters
+    ----------
+    points
+        ``x``, ``y``, ``class``, ``group``, ``distance`` (L2), ``is_correct``, and ``classifier``: whose boundary the distance is
+        measured to. With several classifiers a choice between them is drawn beside the slider.
+    boundaries
+        ``line``, ``x``, ``y`` and ``classifier``.
+    tau, tau_max
+        Where the slider starts and ends, L2.
+    width
+        Of the square plot in pixels.
+    """
+    classes, groups = list(dict.fromkeys(points["class"])), list(dict.fromkeys(points["group"]))
+    classifiers = list(dict.fromkeys(points["classifier"]))
+    margin = 0.06
+    middle = [(points[axis].min() + points[axis].max()) / 2 for axis in ("x", "y")]
+    reach = max(float((points[axis] - centre).abs().max()) for axis, centre in zip("xy", middle, strict=True)) + margin
+    slider = alt.param(
+        name="tau",
+        value=tau,
+        bind=alt.binding_range(min=0, max=tau_max, step=tau_max / 100, name="attacker's reach tau "),
+    )
+    chosen = alt.param(
+        name="classifier",
+        value=classifiers[0],
+        bind=alt.binding_radio(options=classifiers, name="classifier ") if len(classifiers) > 1 else alt.Undefined,
+    )
+    scales = [alt.Scale(domain=[centre - reach, centre + reach], nice=False) for centre in middle]
+    axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False)
+    x, y = (
+        alt.X("x:Q", title=None, axis=axis, scale=scales[0]),
+        alt.Y("y:Q", title=None, axis=axis, scale=scales[1]),
+    )
+    palette = alt.Scale(domain=classes, range=list(COLOURS[: len(classes)]))
+    is_by_class = groups == classes
+    line = (
+        alt.Chart(_as_one_path(boundaries))
+        .transform_filter("datum.classifier == classifier")
+        .encode(x=x, y=y, order=alt.Order("position:Q"))
+    )
+    # A stroke is as wide to both sides of the line: drawn 2 tau wide it covers what lies within tau.
+    band = line.mark_line(
+        color=GREY,
+        opacity=0.2,
+        clip=True,
+        strokeCap="round",
+        strokeJoin="round",
+        strokeWidth=alt.expr(f"tau * {width / reach}"),
+    )
+    dots = (
+        alt.Chart(points)
+        .transform_filter("datum.classifier == classifier")
+        .transform_calculate(state=f"{IS_SAFE} ? 'correct and farther than tau' : 'within tau, or wrong'")
+        .mark_point(size=42, strokeWidth=1.5, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            fill=alt.Fill("class:N", scale=palette, legend=None),
+            stroke=alt.Stroke("class:N", scale=palette, legend=None),
+            fillOpacity=alt.condition(IS_SAFE, alt.value(0.85), alt.value(0.0)),
+            strokeOpacity=alt.condition(IS_SAFE, alt.value(1.0), alt.value(0.6)),
+            shape=alt.Shape(
+                "class:N" if is_by_class else "group:N",
+                scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])),
+                legend=None,
+            ),
+            tooltip=["class:N", "group:N", alt.Tooltip("distance:Q", format=".3f"), "state:N"],
+        )
+    )
+    shares = (
+        alt.Chart(points)
+        .transform_filter("datum.classifier == classifier")
+        .transform_calculate(safe=f"{IS_SAFE} ? 1 : 0")
+        .transform_aggregate(share="mean(safe)", n_safe="sum(safe)", n="count()", groupby=["group"])
+        .transform_calculate(
+            text="format(datum.share, '.0%') + ' (' + datum.n_safe + ' of ' + datum.n + ')'",
+        )
+        .encode(y=alt.Y("group:N", title=None, sort=groups, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)))
+    )
+    share = alt.X(
+        "share:Q",
+        title="I_P(tau): correct and farther than tau",
+        scale=alt.Scale(domain=[0, 1.5]),  # room for the words behind a full bar
+        axis=alt.Axis(labels=False, ticks=False, domain=False, grid=False, titleAnchor="start"),
+    )
+    colour = (
+        alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(COLOURS[: len(groups)])), legend=None)
+        if is_by_class
+        else alt.value(GREY)
+    )
+    bars = shares.mark_bar(size=15).encode(x=share, color=colour)
+    words = shares.mark_text(align="left", dx=6, fontSize=12, fontWeight="bold", color=GREY).encode(
+        x=share, text="text:N"
+    )
+    return (
+        alt.vconcat(
+            alt.layer(band, line.mark_line(color=GREY, strokeWidth=2, clip=True), dots, width=width, height=width),
+            alt.layer(bars, words, width=width, height=BAR_HEIGHT * len(groups)),
+            spacing=8,
+        )
+        .add_params(slider, chosen)
+        .resolve_scale(color="independent", fill="independent", stroke="independent", shape="independent")
+        .configure_view(stroke=None)
+    )
+
+
+def _as_one_path(boundaries: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines one after the other with a gap between: as one path their bands do not darken where they overlap."""
+    gap = pd.DataFrame({"x": [None], "y": [None]}, dtype="float64")
+    pieces = []
+    for (classifier, _), piece in boundaries.groupby(["classifier", "line"], sort=False):
+        pieces += [piece[["x", "y"]].assign(classifier=classifier), gap.assign(classifier=classifier)]
+    path = pd.concat(pieces, ignore_index=True)
+    return path.assign(position=range(len(path)))
