@@ -78,6 +78,10 @@ st.markdown(
     "Through Robustness* (Nanda et al., FAccT 2021); where that can be read in several ways, the choice is yours and is named."
 )
 
+st.markdown(
+    "[Definitions](#definitions) · [Open questions](#choices) · [Words](#words) · [Intervals and tests](#tests) · "
+    "[Distance methods](#methods) · [Limits](#limits) · [Ethics](#ethics) · [Citation](#citation)"
+)
 st.subheader("Definitions", anchor="definitions")
 st.latex(r"I_P(\tau) = \frac{\#\{(x, y) \in P : d(x) > \tau,\ y = \hat y\}}{\# P} \qquad \text{(eq. 4-6)}")
 st.markdown(

@@ -17,12 +17,12 @@ def images() -> None:
     """Ask for a dataset's folder, show what it has to hold, and check it."""
     names = sorted((name for name in DATASETS if DATASETS[name].needs_folder), key=lambda name: name != OWN)
     name = selection.picker(
-        "Images", "bring", names, help="folder: images of your own. The others are published datasets."
+        "Which images", "bring", names, help="folder: images of your own. The others are published datasets."
     )
     spec = DATASETS[name]
     left, right = st.columns(2, gap="medium")
     with right:
-        st.markdown(f"**What the folder of {plain(spec.title)} holds**")
+        st.markdown(f"**{plain(spec.title)}** has to look like this:")
         st.code(spec.layout, language=None)
         st.caption(plain(f"{spec.source}. Licence: {spec.licence}."))
     with left:
@@ -45,7 +45,7 @@ def images() -> None:
             download = bool(spec.official.archives) and st.checkbox(
                 "Fetch published files that are missing", key=f"download {name}"
             )
-        if st.button("Check", type="primary", disabled=not (root or download)):
+        if st.button("Check", type="primary"):
             job = intake.submit_check(name, root or None, size=size, checksum=checksum, download=download)
             st.session_state[f"check of {name}"] = job.key
     follow(st.session_state.get(f"check of {name}"), dataset=name)
@@ -64,8 +64,11 @@ def weights() -> None:
             "Read as plain numbers: no code in it is ever run. Keys such as *state_dict* and the prefix *module.* are understood."
         )
     with right:
-        dataset = st.selectbox("Trained on", datasets, datasets.index(selection.current().dataset))
-        model = st.selectbox("Architecture", list(MODELS), help="The one it was trained with; no other fits.")
+        chosen = selection.current()
+        dataset = st.selectbox("Measured on", datasets, datasets.index(chosen.dataset))
+        models = list(MODELS)
+        likely = models.index(chosen.model) if chosen.model in models else 0
+        model = st.selectbox("Architecture", models, likely, help="The one it was trained with; no other fits.")
         st.caption(plain(f"{MODELS[model].description}."))
     spec = DATASETS[dataset]
     with st.expander("Normalisation, size, name"):
@@ -84,7 +87,7 @@ def weights() -> None:
         name = st.text_input("Name of the run", placeholder="that of the file")
     if spec.needs_folder and known_folder(spec) is None:
         st.caption(f"The folder of {plain(spec.title)} is not known yet: name and check it above first.")
-    if st.button("Bring it in", type="primary", disabled=uploaded is None and not path):
+    if st.button("Bring it in", type="primary"):
         try:
             job, run = intake.submit_import(
                 dataset,

@@ -26,11 +26,12 @@ HINTS = {
 
 @st.cache_data(max_entries=2, show_spinner=False)
 def toy(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return points and boundaries of the toy's classifiers."""
+    """Return points and boundaries of the toy's classifiers; the boundaries are straight, so their ends say all."""
     toys = {"": class_toy()} if name == CLASSES else dict(zip("AB", budget_toys(), strict=True))
     points = [of.distances.assign(classifier=classifier) for classifier, of in toys.items()]
     lines = [of.boundaries.query("offset == 0").assign(classifier=classifier) for classifier, of in toys.items()]
-    return pd.concat(points, ignore_index=True), pd.concat(lines, ignore_index=True)
+    ends = pd.concat(lines, ignore_index=True).groupby(["classifier", "line"]).nth([0, -1])
+    return pd.concat(points, ignore_index=True), ends
 
 
 chosen = selection.current()

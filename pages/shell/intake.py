@@ -48,7 +48,14 @@ def submit_import(
     """Queue the import of weights from a path of the server or from an upload (its name and bytes); return the run's name too.
 
     An upload is written under a name of ours: its own decides on nothing but the reader and the words of a message.
+
+    Raises
+    ------
+    RobustnessBiasError
+        If neither is given.
     """
+    if upload is None and not path:
+        raise RobustnessBiasError("No checkpoint is named: upload a file, or write its path.")
     holder = None
     if upload is not None:
         shown = upload[0]
@@ -59,7 +66,7 @@ def submit_import(
         file = Path(holder.name) / f"weights{suffix}"
         file.write_bytes(upload[1])
     else:
-        file = Path(path or "").expanduser()
+        file = Path(path).expanduser()
         shown = file.name
     run_name = name or run_name_of(shown)
 

@@ -166,11 +166,12 @@ def count_files(root: Path) -> str:
 
 LAYOUT = """\
 Adience/
-    fold_0_data.txt ... fold_4_data.txt
-    aligned/                                 or faces/
+    fold_0_data.txt
+    ...
+    fold_4_data.txt
+    aligned/  (or faces/)
         <user_id>/
-            landmark_aligned_face.<face_id>.<original_image>
-            ...
+            landmark_aligned_face...jpg
 """
 
 DATASETS.add(

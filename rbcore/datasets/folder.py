@@ -167,18 +167,19 @@ def count_files(root: Path) -> str:
 LAYOUT = """\
 my-images/
     train/
-        cat/                                 a folder for each class
+        cat/  (a folder for each class)
             1.jpg
             ...
         dog/
     test/
         cat/
         dog/
-    metadata.csv                             if you have attributes of the images:
-                                                 file,camera,age
-                                                 train/cat/1.jpg,A,3
+    metadata.csv  (if you have attributes)
+        file,camera,age
+        train/cat/1.jpg,A,3
 
-Without train/ and test/ put the class folders side by side; they are split 80:20.
+or cat/ and dog/ without train/ and
+test/: they are then split 80:20
 """
 
 DATASETS.add(

@@ -99,8 +99,10 @@ def count_files(root: Path) -> str:
 
 LAYOUT = """\
 UTKFace/
-    25_0_1_20170116174525125.jpg.chip.jpg    [age]_[gender]_[race]_[date&time]
+    25_0_1_20170116174525125.jpg
     ...
+
+[age]_[gender]_[race]_[date&time].jpg
 """
 
 DATASETS.add(
