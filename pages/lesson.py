@@ -9,15 +9,16 @@ from pages.shell import menu, results, selection, show
 from pages.shell.selection import Selection
 from pages.shell.text import plain
 from rbcore import inference, pictures
-from rbcore.analyses import raw_and_standardised
+from rbcore.analyses import first_faces, raw_and_standardised, typical_faces
+from rbcore.api import Perturbations
 from rbcore.charts import bias_intervals, mix_intervals, robustness_curves
 from rbcore.datasets import Dataset, toyfaces
-from rbcore.store import StoredTable, distances_key
+from rbcore.store import StoredTable
 
 DATASET, MODEL, METHOD = "toyfaces", "small_cnn", "deepfool"
 BY, PLANTED = "lighting", "dim"
 GUESSES = {"bright": "Faces in bright light", "dim": "Faces in dim light", "neither": "Neither: no difference"}
-N_LOOKED_AT = 3
+LIGHTS = ("bright", "dim")
 POLICY = rb.Policy()
 
 
@@ -48,12 +49,11 @@ def guess_first(of: Selection, stored: StoredTable) -> None:
         f"{stored.rows['is_correct'].mean():.0%} of {len(stored.rows):,} faces it never saw. Now someone changes the images "
         "a little, so that the model errs. (Skin, hair and clothes are drawn at random in both lights.)"
     )
-    data = dataset(of)
-    test = data.samples[data.samples["split"] == "test"]
-    for column, light in zip(st.columns(2), ("bright", "dim"), strict=True):
-        shown = test[test[BY] == light].groupby("label").head(1).sort_values("label")
+    data = faces_of_both()
+    for column, light in zip(st.columns(2), LIGHTS, strict=True):
+        shown = data.samples[data.samples[BY] == light].groupby("label").head(1).sort_values("label")
         column.image(
-            pictures.row(list(data.pixels(data.rows_of(list(shown["sample_id"])))), 64),
+            pictures.row(list(data.pixels(shown.index.to_numpy())), 64),
             caption=f"{light} light: {', '.join(data.classes)}",
             width="stretch",
             alt=f"One drawn face of each age group in {light} light",
@@ -76,29 +76,23 @@ def look(of: Selection, stored: StoredTable) -> None:
         "face, **right** the face that fools the model, in the **middle** what was changed, magnified alike everywhere. "
         "Where is the change fainter?"
     )
-    lights = ("bright", "dim")
-    typical = {light: _typical(stored.rows[stored.rows[BY] == light]) for light in lights}
-    ids = tuple(sample for light in lights for sample in typical[light])
-    found = results.perturbations(distances_key(stored.key_facts), ids, of)
-    factor = min(pictures.magnification(*pair) for pair in zip(found.clean, found.perturbed, strict=True))
+    found = typical(stored.checksum, of, stored)
+    factor = min(
+        pictures.magnification(*pair)
+        for light in LIGHTS
+        for pair in zip(found[light].clean, found[light].perturbed, strict=True)
+    )
     classes = of.run.facts["classes"]
-    for column, light in zip(st.columns(2), lights, strict=True):
+    for column, light in zip(st.columns(2), LIGHTS, strict=True):
         column.markdown(f"**{light} light**")
-        for index, row in enumerate(found.table.itertuples()):
-            if row.sample_id in typical[light]:
-                before, after = classes[row.prediction], classes[row.perturbed_prediction]
-                column.image(
-                    pictures.strip(found.clean[index], np.clip(found.perturbed[index], 0, 1), 64, factor),
-                    caption=f"taken for {before}, then for {after}",
-                    width="stretch",
-                    alt=f"A face in {light} light: clean, change magnified {factor:.0f} times, changed",
-                )
-
-
-def _typical(rows: pd.DataFrame) -> list[str]:
-    found = rows[rows["distance"].notna()]
-    nearest = (found["distance"] - found["distance"].median()).abs().sort_values(kind="stable").index
-    return list(found.loc[nearest[:N_LOOKED_AT], "sample_id"])
+        faces = found[light]
+        for clean, perturbed, row in zip(faces.clean, faces.perturbed, faces.table.itertuples(), strict=True):
+            column.image(
+                pictures.strip(clean, np.clip(perturbed, 0, 1), 64, factor),
+                caption=f"taken for {classes[row.prediction]}, then for {classes[row.perturbed_prediction]}",
+                width="stretch",
+                alt=f"A face in {light} light: clean, change magnified {factor:.0f} times, changed",
+            )
 
 
 def measure(of: Selection, stored: StoredTable) -> None:
@@ -244,10 +238,16 @@ def at_one_mix(checksum: str, _rows: pd.DataFrame) -> pd.DataFrame:
     return raw_and_standardised(_rows, "site", ["class"])
 
 
-def dataset(of: Selection) -> Dataset:
-    """Return the faces the run was trained on."""
-    facts = of.run.facts
-    return results.dataset(DATASET, facts["size"], facts["seed"], facts["dataset_fingerprint"])
+@st.cache_resource(max_entries=1, show_spinner="Drawing the faces")
+def faces_of_both() -> Dataset:
+    """Return some of the faces."""
+    return first_faces(DATASET)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Drawing the faces and looking for the smallest changes")
+def typical(checksum: str, _of: Selection, _stored: StoredTable) -> dict[str, Perturbations]:
+    """Return `rbcore.analyses.typical_faces`, kept by the checksum of the distances."""
+    return typical_faces(_of.run, _stored.rows, BY, METHOD)
 
 
 STEPS = {

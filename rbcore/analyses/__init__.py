@@ -15,6 +15,7 @@ pretraining    sigma of a pre-trained against a from-scratch run of the same mod
 mitigation     what a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22)
 mitigated_runs runs that differ in their mitigation only, and what each bought at what cost
 toys           figures 1 and 2: classifiers in a plane, with their boundaries and exact distances
+typical_faces  what it takes to fool a model on a typical toy face of each group, for a class
 published      distances that others published (UG100), as tables of this library
 ============== ================================================================================================
 """
@@ -83,6 +84,7 @@ from rbcore.analyses.samples import (
     paired_distances,
 )
 from rbcore.analyses.toys import BUDGET_TOY_TAU, Toy, budget_toys, class_toy
+from rbcore.analyses.typical_faces import first_faces, typical_faces
 
 __all__ = [
     "ACCURACY",
@@ -124,6 +126,7 @@ __all__ = [
     "epoch_pairs",
     "farthest_apart",
     "find_cell",
+    "first_faces",
     "fooled_at",
     "has_collapsed",
     "in_l2",
@@ -146,6 +149,7 @@ __all__ = [
     "sign_consistency",
     "taken_for",
     "trade_off",
+    "typical_faces",
     "ug100_folder",
     "ug100_table",
     "verdict_at_budget",

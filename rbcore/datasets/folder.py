@@ -174,7 +174,7 @@ my-images/
     test/
         cat/
         dog/
-    metadata.csv  (if you have attributes)
+    metadata.csv  (for attributes)
         file,camera,age
         train/cat/1.jpg,A,3
 

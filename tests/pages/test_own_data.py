@@ -60,7 +60,7 @@ def test_a_useless_folder_is_one_sentence_that_names_it(tmp_path, kind, complain
 @pytest.mark.parametrize("name", [name for name in DATASETS if DATASETS[name].needs_folder])
 def test_every_dataset_shows_what_its_folder_holds(name):
     app = open_page("own_data", bring=name)
-    assert not app.exception and app.code[0].value .strip() == DATASETS[name].layout.strip() and DATASETS[name].layout
+    assert not app.exception and app.code[0].value.strip() == DATASETS[name].layout.strip() and DATASETS[name].layout
     assert max(map(len, DATASETS[name].layout.splitlines())) <= 40  # readable beside the form
 
 

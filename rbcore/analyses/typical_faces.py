@@ -1,0 +1,43 @@
+"""What it takes to fool the model on a typical face of each group: for a class, on the first of the toy faces only, so that it is quick."""
+
+import pandas as pd
+
+from rbcore.api import Perturbations, perturbed_images
+from rbcore.datasets import Dataset
+from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
+from rbcore.models.checkpoints import Run, load_checkpoint
+from rbcore.partitions import group_labels, group_order
+from rbcore.running import resolve_device
+
+N_DRAWN = 1000
+
+
+def first_faces(dataset: str) -> Dataset:
+    """Draw the first `N_DRAWN` of the toy faces of that name, the same as in the whole dataset; its own split is not theirs."""
+    return draw_dataset(strength=STRENGTHS[dataset], n=N_DRAWN, name=dataset)
+
+
+def typical_faces(run: Run, distances: pd.DataFrame, by: str, method: str, *, n: int = 3) -> dict[str, Perturbations]:
+    """Return for each group its faces whose distance is nearest to the group's median, clean and perturbed.
+
+    Parameters
+    ----------
+    run
+        A run on toy faces; its last epoch is looked at.
+    distances
+        What `rbcore.api.stored_distances` holds of that epoch and ``method``.
+    by
+        A partition.
+    n
+        Faces a group, taken from the first `N_DRAWN`; the median is that of all.
+    """
+    faces = first_faces(run.dataset)
+    model = load_checkpoint(run, "last", resolve_device("cpu"))
+    labels = group_labels(distances, by)
+    is_usable = distances["distance"].notna() & distances["sample_id"].isin(faces.samples["sample_id"])
+    found = {}
+    for group in group_order(labels):
+        own = distances.loc[labels == group, "distance"]
+        off = (own - own.median()).abs()[is_usable].sort_values(kind="stable")
+        found[group] = perturbed_images(model, faces, method, list(distances.loc[off.index[:n], "sample_id"]))
+    return found
