@@ -15,7 +15,7 @@ from rbcore.charts.curves import (
     robustness_curves,
     tau_grid,
 )
-from rbcore.charts.epochs import MEASURES, curves_of_epoch, through_training
+from rbcore.charts.epochs import curves_of_epoch, through_training
 from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
@@ -32,7 +32,7 @@ from rbcore.charts.groups import (
 )
 from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
 from rbcore.charts.images import class_probabilities
-from rbcore.charts.mitigation import BIASES, before_after_curves, changes_chart, side_curves, trade_off_chart
+from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
 from rbcore.charts.toys import toy_explorer
 
 __all__ = [

@@ -4,7 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, DASHES, TAU_TITLE, Chart
+from rbcore.charts.curves import TAU_TITLE
+from rbcore.charts.groups import COLOURS, DASHES, Chart
 from rbcore.inference import CONFIDENCE
 
 MEASURES = {

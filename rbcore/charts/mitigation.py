@@ -4,7 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import AXES_HEIGHT, COLOURS, TAU_TITLE, Chart
+from rbcore.charts.curves import TAU_TITLE
+from rbcore.charts.groups import AXES_HEIGHT, COLOURS, Chart
 from rbcore.inference import CONFIDENCE
 
 GREY = "#7F7F7F"

@@ -1,6 +1,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from pages.shell import menu
 from tests.browser.serving import ROOT, choose, expect_picked, serve, settled, visit
 from tests.pages.app import SHIPPED_RUN
 
