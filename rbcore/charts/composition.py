@@ -35,12 +35,12 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     colour = alt.Color("kind:N", scale=scale, legend=legend)
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend)
     tooltip = [
-        "group:N",
-        "kind:N",
+        alt.Tooltip("group:N"),
+        alt.Tooltip("kind:N"),
         alt.Tooltip("sigma:Q", format="+.3f"),
         alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format="+.3f"),
         alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format="+.3f"),
-        "n:Q",
+        alt.Tooltip("n:Q"),
     ]
     base = alt.Chart(both).encode(
         y=alt.Y("group:N", title=None, sort=list(table["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False)),

@@ -112,7 +112,7 @@ def toy_explorer(
     words = shares.mark_text(align="left", dx=6, fontSize=12, fontWeight="bold", color=GREY).encode(
         x=share, text="text:N"
     )
-    return (
+    explorer: alt.VConcatChart = (
         alt.vconcat(
             alt.layer(band, line.mark_line(color=GREY, strokeWidth=2, clip=True), dots, width=width, height=width),
             alt.layer(bars, words, width=width, height=BAR_HEIGHT * len(groups)),
@@ -122,6 +122,7 @@ def toy_explorer(
         .resolve_scale(color="independent", fill="independent", stroke="independent", shape="independent")
         .configure_view(stroke=None)
     )
+    return explorer
 
 
 def _as_one_path(boundaries: pd.DataFrame) -> pd.DataFrame:
@@ -129,6 +130,6 @@ def _as_one_path(boundaries: pd.DataFrame) -> pd.DataFrame:
     gap = pd.DataFrame({"x": [None], "y": [None]}, dtype="float64")
     pieces = []
     for (classifier, _), piece in boundaries.groupby(["classifier", "line"], sort=False):
-        pieces += [piece[["x", "y"]].assign(classifier=classifier), gap.assign(classifier=classifier)]
+        pieces += [part.assign(classifier=str(classifier)) for part in (piece[["x", "y"]], gap)]
     path = pd.concat(pieces, ignore_index=True)
     return path.assign(position=range(len(path)))
