@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, jobs, menu, results, selection, show, tasks
+from pages.shell import definitions, menu, offers, selection, show
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.best import BEST, note_of, title_of
@@ -42,17 +42,12 @@ def compared_groups(
 def offer_another(stored: list[str]) -> None:
     """Say that two methods are needed, and offer or follow the job that computes another."""
     item = replace(chosen, method=next(name for name in NEXT_METHODS if name not in stored))
-    job = jobs.runner().jobs.get(tasks.estimate_key(item))
-    if job is not None and job.is_active:
-        jobs.watch((job.key,))
-        return
-    if job is not None and job.state != jobs.DONE:
-        jobs.show_job(job)
     have = f"only {title_of(stored[0])} is" if stored else "none is"
-    st.info(plain(f"Agreement takes two methods, and {have} computed for {chosen.model_title}, epoch {chosen.epoch}."))
-    if st.button(f"Compute {title_of(item.method)} now", type="primary"):
-        tasks.submit_estimate(item)
-        st.rerun()
+    offers.offer_estimates(
+        [item],
+        f"Agreement takes two methods, and {have} computed for {chosen.model_title}, epoch {chosen.epoch}.",
+        f"Compute {title_of(item.method)} now",
+    )
 
 
 def image_link(sample: str, label: str) -> None:
@@ -235,7 +230,7 @@ st.caption(
     + (f" · epoch {chosen.epoch} of {chosen.run.n_epochs}" if chosen.run else "")
 )
 if chosen.run is None:
-    results.say_untrained(chosen.model, chosen)
+    offers.say_untrained(chosen.model, chosen)
     st.stop()
 names = rb.stored_methods(chosen.run, chosen.epoch)
 if len(names) < 2:

@@ -27,7 +27,7 @@ DECIMALS = 4
 
 chosen = selection.current()
 st.title("Robustness curves", anchor=False)
-st.caption(f"{chosen.title}. {chosen.method_note}")
+st.caption(f"{plain(chosen.title)}. {chosen.method_note}")
 stored = results.distances(chosen)
 rows = stored.rows
 

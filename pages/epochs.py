@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, jobs, results, selection, show, tasks
+from pages.shell import definitions, offers, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
-from rbcore.best import BEST, title_of
+from rbcore.best import title_of
 from rbcore.charts import curves_of_epoch, tau_grid, through_training
 from rbcore.measures import Policy
 from rbcore.models.checkpoints import Run
@@ -40,29 +40,12 @@ def consistency(checksums: str, policy_text: str, _run: Run, _method: str, _poli
 
 def offer_missing(missing: list[int]) -> None:
     """Say which epochs lack distances, and offer or follow the jobs that compute them."""
-    wanted = [replace(chosen, epoch=epoch) for epoch in missing]
-    runner = jobs.runner()
-    active = tuple(
-        key for item in wanted if (key := tasks.estimate_key(item)) in runner.jobs and runner.jobs[key].is_active
+    epochs = ", ".join(map(str, missing))
+    offers.offer_estimates(
+        [replace(chosen, epoch=epoch) for epoch in missing],
+        f"Distances by {chosen.method} are missing, or cover a part of the test images only, at epoch {epochs}.",
+        f"Compute the {len(missing)} missing",
     )
-    if active:
-        jobs.watch(active)
-        return
-    for item in wanted:
-        job = runner.jobs.get(tasks.estimate_key(item))
-        if job is not None and job.state != jobs.DONE:
-            jobs.show_job(job)
-    named = ", ".join(map(str, missing))
-    if chosen.method == BEST:
-        st.info(f"No attack is computed at epoch {named}, so there is no best one. Pick one of them in the sidebar.")
-        return
-    st.info(
-        plain(f"Distances by {chosen.method} are missing, or cover a part of the test images only, at epoch {named}.")
-    )
-    if st.button(f"Compute the {len(missing)} missing", type="primary"):
-        for item in wanted:
-            tasks.submit_estimate(item)
-        st.rerun()
 
 
 def advance(epochs: list[int]) -> None:
@@ -131,7 +114,7 @@ st.caption(
     + plain(chosen.method_note)
 )
 if chosen.run is None:
-    results.say_untrained(chosen.model, chosen)
+    offers.say_untrained(chosen.model, chosen)
     st.stop()
 policy = definitions.pick()
 stored_at = {epoch: rb.stored_distances(chosen.run, epoch, chosen.method) for epoch in chosen.run.epochs}

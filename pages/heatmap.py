@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from pages.shell import definitions, jobs, menu, results, selection, show, tasks
+from pages.shell import definitions, menu, offers, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
 from rbcore.charts import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
@@ -15,6 +15,7 @@ from rbcore.recipes import named_epochs
 EPOCHS, METHODS, BOTH, PARTITIONS = "epochs", "methods", "methods and epochs", "partitions"
 NOTHING = "nothing"
 ROOM = 700
+MOST_NAMED = 6
 
 chosen = selection.current()
 st.title("Models and epochs", anchor=False)
@@ -23,7 +24,7 @@ st.caption(
 )
 runs = analyses.comparable_runs(chosen.dataset, chosen.run)
 if not runs:
-    results.say_untrained("model", chosen)
+    offers.say_untrained("model", chosen)
     st.stop()
 policy = definitions.pick()
 simple = [name for name in selection.partitions_on_offer(chosen.spec, runs) if "*" not in name]
@@ -162,20 +163,14 @@ else:
         )
     )
 if missing:
-    names = ", ".join(f"{item.run.model} epoch {item.epoch}" for item in missing[:6]) + (
-        ", ..." if len(missing) > 6 else ""
+    names = [f"{item.run.model} epoch {item.epoch}" for item in missing]
+    named = ", ".join([*names[:MOST_NAMED], *(["..."] if len(names) > MOST_NAMED else [])])
+    offers.offer_estimates(
+        [replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch) for item in missing],
+        f"Distances are missing, or cover a part of the test images only, for: {named}.",
+        f"Compute the {len(missing)} missing",
     )
-    st.info(plain(f"Distances are missing, or cover a part of the test images only, for: {names}."))
-    if st.button(f"Compute the {len(missing)} missing", type="primary"):
-        for item in missing:
-            tasks.submit_estimate(replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch))
-active = tuple(job.key for job in jobs.runner().active())
-if active:
-    jobs.watch(active)
 left_out = [run.model for run in runs if not analyses.applies(chosen.method, run)]
 if left_out:
     st.caption(plain(f"Left out, since {chosen.method} applies to linear models only: {', '.join(left_out)}."))
-for job in list(jobs.runner().jobs.values()):
-    if job.state == jobs.FAILED and job.key.startswith(f"estimate {chosen.dataset} "):
-        jobs.show_job(job)
 st.caption(chosen.spec.caution)

@@ -322,7 +322,7 @@ def show_budget() -> None:
 
 chosen = selection.current()
 st.title("Images at the boundary", anchor=False)
-st.caption(f"{chosen.title}. {chosen.method_note}")
+st.caption(f"{plain(chosen.title)}. {chosen.method_note}")
 stored = results.distances(chosen)
 rows = stored.rows
 if (rows["bound"] == "lower").all():

@@ -38,7 +38,7 @@ def keep_guess() -> None:
 
 def the_faces() -> Selection:
     """Return the newest plain run on the toy faces, whatever the sidebar shows."""
-    run = next((run for run in rb.list_runs(DATASET, MODEL) if run.is_plain and run.is_complete), None)
+    run = next((run for run in rb.list_runs(DATASET, MODEL) if run.is_usual), None)
     return Selection(DATASET, BY, MODEL, run, None if run is None else run.n_epochs, METHOD)
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, jobs, menu, results, selection, show, tasks
+from pages.shell import definitions, menu, offers, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
-from rbcore.best import BEST, title_of
+from rbcore.best import title_of
 from rbcore.charts import BIASES, MEASURES, changes_chart, side_curves, tau_grid, trade_off_chart
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import group_labels, group_order
@@ -55,26 +55,12 @@ def with_ends(value: float, low: float, high: float, form: str) -> str:
 
 def offer(missing: list[Run]) -> None:
     """Say whose distances are missing, and offer the jobs that compute them."""
-    st.info(
-        plain(
-            f"Distances by {chosen.method} at epoch {chosen.epoch} are not computed yet for: "
-            f"{', '.join(run.name for run in missing)}."
-        )
+    names = ", ".join(run.name for run in missing)
+    offers.offer_estimates(
+        [replace(chosen, run=run) for run in missing],
+        f"Distances by {chosen.method} at epoch {chosen.epoch} are not computed yet for: {names}.",
+        f"Compute the {len(missing)} missing",
     )
-    if chosen.method == BEST:
-        st.caption("The best of all attacks is joined from those computed; pick one of them to compute it.")
-        return
-    wanted = [replace(chosen, run=run) for run in missing]
-    if st.button(f"Compute the {len(missing)} missing", type="primary"):
-        for want in wanted:
-            tasks.submit_estimate(want)
-    runner, keys = jobs.runner(), [tasks.estimate_key(want) for want in wanted]
-    active = tuple(key for key in keys if runner.is_active(key))
-    if active:
-        jobs.watch(active)
-    for key in keys:
-        if key in runner.jobs and runner.jobs[key].state in (jobs.FAILED, jobs.CANCELLED):
-            jobs.show_job(runner.jobs[key])
 
 
 def say_nothing_to_compare(run: Run) -> None:
@@ -100,7 +86,7 @@ def say_nothing_to_compare(run: Run) -> None:
 def find_siblings() -> tuple[Run, list[Run]]:
     """Return the plain run of the selection and its mitigated ones, or say that there are none and end the page."""
     if chosen.run is None:
-        results.say_untrained(chosen.model, chosen)
+        offers.say_untrained(chosen.model, chosen)
         st.stop()
     before = analyses.plain_of(chosen.run)
     if before is None:
@@ -119,7 +105,7 @@ def find_siblings() -> tuple[Run, list[Run]]:
 
 
 st.title("Mitigation", anchor=False)
-st.caption(f"{chosen.title}. {chosen.method_note}")
+st.caption(f"{plain(chosen.title)}. {chosen.method_note}")
 before, siblings = find_siblings()
 left, right = st.columns([2, 1])
 if chosen.run.is_plain:

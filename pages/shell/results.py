@@ -11,9 +11,8 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import jobs, menu, mode, tasks
+from pages.shell import offers
 from pages.shell.selection import Selection
-from pages.shell.text import plain
 from rbcore import analyses, inference, store
 from rbcore.api import SPLIT, Perturbations, pass_rate, passes_of
 from rbcore.best import BEST, counts
@@ -29,46 +28,15 @@ MOST_KEPT = 2000
 def distances(selection: Selection) -> StoredTable:
     """Return the stored distances of the selection, or offer the job that computes them and end the page."""
     if selection.run is None:
-        say_untrained(selection.model, selection)
+        offers.say_untrained(selection.model, selection)
         st.stop()
     stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
     if stored is None:
-        _offer(selection)
+        n_test = selection.run.facts["n_test"]
+        sentence = f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
+        offers.offer_estimates([selection], sentence, "Compute them now")
         st.stop()
     return stored
-
-
-def say_untrained(what: str, selection: Selection) -> None:
-    """Say that there is no run yet, and lead to where one is trained."""
-    st.info(plain(f"No {what} is trained on {selection.spec.title} yet."))
-    if mode.is_read_only():
-        st.caption(f"{mode.SENTENCE} Pick another dataset, model or run in the sidebar.")
-        return
-    st.page_link(menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:")
-
-
-def _offer(selection: Selection) -> None:
-    if mode.is_read_only():
-        st.info(plain(f"No distances are computed for {selection.title}."))
-        st.caption(f"{mode.SENTENCE} Pick another method, model or epoch in the sidebar.")
-        return
-    if selection.method == BEST:
-        st.info(
-            "No attack is computed on this model and epoch yet, so there is no best one. Pick minimal, and compute it."
-        )
-        return
-    key = tasks.estimate_key(selection)
-    job = jobs.runner().jobs.get(key)
-    if job is not None and job.is_active:
-        jobs.watch((key,))
-        return
-    if job is not None and job.state != jobs.DONE:
-        jobs.show_job(job)
-    n_test = selection.run.facts["n_test"]
-    st.info(plain(f"These distances are not computed yet: {selection.title}, {n_test:,} test images."))
-    if st.button("Compute them now", type="primary"):
-        tasks.submit_estimate(selection)
-        st.rerun()
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

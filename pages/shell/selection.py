@@ -71,9 +71,7 @@ def pick() -> Selection:
         all_runs = rb.list_runs(dataset)
         by = picker("Partition", "by", partitions_on_offer(DATASETS[dataset], all_runs))
         model = picker("Model", "model", list(dict.fromkeys([*MODELS, *(run.model for run in all_runs)])))
-        runs = sorted(
-            (run for run in all_runs if run.model == model), key=lambda run: not (run.is_plain and run.is_complete)
-        )
+        runs = sorted((run for run in all_runs if run.model == model), key=lambda run: not run.is_usual)
         run = epoch = None
         _say_what_vanished(dataset, model, [run.name for run in runs])
         if runs:

@@ -69,6 +69,11 @@ class Run:
         """Whether it was trained without a mitigation."""
         return self.mitigation is None
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is what a reader means who names no run: plain, complete, and trained on the whole training split."""
+        return self.is_plain and self.is_complete and not self.facts["validation"]
+
     def epoch(self, which: str | int) -> int:
         """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs trained, or N itself.
 
@@ -175,7 +180,7 @@ def find_run(dataset: str, model: str, name: str | None = None) -> Run:
             if folder.name == name:
                 raise StoreError(sentence)
         raise unknown_name(f"run of {model} on {dataset}", name, [run.name for run in runs])
-    chosen = next((run for run in runs if run.is_plain and run.is_complete), None)
+    chosen = next((run for run in runs if run.is_usual), None)
     if chosen is None:
         raise UnknownNameError(
             f"There is no complete plain run of {model} on {dataset}. Train one: python -m rbcore train {dataset} {model}"

@@ -1,0 +1,43 @@
+"""What a page says where something is missing: a calm sentence, and the job that makes it, or why there is none."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.shell import jobs, menu, mode, tasks
+from pages.shell.selection import Selection
+from pages.shell.text import plain
+from rbcore.best import BEST
+
+
+def say_untrained(what: str, selection: Selection) -> None:
+    """Say that there is no run yet, and lead to where one is trained."""
+    st.info(plain(f"No {what} is trained on {selection.spec.title} yet."))
+    if mode.is_read_only():
+        st.caption(f"{mode.SENTENCE} Pick another dataset, model or run in the sidebar.")
+        return
+    st.page_link(menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:")
+
+
+def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> None:
+    """Say which distances are missing, and offer the jobs that compute them, or follow those that are at it."""
+    runner, keys = jobs.runner(), [tasks.estimate_key(item) for item in wanted]
+    active = tuple(key for key in keys if runner.is_active(key))
+    if active:
+        jobs.watch(active)
+        return
+    for key in keys:
+        job = runner.jobs.get(key)
+        if job is not None and job.state != jobs.DONE:
+            jobs.show_job(job)
+    st.info(plain(sentence))
+    if mode.is_read_only():
+        st.caption(f"{mode.SENTENCE} Pick another method, model or epoch in the sidebar.")
+    elif any(item.method == BEST for item in wanted):
+        st.caption(
+            "The best of all attacks is joined from those computed; pick one of them in the sidebar to compute it."
+        )
+    elif st.button(label, type="primary"):
+        for item in wanted:
+            tasks.submit_estimate(item)
+        st.rerun()
