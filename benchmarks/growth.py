@@ -119,7 +119,7 @@ def slope(rows: pd.DataFrame) -> float:
 def report(table: pd.DataFrame) -> str:
     """Return the points and the slopes in Markdown."""
     lines = [
-        "| method | classes | n | processor s | ms a sample | forward, backward a sample | found | peak memory, MB | of it by the estimate |",
+        "| method | classes | n | processor s | ms a sample | forward, backward a sample | found | peak MB | of it by the estimate |",
         "|" + "---|" * 9,
     ]
     lines += [

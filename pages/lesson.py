@@ -8,7 +8,7 @@ import rbcore as rb
 from pages.shell import menu, results, selection, show
 from pages.shell.selection import Selection
 from pages.shell.text import plain
-from rbcore import inference, pictures
+from rbcore import analyses, inference, pictures
 from rbcore.analyses import first_faces, raw_and_standardised, typical_faces
 from rbcore.api import Perturbations
 from rbcore.charts import bias_intervals, mix_intervals, robustness_curves
@@ -141,23 +141,21 @@ def mitigate(of: Selection, stored: StoredTable) -> None:
     """Compare the plain run with those trained with a term that asks for equal distances."""
     st.markdown(
         "Training can be told to want more than being right: a further term in its loss asks that both groups lie equally far "
-        "from the boundary. It may cost something, so look at the accuracy too."
+        "from the boundary. Two simpler remedies stand beside it: training on attacked faces, and counting some faces more. All "
+        "may cost something, so look at the accuracy too."
     )
     tables = {
-        run.name: table
-        for run in rb.list_runs(DATASET, MODEL)
-        if not run.is_plain
-        and run.is_complete
-        and run.facts["dataset_fingerprint"] == of.run.facts["dataset_fingerprint"]
-        and (table := rb.stored_distances(run, "last", METHOD)) is not None
+        f"{analyses.KINDS[run.mitigation['kind']]}, {analyses.setting_of(run)}": table
+        for run in analyses.mitigated_runs(of.run)
+        if run.is_complete and (table := rb.stored_distances(run, "last", METHOD)) is not None
     }
     if not tables:
         st.info(
-            "No such training is here yet, so this step has nothing to show. Two commands make one, in about ten minutes; then "
-            "open this step again."
+            "No such training is here yet, so this step has nothing to show. Two commands make one, in some minutes; then open "
+            "this step again."
         )
         st.code(
-            f"python -m rbcore train {DATASET} {MODEL} --regularize {BY}={PLANTED} --alpha 1 --tau 0.5 --run fair\n"
+            f"python -m rbcore train {DATASET} {MODEL} --regularize {BY}={PLANTED} --alpha 0.3 --tau 0.3 --run fair\n"
             f"python -m rbcore estimate {DATASET} {MODEL} {METHOD} --run fair",
             language="bash",
             wrap_lines=True,
@@ -178,7 +176,7 @@ def mitigate(of: Selection, stored: StoredTable) -> None:
         bias_intervals(both.reset_index(drop=True)),
         "lesson mitigation",
         table=both,
-        alt=f"Sigma of {PLANTED} faces by plain training and by each training with the term.",
+        alt=f"Sigma of {PLANTED} faces by plain training and by each remedy.",
     )
 
 

@@ -12,7 +12,7 @@ from rbcore.models import Model
 
 def _network(selection: Selection) -> tuple[Model, Dataset]:
     facts = selection.run.sidecar(selection.epoch)
-    data = results.dataset(facts["dataset"], facts["size"], facts["seed"], facts["dataset_fingerprint"])
+    data = results.dataset_of(facts)
     return results.model(facts["sha256"], selection, data), data
 
 

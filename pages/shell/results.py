@@ -169,7 +169,8 @@ def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str
     return loaded
 
 
-def _dataset_of(facts: Facts) -> Dataset:
+def dataset_of(facts: Facts) -> Dataset:
+    """Return the dataset that a run's facts name."""
     names = ("dataset", "size", "seed", "validation", "dataset_fingerprint")
     return dataset(*(facts[name] for name in names))
 
@@ -195,7 +196,7 @@ def cost(selection: Selection, n_images: int) -> str | None:
 @st.cache_data(max_entries=16, show_spinner="Measuring the speed of the network")
 def _passes_a_second(weights: str, method: str, _selection: Selection) -> float:
     facts = _selection.run.sidecar(_selection.epoch)
-    data = _dataset_of(facts)
+    data = dataset_of(facts)
     return pass_rate(model(weights, _selection, data), data, method)
 
 
@@ -203,6 +204,6 @@ def _passes_a_second(weights: str, method: str, _selection: Selection) -> float:
 def perturbations(key: str, sample_ids: tuple[str, ...], _selection: Selection) -> Perturbations:
     """Return clean and perturbed images of some samples, kept by the key of the distances."""
     facts = _selection.run.sidecar(_selection.epoch)
-    data = _dataset_of(facts)
+    data = dataset_of(facts)
     network = model(facts["sha256"], _selection, data)
     return rb.perturbed_images(network, data, _selection.method, list(sample_ids))

@@ -44,6 +44,7 @@ from rbcore.analyses.mitigated_runs import (
     mitigation_in_words,
     plain_of,
     protected_by,
+    setting_of,
     trade_off,
 )
 from rbcore.analyses.mitigation import (
@@ -145,6 +146,7 @@ __all__ = [
     "protected_by",
     "raw_and_standardised",
     "say_cell",
+    "setting_of",
     "sign_agreement",
     "sign_consistency",
     "taken_for",

@@ -62,9 +62,7 @@ def test_the_truth_shows_that_the_site_is_a_matter_of_ages():
 
 
 def test_without_a_regularised_run_the_step_says_so_with_the_command(monkeypatch):
-    plain = [run for run in rb.list_runs("toyfaces", "small_cnn") if run.is_plain]
-    runs = rb.list_runs
-    monkeypatch.setattr(rb, "list_runs", lambda *names: plain if names == ("toyfaces", "small_cnn") else runs(*names))
+    monkeypatch.setattr(analyses, "mitigated_runs", lambda plain: [])
     app = open_page("lesson", step="mitigate")
     assert not app.exception and "No such training is here yet" in words(app)
     assert "--regularize lighting=dim" in app.code[0].value
@@ -75,7 +73,12 @@ def test_a_regularised_run_is_compared_on_the_same_faces(cache):
     table = rb.stored_distances(run, "last", "deepfool")
     folder = cache / "runs" / "toyfaces" / "small_cnn" / "a_b*c"
     folder.mkdir(parents=True)
-    facts = {**run.facts, "run": "a_b*c", "regularizer": {"by": "lighting", "group": "dim"}, "sha256": "0" * 64}
+    facts = {
+        **run.facts,
+        "run": "a_b*c",
+        "mitigation": {"kind": "regularizer", "by": "lighting", "group": "dim", "alpha": 7.0},
+        "sha256": "0" * 64,
+    }
     store.write_json(folder / "epoch-0008.json", facts)
     (folder / "epoch-0008.safetensors").touch()
     rows = table.rows.assign(distance=table.rows["distance"].where(table.rows["lighting"] == "bright") * 0.5)
@@ -86,7 +89,7 @@ def test_a_regularised_run_is_compared_on_the_same_faces(cache):
     app = open_page("lesson", step="mitigate")
     accuracy = f"{table.rows['is_correct'].mean():.1%}"
     assert (
-        f"**a_b*c**: sigma of dim went from {change['sigma_first']:+.2f} to {change['sigma_second']:+.2f} "
+        f"**fairness term, alpha 7**: sigma of dim went from {change['sigma_first']:+.2f} to {change['sigma_second']:+.2f} "
         f"(change {change['difference']:+.2f} [{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']}: a change is shown); "
         f"accuracy from {accuracy} to {accuracy} of 1,600 faces."
     ) in words(app)
