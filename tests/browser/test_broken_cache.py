@@ -10,12 +10,14 @@ from rbcore import store
 from tests.browser.serving import ROOT, choose, menu_paths, serve, settled, visit
 from tests.pages.app import SHIPPED_RUN, shipped
 
+pytestmark = pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
+
 RUNS = Path("runs", "digits", "logistic_regression")
 
 
 def walk(page: Page, address: str, query: str = "dataset=digits") -> list[str]:
     """Open every page of the menu; return what each says in warnings and errors."""
-    visit(page, address, "Robustness curves")
+    visit(page, f"{address}/curves", "Robustness curves")
     said = []
     for path in menu_paths(page).values():
         page.goto(f"{address}{path}?{query}", wait_until="domcontentloaded")
@@ -58,14 +60,14 @@ def test_every_page_with_a_half_broken_cache_names_the_files(broken, page):
     for text in walk(page, address):
         for file in files:
             assert str(file) in text and "Delete it" in text
-    visit(page, f"{address}/?dataset=digits", "Robustness curves")  # another model's distances
+    visit(page, f"{address}/curves?dataset=digits", "Robustness curves")  # another model's distances
     expect(page.locator('[data-testid="stVegaLiteChart"] svg')).to_have_count(2)
 
 
 def test_what_is_damaged_itself_is_one_sentence_and_the_way_out_stays(broken, page):
     address, (_, truncated, _), altered = broken
     query = f"dataset=digits&model=logistic_regression&run={SHIPPED_RUN}&epoch=12"
-    visit(page, f"{address}/?{query}&method=deepfool", "Robustness curves")
+    visit(page, f"{address}/curves?{query}&method=deepfool", "Robustness curves")
     expect(page.get_by_test_id("stMain").get_by_test_id("stAlert")).to_contain_text(str(truncated))
     choose(page, "Distance method", "exact")
     expect(page.locator('[data-testid="stVegaLiteChart"] svg')).to_have_count(2)

@@ -9,6 +9,8 @@ from rbcore import store
 from tests.browser.serving import choose, extents, picker, settled
 from tests.pages.app import shipped
 
+pytestmark = pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
+
 CHART = '[data-testid="stVegaLiteChart"] svg'
 
 

@@ -22,7 +22,7 @@ def download(page: Page, label: str) -> bytes:
 
 
 def test_every_file_opens_again(full, page, tmp_path):
-    visit(page, f"{full}/?dataset=digits", "Robustness curves")
+    visit(page, f"{full}/curves?dataset=digits", "Robustness curves")
     expect(page.locator('[data-testid="stVegaLiteChart"] svg').nth(1)).to_be_visible()
     page.get_by_role("button", name="Download", exact=True).nth(1).click()
     image = Image.open(io.BytesIO(download(page, "sigma: PNG")))

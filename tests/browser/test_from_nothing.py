@@ -1,3 +1,5 @@
+import pytest
+
 """A newcomer without any result: train, estimate, see curves, cancel a long job and use the app meanwhile."""
 
 import re
@@ -19,6 +21,7 @@ def train(page: Page, epochs: str, seed: str) -> None:
     page.get_by_role("button", name="Train", exact=True).click()
 
 
+@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     visit(page, f"{empty}/compute?dataset=digits", "Compute")
     train(page, epochs="1", seed="0")

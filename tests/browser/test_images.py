@@ -1,3 +1,4 @@
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.serving import choose, extents, picker, settled, visit
@@ -7,6 +8,7 @@ TITLE = "Images at the boundary"
 EXACT = "dataset=digits&model=logistic_regression&method=exact"
 
 
+@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_an_image_is_looked_at_closer_and_walked_to_its_boundary(full, page):
     visit(page, f"{full}/images?{EXACT}", TITLE)
     buttons = page.get_by_role("button", name="Look closer")
@@ -42,6 +44,7 @@ def test_filters_are_in_the_address_and_come_back_with_it(full, page):
     expect(picker(page, "Order")).to_have_value("most robust first")
 
 
+@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_one_budget_shows_each_group_with_its_bar_and_its_image(full, page):
     visit(page, f"{full}/images?{EXACT}&view=one+budget&tau=0.6", TITLE)
     expect(page.get_by_role("heading", name="Within 0.6 at least")).to_be_visible()

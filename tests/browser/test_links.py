@@ -1,11 +1,23 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from pages.shell import menu
 from tests.browser.serving import ROOT, choose, expect_picked, serve, settled, visit
 from tests.pages.app import SHIPPED_RUN
 
 QUERY = f"dataset=digits&model=logistic_regression&run={SHIPPED_RUN}&epoch=3&method=exact"
+MENU = [
+    "Start",
+    "Lesson",
+    "Method",
+    "Curves",
+    "Heatmap",
+    "Images",
+    "Epochs",
+    "Agreement",
+    "Mitigation",
+    "Compute",
+    "Your data and model",
+]
 PICKED = {
     "Dataset": "digits",
     "Model": "logistic_regression",
@@ -25,8 +37,7 @@ def test_a_link_is_restored_by_a_server_that_has_served_nothing_yet(browser, pag
         visit(page, f"{address}/images?{QUERY}", "Images at the boundary")
         expect_restored(page)
         expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
-        titles = [listed.title for pages in menu.sections().values() for listed in pages]
-        expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(titles)
+        expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(MENU)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,7 @@ def test_a_link_to_another_dataset_and_partition_is_restored(full, page):
     expect_picked(page, {"Dataset": "utkface", "Partition": "race"})
 
 
+@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_what_is_picked_is_in_the_address_and_survives_a_new_tab_reload_and_back(full, page):
     visit(page, f"{full}/curves?dataset=digits", "Robustness curves")
     choose(page, "Model", "logistic_regression")

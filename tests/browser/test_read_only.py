@@ -1,8 +1,11 @@
 """A server for a class: every page shows, none starts anything, and nothing is written."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.serving import ROOT, menu_paths, serve, settled, visit
+
+pytestmark = pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 
 STARTS = ("Train", "Estimate", "Compute them now", "Start again", "Delete it")
 
@@ -10,7 +13,7 @@ STARTS = ("Train", "Estimate", "Compute them now", "Start again", "Delete it")
 def test_every_page_shows_and_none_starts_anything(browser, page, tmp_path):
     cache = tmp_path / "cache"
     with serve(ROOT, cache, RBCORE_READ_ONLY="1") as address:
-        visit(page, address, "Robustness curves")
+        visit(page, f"{address}/curves", "Robustness curves")
         for path in menu_paths(page).values():
             page.goto(f"{address}{path}?dataset=digits&model=logistic_regression", wait_until="domcontentloaded")
             expect(page.get_by_role("heading").first).to_be_visible()
@@ -20,6 +23,6 @@ def test_every_page_shows_and_none_starts_anything(browser, page, tmp_path):
             assert page.get_by_test_id("stFileUploader").count() == 0
         visit(page, f"{address}/compute", "Compute")
         expect(page.get_by_test_id("stAlert")).to_contain_text("This server only shows what is computed already")
-        visit(page, f"{address}/?dataset=digits&method=deepfool:paper", "Robustness curves")
+        visit(page, f"{address}/curves?dataset=digits&method=deepfool:paper", "Robustness curves")
         expect(page.get_by_test_id("stAlert")).to_contain_text("No distances are computed for")
         assert not cache.exists()

@@ -1,3 +1,5 @@
+import pytest
+
 """The pages a newcomer meets: the toy that is dragged, the lesson, the method, and what they can bring."""
 
 import re
@@ -82,6 +84,7 @@ def test_a_folder_with_odd_names_is_checked_and_named_as_it_is(full, page, tmp_p
         expect(alert).to_contain_text(name)
 
 
+@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_where_nothing_is_trained_these_pages_are_calm(empty, page):
     visit(page, empty, START)
     expect(page.get_by_text("Nothing is measured yet for")).to_be_visible()
