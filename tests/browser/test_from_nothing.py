@@ -1,9 +1,8 @@
-import pytest
-
 """A newcomer without any result: train, estimate, see curves, cancel a long job and use the app meanwhile."""
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.serving import extents, picker, settled, visit

@@ -1,7 +1,6 @@
-import pytest
-
 """The heatmap, as a visitor uses it: click a cell and go on to its curves and images; sheets; a narrow screen."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.serving import choose, expect_picked, extents, picker, settled, visit

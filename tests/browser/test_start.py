@@ -1,10 +1,9 @@
-import pytest
-
 """The pages a newcomer meets: the toy that is dragged, the lesson, the method, and what they can bring."""
 
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.serving import settled, visit
