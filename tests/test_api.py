@@ -167,7 +167,7 @@ def test_a_run_brings_its_size_and_seed(digits):
 
 def test_a_model_chooses_the_run_of_its_dataset_and_refuses_others(digits):
     other = load_dataset("digits", seed=3)
-    with pytest.raises(DatasetError, match=r"size 8, seed 0.* than was loaded \(size 8, seed 3\)"):
+    with pytest.raises(DatasetError, match=r"size 8, seed 0, validation 0\) than was loaded \(size 8, seed 3"):
         load_model("small_cnn", other)
     train("logistic_regression", other, epochs=1, run="newest")
     assert load_model("logistic_regression", digits).facts["run"] != "newest"

@@ -88,4 +88,4 @@ def test_shipped_digits_by_epoch():
         for epoch in (1, 12)
     ]
     assert agreement_of(pairs).n_same == int((signs[0] == signs[1]).sum())
-    assert epoch_pairs(run, "minimal", ["class"], "middle") is None  # not stored
+    assert epoch_pairs(run, "ddn", ["class"], "middle") is None  # not stored

@@ -95,7 +95,7 @@ def test_pretraining_pairs_runs_of_one_model(cache):
     found = analyses.compare_pretraining(scratch, pretrained, "deepfool", "class")
     stored = [rb.stored_distances(run, epoch, "deepfool").rows for epoch in (12, 6)]
     pd.testing.assert_frame_equal(found, compare_bias(*stored, "class"))
-    assert analyses.compare_pretraining(scratch, pretrained, "minimal", "class") is None
+    assert analyses.compare_pretraining(scratch, pretrained, "ddn", "class") is None
 
 
 def test_ug100_is_read_from_its_files(tmp_path):

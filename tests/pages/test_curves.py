@@ -133,12 +133,15 @@ def test_the_other_figures_show_what_the_library_measures():
     assert set(drawn["panel"]) == {
         "logistic_regression · deepfool (n = 360)",
         "logistic_regression · exact (n = 360)",
+        "logistic_regression · minimal (n = 360)",
         "small_cnn · deepfool (n = 360)",
+        "small_cnn · minimal (n = 360)",
+        "small_cnn · smoothing (n = 72)",
     }
-    own = drawn[drawn["panel"].str.startswith("small_cnn") & (drawn["group"] == "8")]
+    own = drawn[drawn["panel"].str.startswith("small_cnn · deepfool") & (drawn["group"] == "8")]
     beyond = [(rows.loc[rows["class"] == "8", "distance"] > tau).mean() for tau in own["tau"]]
     np.testing.assert_allclose(own["share"], beyond)
-    assert any(text.startswith("Computed: 3 panels of 2 models and 2 methods") for text in said(app.caption))
+    assert any(text.startswith("Computed: 6 panels of 2 models and 4 methods") for text in said(app.caption))
 
 
 def test_a_stale_group_in_a_link_is_named():

@@ -110,6 +110,6 @@ def test_the_report_is_made_of_what_is_picked(monkeypatch):
 
 
 def test_a_report_that_cannot_be_made_is_a_page_that_says_why():
-    chosen = Selection("digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "minimal")
-    assert "No minimal distances are stored for epoch 12" in report.page_of(chosen, rb.Policy())
+    chosen = Selection("digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "ddn")
+    assert "No ddn distances are stored for epoch 12" in report.page_of(chosen, rb.Policy())
     assert "Robustness curves" in report.page_of(replace(chosen, method="deepfool"), rb.Policy())
