@@ -11,6 +11,7 @@ from pages.shell.text import plain
 from rbcore import analyses, inference
 from rbcore.best import title_of
 from rbcore.charts import curves_of_epoch, tau_grid, through_training
+from rbcore.errors import MeasureError
 from rbcore.measures import Policy
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import partition_names
@@ -107,6 +108,38 @@ def play(table: pd.DataFrame, largest: float) -> None:
         )
 
 
+def show_signs() -> None:
+    """Draw at how many groups each epoch has the sign of the last."""
+    checksums = " ".join(stored.checksum for stored in tables.values())
+    try:
+        signs = consistency(checksums, repr(policy), chosen.run, chosen.method, policy)
+    except MeasureError as error:  # the epochs themselves are still worth seeing
+        st.warning(plain(str(error)))
+        return
+    if signs.empty:
+        st.info("Nothing to compare: it takes distances at the last epoch and at an earlier one.")
+        return
+    st.dataframe(
+        signs.assign(
+            same=[f"{row.n_same} of {row.n}" for row in signs.itertuples()],
+            interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in signs.itertuples()],
+        )[["epoch", "same", "share", "interval", "kappa"]],
+        hide_index=True,
+        height="content",
+        column_config={
+            "epoch": st.column_config.NumberColumn("epoch"),
+            "same": st.column_config.TextColumn("same sign", help="Groups of all partitions; of two groups one counts"),
+            "share": st.column_config.NumberColumn("share", format="percent"),
+            "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
+            "kappa": st.column_config.NumberColumn("kappa", format="%.2f", help="Cohen's, beyond chance"),
+        },
+    )
+    st.caption(
+        "Groups of all partitions of this dataset whose sigma has the sign it has at the last epoch (section 7.2). The paper, over "
+        "151 groups, five datasets and five networks by DeepFool: first epoch 637 of 755, middle 671 of 755."
+    )
+
+
 chosen = selection.current()
 st.title("Through training", anchor=False)
 st.caption(
@@ -150,32 +183,7 @@ with left:
     )
 with right:
     st.subheader("Is the sign the last epoch's?", anchor=False)
-    checksums = " ".join(stored.checksum for stored in tables.values())
-    signs = consistency(checksums, repr(policy), chosen.run, chosen.method, policy)
-    if signs.empty:
-        st.info("Nothing to compare: it takes distances at the last epoch and at an earlier one.")
-    else:
-        st.dataframe(
-            signs.assign(
-                same=[f"{row.n_same} of {row.n}" for row in signs.itertuples()],
-                interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in signs.itertuples()],
-            )[["epoch", "same", "share", "interval", "kappa"]],
-            hide_index=True,
-            height="content",
-            column_config={
-                "epoch": st.column_config.NumberColumn("epoch"),
-                "same": st.column_config.TextColumn(
-                    "same sign", help="Groups of all partitions; of two groups one counts"
-                ),
-                "share": st.column_config.NumberColumn("share", format="percent"),
-                "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
-                "kappa": st.column_config.NumberColumn("kappa", format="%.2f", help="Cohen's, beyond chance"),
-            },
-        )
-        st.caption(
-            "Groups of all partitions of this dataset whose sigma has the sign it has at the last epoch (section 7.2). The paper, over "
-            "151 groups, five datasets and five networks by DeepFool: first epoch 637 of 755, middle 671 of 755."
-        )
+    show_signs()
 if missing:
     offer_missing(missing)
 st.caption(chosen.spec.caution)

@@ -10,7 +10,8 @@ from rbcore.running import keep_freed_memory
 granted = keep_freed_memory() if sys.argv[1] == "kept" else None
 def use():
     torch.ones(10_000_000)  # 40 MB, freed at once
-use()
+for _ in range(5):  # the heap may grow twice before a freed block is found again
+    use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
     use()
@@ -32,4 +33,4 @@ def test_memory_that_was_freed_is_used_again_without_asking_the_system():
         pytest.skip("the C library is not glibc")
     _, usual = faults("usual")
     assert usual > 20_000  # 4 KiB a page
-    assert kept < usual / 5
+    assert kept < usual / 10

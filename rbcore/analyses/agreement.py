@@ -123,7 +123,7 @@ def paired_sigmas(
     Raises
     ------
     MeasureError
-        If the tables have no image in common; and as `rbcore.measures.split_groups`.
+        If the tables have no image in common or put one into different groups; and as `rbcore.measures.split_groups`.
     """
     common = set(first["sample_id"]) & set(second["sample_id"])
     if not common:
@@ -131,7 +131,9 @@ def paired_sigmas(
     sides = [table[table["sample_id"].isin(common)] for table in (first, second)]
     rows: list[pd.DataFrame] = []
     for partition in partitions:
-        if group_labels(sides[0], partition).nunique() < 2:
+        labels = [group_labels(side, partition).set_axis(side["sample_id"]) for side in sides]
+        _refuse_moved(partition, *labels)
+        if labels[0].nunique() < 2:
             continue
         grouped = [split_groups(side, partition, policy) for side in sides]
         table = pd.DataFrame(
@@ -147,6 +149,18 @@ def paired_sigmas(
         rows.append(table.head(1) if len(table) == 2 else table)
     columns = ["partition", "group", "n", "n_images", "sigma_first", "sigma_second"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+
+
+def _refuse_moved(partition: str, first: pd.Series, second: pd.Series) -> None:
+    """Refuse labels by sample that differ: the tables are then not of the same data."""
+    other = second.reindex(first.index)
+    moved = first.ne(other)
+    if moved.any():
+        sample = moved.idxmax()
+        raise MeasureError(
+            f"The two tables disagree on the {partition} of {int(moved.sum()):,} images, the first being {sample!r}: "
+            f"{first[sample]!r} and {other[sample]!r}. They were made from different data; compute one of them again."
+        )
 
 
 def agreement_of(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> Agreement:

@@ -32,6 +32,14 @@ def test_the_papers_percentages_with_their_denominators():
     assert sign_agreement(ones, flipped).kappa == 0  # one side never changes its sign, so chance explains it all
 
 
+def test_tables_of_different_data_are_not_compared():
+    rows = {"sample_id": ["a", "b", "c", "d"], "class": ["x", "x", "y", "y"], "distance": [1.0, 2.0, 3.0, 4.0]}
+    first = pd.DataFrame(rows).assign(is_correct=True, status="verified", bound="upper")
+    second = first.iloc[::-1].assign(**{"class": ["y", "y", "z", "x"]})  # in another order: b is the one that moved
+    with pytest.raises(MeasureError, match="disagree on the class of 1 images, the first being 'b': 'x' and 'z'"):
+        paired_sigmas(first, second, ["class"])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_kappa_is_that_of_scikit_learn(seed):
     random = np.random.default_rng(seed)
