@@ -156,10 +156,10 @@ def _refuse_moved(partition: str, first: pd.Series, second: pd.Series) -> None:
     other = second.reindex(first.index)
     moved = first.ne(other)
     if moved.any():
-        sample = moved.idxmax()
+        sample = first.index[int(moved.to_numpy().argmax())]
         raise MeasureError(
             f"The two tables disagree on the {partition} of {int(moved.sum()):,} images, the first being {sample!r}: "
-            f"{first[sample]!r} and {other[sample]!r}. They were made from different data; compute one of them again."
+            f"{first.loc[sample]!r} and {other.loc[sample]!r}. They were made from different data; compute one of them again."
         )
 
 
