@@ -71,8 +71,8 @@ class Sides:
 
     @property
     def sigma(self) -> float:
-        """The robustness bias of the group (paper, equation 3)."""
-        return self.auc / self.rest_auc - 1
+        """The robustness bias of the group (paper, equation 3); NaN where no image of the rest counts."""
+        return self.auc / self.rest_auc - 1 if self.rest_auc else math.nan
 
 
 def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
@@ -161,7 +161,11 @@ class Seed:
         """Return the label of the setting that the validation split chooses."""
         least = self.sides(PLAIN, "validation").total_accuracy - LARGEST_LOSS - SAME
         found = {label: self.sides(label, "validation") for label in self.study.settings[method]}
-        allowed = {label: abs(sides.sigma) for label, sides in found.items() if sides.total_accuracy >= least}
+        allowed = {
+            label: abs(sides.sigma)
+            for label, sides in found.items()
+            if sides.total_accuracy >= least and not math.isnan(sides.sigma)
+        }
         return min(allowed, key=allowed.__getitem__, default=PLAIN)
 
     def seconds(self, label: str) -> float:
@@ -193,6 +197,11 @@ def mean_and_interval(values: list[float], form: str) -> str:
     return f"{form.format(mean)} [{form.format(mean - half)}, {form.format(mean + half)}]"
 
 
+def signed(sigma: float) -> str:
+    """Return a sigma as it is printed; of a network that is right on nobody of the rest, that there is none."""
+    return "undefined" if math.isnan(sigma) else f"{sigma:+.3f}"
+
+
 def header(*cells: str) -> str:
     """Return the head of a Markdown table."""
     return f"{line(*cells)}\n|{'---|' * len(cells)}"
@@ -213,9 +222,9 @@ def print_validation(study: Study, seeds: list[Seed]) -> None:
     print(header("setting", "mean sigma", "mean accuracy", seconds, *(f"seed {seed.seed}" for seed in seeds)))
     for label in study.labels:
         found = [seed.sides(label, "validation") for seed in seeds]
-        means = f"{np.mean([s.sigma for s in found]):+.3f}", f"{np.mean([s.total_accuracy for s in found]):.1%}"
+        means = signed(float(np.mean([s.sigma for s in found]))), f"{np.mean([s.total_accuracy for s in found]):.1%}"
         ratio = f"{np.mean([seed.seconds(label) / seed.seconds(PLAIN) for seed in seeds]):.2f}"
-        print(line(label, *means, ratio, *(f"{sides.sigma:+.3f}, {sides.total_accuracy:.1%}" for sides in found)))
+        print(line(label, *means, ratio, *(f"{signed(sides.sigma)}, {sides.total_accuracy:.1%}" for sides in found)))
     print(f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of validation accuracy\n")
     print(header("method", *(f"seed {seed.seed}" for seed in seeds)))
     for method in study.settings:

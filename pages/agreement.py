@@ -24,7 +24,6 @@ from rbcore.store import StoredTable
 
 NEXT_METHODS = ("minimal", "deepfool")
 N_IMAGES = 6
-SHARED = ("dataset", "by", "model", "run", "epoch", "method")
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing the groups")
@@ -52,8 +51,7 @@ def offer_another(stored: list[str]) -> None:
 
 def image_link(sample: str, label: str) -> None:
     """Draw a link to one image on the page of images, with the selection as it is."""
-    kept = {key: st.query_params[key] for key in SHARED if key in st.query_params}
-    st.page_link(menu.page("Images"), label=plain(label), query_params={**kept, "view": "one image", "sample": sample})
+    st.page_link(menu.page("Images"), label=plain(label), query_params={"view": "one image", "sample": sample})
 
 
 def interval(low: float, high: float, form: str) -> str:

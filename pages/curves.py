@@ -121,9 +121,14 @@ def lead_to_images(ends: list[float] | None) -> None:
             n_between = int((is_between & is_member).sum())
             name = of if of == ALL else inference.name_of_group(of, chosen.partition_title)
             text = plain(f"{n_between:,} of {int(is_member.sum()):,} test images of {name}")
-            if st.button(f"{text}: open them", disabled=not n_between, key=f"open {of}"):
-                selection.put(group=of, **{"from": low, "to": high})
-                st.switch_page(menu.page("Images"))
+            if st.button(
+                f"{text}: open them",
+                disabled=not n_between,
+                key=f"open {of}",
+                on_click=selection.put,
+                kwargs={"group": of, "from": low, "to": high},
+            ):
+                st.switch_page(menu.page("Images"), query_params={})  # the pickers write themselves into the URL again
 
 
 def show_panels() -> None:

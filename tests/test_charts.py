@@ -83,6 +83,17 @@ def test_intervals_are_coloured_by_what_they_show():
     assert list(table["verdict"]) == ["less robust", "no difference shown", "more robust"]
     few = max(data_of(bias_intervals(bias.assign(is_ranked=[False, True, True]))), key=lambda rows: rows.shape[1])
     assert list(few["verdict"]) == ["too few images", "no difference shown", "more robust"]
+    assert few["high"].isna().tolist() == [True, False, False]
+
+
+def test_no_interval_stretches_the_axis_of_sigma_until_the_others_vanish():
+    def domain(high, is_ranked):
+        facts = {"group": ["x", "y"], "n": 99, "n_counted": 99, "p_holm": 0.7, "is_ranked": [True, is_ranked]}
+        bias = pd.DataFrame({**facts, "sigma": [-0.5, 1.5], "low": [-0.6, -0.1], "high": [-0.4, high]})
+        return bias_intervals(bias).to_dict()["layer"][1]["encoding"]["x"]["scale"]
+
+    assert domain(4.0, True) == domain(1e21, False) == {}  # the one is short, the other not drawn: too few images
+    assert domain(1e21, True) == {"domainMax": 4.5}
 
 
 def test_a_notebook_gets_the_chart_in_one_call():

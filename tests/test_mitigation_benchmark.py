@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmarks.mitigation import PLAIN, STANDARD, Seed, Study, main, mean_and_interval, settings_of, sides_of
+from benchmarks.mitigation import PLAIN, STANDARD, Seed, Study, main, mean_and_interval, settings_of, sides_of, signed
 from rbcore import api
 from rbcore.inference import robustness_bias
 
@@ -37,6 +37,13 @@ def test_sides_are_those_of_the_measures():
     assert (sides.auc, sides.rest_auc) == pytest.approx((0.8, 1.6)) and sides.n == 10
     assert (sides.accuracy, sides.rest_accuracy, sides.total_accuracy) == pytest.approx((0.8, 0.8, 0.8))
     assert sides.sigma == pytest.approx(robustness_bias(rows, "side").set_index("group").loc["a", "sigma"])
+
+
+def test_a_network_that_is_right_on_nobody_of_the_rest_has_no_sigma():
+    rows = table((1.0, 2.0))
+    is_rest = rows["side"] == "b"
+    rows.loc[is_rest, ["prediction", "is_correct", "distance", "status"]] = [1, False, float("nan"), "misclassified"]
+    assert signed(sides_of(rows, "side", "a").sigma) == "undefined" and signed(-0.1234) == "-0.123"
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,8 @@ def _is_number(value: object, low: float, high: float | None, kind: type) -> boo
 def put(**picks: str | int | float) -> None:
     """Set pickers of any page by their keys, as a click on a chart does; call it in a callback, before they are drawn again."""
     for key, value in picks.items():
+        if key not in st.session_state:  # a field that was never drawn does not write itself into the URL
+            st.query_params[key] = str(value)
         st.session_state[key] = value
 
 

@@ -5,6 +5,7 @@ swallow; from the ninth group on the dashes change too.
 """
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from rbcore.inference import (
@@ -32,6 +33,8 @@ VERDICT_COLOURS = {
     TOO_FEW: "#C9C9C9",
 }
 AXES_HEIGHT = 125
+FARTHEST = 3
+"""The axis of sigma ends where this many times the largest |sigma| does, or 1: an interval may reach much farther."""
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 
 
@@ -39,9 +42,12 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
     Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; grey: no difference shown;
-    pale: too few images to say.
+    pale: too few images to say, so that their intervals, which may reach beyond any axis, are not drawn. A very long
+    interval runs into the edge of the chart (see `FARTHEST`).
     """
-    table = bias.assign(verdict=verdicts(bias), test=verdict_phrases(bias))
+    is_drawn = bias["is_ranked"] & np.isfinite(bias["high"] - bias["low"])
+    ends = bias[["low", "high"]].where(is_drawn)
+    table = bias.assign(verdict=verdicts(bias), test=verdict_phrases(bias), **ends)
     y = alt.Y(
         "group:N",
         title=None,
@@ -63,10 +69,12 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         alt.Tooltip("n:Q"),
     ]
     base = alt.Chart(table).encode(y=y)
-    x = alt.X("sigma:Q", title=SIGMA_TITLE)
+    limit = FARTHEST * float(np.nanmax([1.0, *bias["sigma"].abs()]))
+    scale = alt.Scale(domainMax=limit) if (ends["high"] > limit).any() else alt.Scale()
+    x = alt.X("sigma:Q", title=SIGMA_TITLE, scale=scale)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(x="zero:Q")
-    bars = base.mark_rule(size=3).encode(
-        x=alt.X("low:Q", title=SIGMA_TITLE), x2="high:Q", color=colour, tooltip=tooltip
+    bars = base.mark_rule(size=3, clip=True).encode(
+        x=alt.X("low:Q", title=SIGMA_TITLE, scale=scale), x2="high:Q", color=colour, tooltip=tooltip
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
     return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
@@ -100,9 +100,15 @@ def picker(page: Page, label: str) -> Locator:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a picker as a visitor would."""
-    picker(page, label).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Choose an option of a picker as a visitor would: again, if the page closed the list while it was being drawn anew."""
+    offered = page.get_by_role("option", name=option, exact=True)
+    for _ in range(3):
+        picker(page, label).click()
+        try:
+            offered.click(timeout=5_000)
+            break
+        except TimeoutError:
+            page.keyboard.press("Escape")
     expect(picker(page, label)).to_have_value(option)
     settled(page)
 

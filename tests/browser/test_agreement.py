@@ -26,7 +26,6 @@ def test_both_methods_give_every_group_a_mark_and_lead_to_the_images(full, page)
     expect(page.get_by_text("Logistic regression · epoch 12 of 12")).to_be_visible()
 
 
-@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_odd_names_of_groups_stay_text(full, full_cache, page):
     for method in ("deepfool", "exact"):
         stored = shipped("logistic_regression", 3, method)

@@ -6,20 +6,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from rbcore import store
-from tests.browser.serving import choose, extents, picker, settled
+from tests.browser.serving import choose, extents, picker, settled, visit
 from tests.pages.app import shipped
 
-pytestmark = pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
-
+TITLE = "Robustness curves"
 CHART = '[data-testid="stVegaLiteChart"] svg'
-
-
-def open_curves(page: Page, address: str, query: str) -> None:
-    """Open the Curves page from the menu, wherever it lies."""
-    page.goto(f"{address}/?{query}", wait_until="domcontentloaded")
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Curves").click()
-    expect(page.get_by_role("heading", name="Robustness curves", exact=True)).to_be_visible()
-    settled(page)
 
 
 def click_curve(page: Page, number: int) -> None:
@@ -36,7 +27,7 @@ def click_curve(page: Page, number: int) -> None:
 
 
 def test_a_click_highlights_and_a_brush_leads_to_exactly_those_images(full, page):
-    open_curves(page, full, "dataset=digits")
+    visit(page, f"{full}/curves?dataset=digits", TITLE)
     assert len(extents(page, "line")) == 10
     assert page.locator(f"{CHART} .mark-rule.role-mark line").count() > 50  # the mean is dotted
     page.locator(f"{CHART} .role-legend-label text").filter(has_text="3 (n = 37)").click()
@@ -62,13 +53,13 @@ def test_a_click_highlights_and_a_brush_leads_to_exactly_those_images(full, page
         page.get_by_role("button", name=f"{(inside & own).sum()} of {own.sum()} test images of digit 9")
     ).to_be_visible()
     page.get_by_role("button", name=f"{inside.sum()} of 360 test images of all groups").click()
-    expect(page).to_have_url(re.compile("/images"))
-    settled(page)
+    expect(page.get_by_text(f"{inside.sum()} of 360 test images fit and are shown")).to_be_visible()
+    expect(picker(page, "Group")).to_have_value("all groups")
 
 
-@pytest.mark.parametrize(("figure", "n_lines"), [("RB(P, tau)", 10), ("all models and methods", 30)])
+@pytest.mark.parametrize(("figure", "n_lines"), [("RB(P, tau)", 10), ("all models and methods", 60)])
 def test_every_figure_draws_every_group(full, page, figure, n_lines):
-    open_curves(page, full, "dataset=digits")
+    visit(page, f"{full}/curves?dataset=digits", TITLE)
     choose(page, "Show", figure)
     expect(page.locator(f"{CHART} .mark-line.role-mark path")).to_have_count(n_lines)
     assert all(width > 100 and height > 20 for width, height in extents(page, "line"))
@@ -82,11 +73,7 @@ def test_a_hundred_groups_stay_readable_on_a_narrow_screen(full, full_cache, pag
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.set_viewport_size({"width": 400, "height": 900})
-    page.goto(f"{full}/?dataset=digits&model=logistic_regression&epoch=4", wait_until="domcontentloaded")
-    page.get_by_role("button", name="Expand sidebar").or_(page.get_by_test_id("stExpandSidebarButton")).first.click()
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Curves").click()
-    expect(page.get_by_role("heading", name="Robustness curves", exact=True)).to_be_visible()
-    settled(page)
+    visit(page, f"{full}/curves?dataset=digits&model=logistic_regression&epoch=4", TITLE)
     assert len(extents(page, "line")) == 100
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")

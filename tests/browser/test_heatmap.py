@@ -1,6 +1,5 @@
 """The heatmap, as a visitor uses it: click a cell and go on to its curves and images; sheets; a narrow screen."""
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.serving import choose, expect_picked, extents, picker, settled, visit
@@ -25,7 +24,6 @@ def test_a_click_on_a_cell_leads_to_its_curves_and_images(full, page):
     expect_picked(page, {"Model": "logistic_regression", "Epoch": "6"})
 
 
-@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_all_partitions_fit_in_one_sheet_that_scrolls_by_itself_on_a_narrow_screen(full, page):
     page.set_viewport_size({"width": 400, "height": 900})
     visit(page, f"{full}/heatmap?dataset=digits", TITLE)

@@ -53,7 +53,6 @@ def test_a_link_to_another_dataset_and_partition_is_restored(full, page):
     expect_picked(page, {"Dataset": "utkface", "Partition": "race"})
 
 
-@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_what_is_picked_is_in_the_address_and_survives_a_new_tab_reload_and_back(full, page):
     visit(page, f"{full}/curves?dataset=digits", "Robustness curves")
     choose(page, "Model", "logistic_regression")

@@ -34,7 +34,6 @@ def link(address: str, **query: str) -> str:
     return f"{address}/mitigation?" + "&".join(f"{key}={value.replace('+', '%2B')}" for key, value in asked.items())
 
 
-@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_the_page_answers_what_changed_and_a_click_compares_another_run(address, page):
     plain = find_run("digits", MODEL).name
     weighted, attacked = f"{plain}+weight-class=8-s0.5", f"{plain}+adversarial-e0.25-steps1"
@@ -52,7 +51,6 @@ def test_the_page_answers_what_changed_and_a_click_compares_another_run(address,
     assert "adversarial" in page.url
 
 
-@pytest.mark.skip(reason="written, not yet seen to pass in a browser: see Next in CONTRIBUTING.md")
 def test_missing_distances_are_computed_from_the_page(address, page):
     visit(page, link(address, mitigated="term"), "Mitigation")
     expect(page.get_by_test_id("stAlert")).to_contain_text("not computed yet for: term.")
