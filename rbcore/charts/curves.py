@@ -21,6 +21,8 @@ MOST_BANDS = 4
 
 TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
 HIGHLIGHTED, OTHER, NEUTRAL = "#D55E00", "#9A9A9A", "#808080"
+NARROW, SYMBOL, LETTER, ROW = 330, 34, 6, 17
+"""In pixels: the width into which a legend must fit, and its symbols, letters and rows."""
 CLICK, BRUSH = "group", "brush"
 """Names of the selections of a chart of curves: a click on a curve or its legend, and an interval of tau."""
 
@@ -70,7 +72,7 @@ def curves_chart(
     highlight
         The group whose curve is thick and whose band is strong.
     height
-        In pixels.
+        In pixels, without the legend.
     """
     keys = _keys(table, highlight).with_mean(_mean_name(table))
     layers = _layers(table, keys, "share", ("low", "high"), "I_P(tau): correct and farther than tau", highlight)
@@ -94,7 +96,7 @@ def curves_chart(
             ],
         )
     )
-    return _joined([mean, *layers], table, highlight, tau, height)
+    return _joined([mean, *layers], table, highlight, tau, height + keys.height)
 
 
 def rb_chart(
@@ -103,7 +105,7 @@ def rb_chart(
     """Draw RB(P, tau) (eq. 2), one curve a group, with its 95% interval; parameters as `curves_chart`."""
     keys = _keys(table, highlight)
     layers = _layers(table, keys, "rb", ("rb_low", "rb_high"), "RB(P, tau), among correct images", highlight, top=None)
-    return _joined(layers, table, highlight, tau, height)
+    return _joined(layers, table, highlight, tau, height + keys.height)
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,29 @@ class _Keys:
 
     def colour(self) -> alt.Color:
         legend = alt.Legend(
-            symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=200, columns=1 + len(self.names) // 22
+            orient="bottom",
+            columns=self._n_columns,
+            symbolType="stroke",
+            symbolStrokeWidth=3,
+            symbolOpacity=1,
+            labelLimit=NARROW - SYMBOL,
         )
         return alt.Color(
-            "legend:N", title="group", scale=alt.Scale(domain=self.names, range=self.colours), legend=legend
+            "legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colours), legend=legend
         )
 
     def dash(self) -> alt.StrokeDash:
-        return alt.StrokeDash("legend:N", title="group", scale=alt.Scale(domain=self.names, range=self.dashes))
+        return alt.StrokeDash("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.dashes))
+
+    @property
+    def _n_columns(self) -> int:
+        widest = SYMBOL + LETTER * max(map(len, self.names))
+        return max(1, NARROW // widest)
+
+    @property
+    def height(self) -> int:
+        """The pixels that the legend takes."""
+        return ROW * -(-len(self.names) // self._n_columns)
 
 
 def legend_names(table: pd.DataFrame) -> dict[str, str]:
