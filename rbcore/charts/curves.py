@@ -128,9 +128,7 @@ class _Keys:
             symbolOpacity=1,
             labelLimit=NARROW - SYMBOL,
         )
-        return alt.Color(
-            "legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colours), legend=legend
-        )
+        return alt.Color("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colours), legend=legend)
 
     def dash(self) -> alt.StrokeDash:
         return alt.StrokeDash("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.dashes))

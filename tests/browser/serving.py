@@ -1,6 +1,7 @@
 """What the browser tests share: start a server, and read a page once it has settled."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -95,8 +96,8 @@ def menu_paths(page: Page) -> dict[str, str]:
 
 
 def picker(page: Page, label: str) -> Locator:
-    """Return the field of a picker."""
-    return page.get_by_test_id("stSelectbox").filter(has_text=label).locator("input")
+    """Return the field of a picker by its label, or how its label begins."""
+    return page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{re.escape(label)}")).locator("input")
 
 
 def choose(page: Page, label: str, option: str) -> None:

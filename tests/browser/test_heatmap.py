@@ -28,7 +28,8 @@ def test_all_partitions_fit_in_one_sheet_that_scrolls_by_itself_on_a_narrow_scre
     page.set_viewport_size({"width": 400, "height": 900})
     visit(page, f"{full}/heatmap?dataset=digits", TITLE)
     choose(page, "Side by side", "methods and epochs")
-    expect(page.locator('[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path')).to_have_count(90)
+    # ten digits at three epochs by deepfool and minimal for two models, by exact for one; by smoothing for one at its last
+    expect(page.locator('[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path')).to_have_count(160)
     assert all(width > 10 and height > 10 for width, height in extents(page, "rect"))
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")

@@ -21,5 +21,5 @@ def test_every_page_shows_and_none_starts_anything(browser, page, tmp_path):
         visit(page, f"{address}/compute", "Compute")
         expect(page.get_by_test_id("stAlert")).to_contain_text("This server only shows what is computed already")
         visit(page, f"{address}/curves?dataset=digits&method=deepfool:paper", "Robustness curves")
-        expect(page.get_by_test_id("stAlert")).to_contain_text("No distances are computed for")
+        expect(page.get_by_test_id("stAlert")).to_contain_text("These distances are not computed yet")
         assert not cache.exists()
