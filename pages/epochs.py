@@ -123,6 +123,7 @@ def show_signs() -> None:
         signs.assign(
             same=[f"{row.n_same} of {row.n}" for row in signs.itertuples()],
             interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in signs.itertuples()],
+            kappa=signs["kappa"].map(analyses.kappa_in_words),
         )[["epoch", "same", "share", "interval", "kappa"]],
         hide_index=True,
         height="content",
@@ -131,7 +132,7 @@ def show_signs() -> None:
             "same": st.column_config.TextColumn("same sign", help="Groups of all partitions; of two groups one counts"),
             "share": st.column_config.NumberColumn("share", format="percent"),
             "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
-            "kappa": st.column_config.NumberColumn("kappa", format="%.2f", help="Cohen's, beyond chance"),
+            "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
         },
     )
     st.caption(
@@ -165,11 +166,13 @@ table = pd.concat(
     ignore_index=True,
 )
 st.markdown(f"#### {plain(analyses.verdict_through_training(table))}")
-largest = max(float(tau_grid(stored.rows, policy)[-1]) for stored in tables.values())
+ends = [stored.rows["distance"].quantile(analyses.SHOWN_SHARE) for stored in tables.values()]
+largest = policy.tau_max or max((float(end) for end in ends if end > 0), default=1.0)
 play(table, largest)
 st.caption(
     f"Bands are 95% intervals over test images, at most {n_test:,} of them, for this one run: of sigma the symmetric bootstrap-t, "
-    "of I_P(tau) and the accuracy Clopper-Pearson, each for one group at one epoch. Groups with too few images have no sigma "
+    "of I_P(tau) (the share of a group that is correct and farther than tau) and the accuracy Clopper-Pearson, each for one group at "
+    f"one epoch. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of every epoch do. Groups with too few images have no sigma "
     "here. They were not tested at every epoch; Curves has the tests of one."
 )
 left, right = st.columns(2)

@@ -175,8 +175,9 @@ curves = analyses.curves_of_sides(
 )
 for column, when, title in zip(st.columns(2), ("before", "after"), ("plain", "mitigated"), strict=True):
     with column:
+        st.markdown(f"**{title.capitalize()}**: correct and farther than tau")
         show.chart(
-            side_curves(curves, when, title=title, tau=trained_tau),
+            side_curves(curves, when, tau=trained_tau),
             f"{title} curves",
             table=curves[curves["when"] == when],
             alt=f"The {title} model: share of images that are correct and farther than tau, the group and the rest. {verdict}",

@@ -24,6 +24,7 @@ from rbcore.analyses.agreement import (
     Agreement,
     agreement_by_partition,
     agreement_of,
+    kappa_in_words,
     paired_sigmas,
     sign_agreement,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "in_l2",
     "in_points",
     "interval_in_words",
+    "kappa_in_words",
     "median_distance",
     "median_images",
     "mitigated_runs",

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference import CONFIDENCE, wilson_interval
+from rbcore.inference import CONFIDENCE, UNDEFINED, wilson_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.partitions import group_labels
 
@@ -97,6 +97,11 @@ def cohens_kappa(first: np.ndarray, second: np.ndarray) -> float:
     by_chance = sum(float((first == label).mean() * (second == label).mean()) for label in labels)
     observed = float((first == second).mean())
     return float("nan") if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
+
+
+def kappa_in_words(kappa: float) -> str:
+    """Return Cohen's kappa as it is printed; where chance alone would agree always, that it is not defined."""
+    return UNDEFINED if np.isnan(kappa) else f"{kappa:.2f}"
 
 
 def paired_sigmas(

@@ -107,7 +107,7 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 230) -
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(domain=[0, largest], nice=False))
     y = alt.Y(
         "share:Q",
-        title="I_P(tau): correct and farther than tau",
+        title="I_P(tau)",
         axis=alt.Axis(format="%"),
         scale=alt.Scale(domain=[0, 1]),
     )

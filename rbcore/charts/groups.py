@@ -32,7 +32,7 @@ VERDICT_COLOURS = {
     UNDEFINED: "#E69F00",
     TOO_FEW: "#C9C9C9",
 }
-AXES_HEIGHT = 125
+AXES_HEIGHT, LEGEND_ROW = 125, 17
 FARTHEST = 3
 """The axis of sigma ends where this many times the largest |sigma| does, or 1: an interval may reach much farther."""
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
@@ -54,11 +54,12 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         sort=list(bias["group"]),
         axis=alt.Axis(labelLimit=160, labelOverlap=False, labelFlush=False),
     )
+    shown = [verdict for verdict in VERDICT_COLOURS if (table["verdict"] == verdict).any()]
     colour = alt.Color(
         "verdict:N",
         title=None,
         scale=alt.Scale(domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())),
-        legend=alt.Legend(orient="bottom", labelLimit=260),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=140, values=shown),
     )
     tooltip = [
         "group:N",
@@ -77,7 +78,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         x=alt.X("low:Q", title=SIGMA_TITLE, scale=scale), x2="high:Q", color=colour, tooltip=tooltip
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
-    return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT)
+    return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT + LEGEND_ROW * (len(shown) > 2))
 
 
 def lowest_and_highest(bias: pd.DataFrame, each: int = 10) -> pd.DataFrame:

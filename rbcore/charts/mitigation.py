@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.charts.curves import TAU_TITLE
-from rbcore.charts.groups import AXES_HEIGHT, COLOURS, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLOURS, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE
 
 GREY = "#7F7F7F"
@@ -46,14 +46,14 @@ def before_after_curves(
     """
     return alt.HConcatChart(
         hconcat=[
-            side_curves(table, when, title=title, tau=tau).properties(width=width)
+            side_curves(table, when, tau=tau).properties(title=title, width=width)
             for when, title in zip(("before", "after"), titles, strict=True)
         ]
     )
 
 
 def side_curves(
-    table: pd.DataFrame, when: str, *, title: str, tau: float | None = None, height: int = 260 + AXES_HEIGHT
+    table: pd.DataFrame, when: str, *, tau: float | None = None, height: int = 260 + AXES_HEIGHT + LEGEND_ROW
 ) -> Chart:
     """Draw I_P(tau) of a group and the rest under one of two models; the axes are the same for both.
 
@@ -63,8 +63,6 @@ def side_curves(
         As `rbcore.analyses.curves_of_sides` returns it.
     when
         ``before`` or ``after``.
-    title
-        Of the chart.
     tau
         Where to draw a rule, L2: the budget at which a fairness term compared the groups.
     height
@@ -78,12 +76,18 @@ def side_curves(
         title=None,
         scale=alt.Scale(domain=list(legend.values()), range=[COLOURS[1], COLOURS[0]]),
         legend=alt.Legend(
-            orient="bottom", symbolType="stroke", symbolSize=400, symbolStrokeWidth=3, symbolOpacity=1, labelLimit=220
+            orient="bottom",
+            columns=1,
+            symbolType="stroke",
+            symbolSize=400,
+            symbolStrokeWidth=3,
+            symbolOpacity=1,
+            labelLimit=280,
         ),
     )
     dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=list(legend.values()), range=[[1, 0], [6, 2]]))
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())]))
-    y_title = "I_P(tau): correct and farther than tau"
+    y_title = "I_P(tau)"
     bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
         x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour
     )
@@ -105,7 +109,7 @@ def side_curves(
     if tau is not None:
         rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
         layers.append(rule.encode(x="tau:Q"))
-    return alt.layer(*layers, title=title, height=height)
+    return alt.layer(*layers, height=height)
 
 
 def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> Chart:
@@ -134,7 +138,7 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
         "shown:N",
         title=None,
         scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
-        legend=alt.Legend(orient="bottom", labelLimit=200, symbolType="circle", symbolOpacity=1),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=140, symbolType="circle", symbolOpacity=1),
     )
     ends = table[["before", "after", "start", "end"]].to_numpy(np.float64)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
@@ -161,7 +165,7 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
     whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=colour)
     opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
     filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
-    height = row_height * len(table) + AXES_HEIGHT
+    height = row_height * len(table) + AXES_HEIGHT + LEGEND_ROW
     return alt.layer(links, whiskers, opened, filled, height=height)
 
 
@@ -197,7 +201,7 @@ def trade_off_chart(
     colours = dict(zip(KIND_SHAPES, ("#7F7F7F", COLOURS[0], COLOURS[1], COLOURS[2]), strict=True))
     x = alt.X("accuracy:Q", title="accuracy of all test images", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False))
     y = alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True))
-    legend = alt.Legend(orient="bottom", labelLimit=200, symbolOpacity=1)
+    legend = alt.Legend(orient="bottom", columns=2, labelLimit=140, symbolOpacity=1)
     colour = alt.Color(
         "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds])
     )
