@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, menu, offers, selection, show
+from pages.shell import cards, definitions, menu, offers, selection, show
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.best import BEST, note_of, title_of
@@ -51,7 +51,7 @@ def offer_another(stored: list[str]) -> None:
 
 def image_link(sample: str, label: str) -> None:
     """Draw a link to one image on the page of images, with the selection as it is."""
-    st.page_link(menu.page("Images"), label=plain(label), query_params={"view": "one image", "sample": sample})
+    st.page_link(menu.page("Images"), label=plain(label), query_params={"view": cards.ONE, "sample": sample})
 
 
 def interval(low: float, high: float, form: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import closeup, numbers, results, selection, show
+from pages.shell import cards, closeup, numbers, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, pictures
 from rbcore.analyses import gallery
@@ -17,84 +17,11 @@ from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
 from rbcore.store import distances_key
 
-COLUMNS = 3
-MANY, ONE, BUDGET = VIEWS = ("many images", "one image", "one budget")
+MANY, ONE, BUDGET = VIEWS = ("many images", cards.ONE, "one budget")
 ALL, ANY, WITH_DISTANCE = "all groups", "any", "with a distance"
 PER_PAGE = ("12", "24")
 BAR_HEIGHT = 26
 OF_SAMPLES = Policy(misclassified="exclude")
-
-
-def strip_of(clean: np.ndarray, perturbed: np.ndarray, name: str, side: int = 160) -> None:
-    """Draw clean | perturbation magnified | perturbed; the clean image alone where there is no other."""
-    if not np.isfinite(perturbed).all():
-        st.image(pictures.to_uint8(clean, side), alt=f"{name}: clean")
-        return
-    picture = pictures.strip(clean, np.clip(perturbed, 0, 1), side)
-    st.image(picture, width="stretch", alt=f"{name}: clean, perturbation magnified, perturbed")
-
-
-def class_name(number: int) -> str:
-    """Return the name of a class; of none, a question mark."""
-    return chosen.run.facts["classes"][number] if number >= 0 else "?"
-
-
-def before_and_after(row) -> str:
-    """Say what the network says of the clean and of the perturbed image, in Markdown."""
-    clean = f"**{plain(class_name(row.prediction))}** ({row.probability:.0%})"
-    if np.isnan(row.distance):
-        why = "misclassified without any attack" if row.status == "misclassified" else f"{row.status}: no distance"
-        return f"{clean} · true class **{plain(class_name(row.label))}** · {why}"
-    after = f"**{plain(class_name(row.perturbed_prediction))}** ({row.perturbed_probability:.0%})"
-    return f"{clean} → {after} · distance **{row.distance:.3g}**"
-
-
-def rounding_in_words(row, prediction: int) -> str:
-    """Say what is left of a change once the image is rounded to 8 bits."""
-    if prediction == row.label:
-        return f"rounded to 8 bits: {class_name(prediction)} again"
-    return (
-        f"rounded to 8 bits: {'still' if prediction == row.perturbed_prediction else 'then'} {class_name(prediction)}"
-    )
-
-
-def draw_cards(members: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
-    """Draw a card an image, three in a row, and say how many stay misclassified once rounded."""
-    samples = tuple(members["sample_id"])
-    key = distances_key(stored.key_facts)
-    found = results.perturbations(key, samples, chosen)
-    after_rounding = closeup.rounded(key, samples, chosen)
-    groups = group_labels(members, chosen.by).tolist()
-    for index, row in enumerate(found.table.itertuples()):
-        if index % COLUMNS == 0:  # each row its own columns, so that the order holds where a narrow screen stacks them
-            columns = st.columns(COLUMNS)
-        clean, perturbed = found.clean[index], found.perturbed[index]
-        with columns[index % COLUMNS].container(border=True):
-            strip_of(clean, perturbed, row.sample_id)
-            st.markdown(before_and_after(row))
-            if notes is not None:
-                st.markdown(notes[row.sample_id])
-            facts = [row.sample_id, f"{chosen.partition_title} {groups[index]}"]
-            if after_rounding[index] >= 0:
-                facts.append(f"change magnified {pictures.magnification(clean, perturbed):,.0f} times")
-                facts.append(row.status)
-                facts.append(rounding_in_words(row, after_rounding[index]))
-            st.caption(plain(" · ".join(facts)))
-            st.button(
-                "Look closer",
-                key=f"closer {row.sample_id}",
-                type="tertiary",
-                on_click=selection.put,
-                kwargs={"view": ONE, "sample": row.sample_id},
-            )
-    labels = found.table["label"].tolist()
-    is_image = [number >= 0 for number in after_rounding]
-    n_still = sum(number not in (-1, label) for number, label in zip(after_rounding, labels, strict=True))
-    if any(is_image):
-        st.caption(
-            f"Rounded to 8 bits, as a picture file would hold them, {n_still} of the {sum(is_image)} changed images shown are "
-            "still misclassified. The predictions in bold are those of the images before rounding."
-        )
 
 
 def first_page_again(*filters: object) -> None:
@@ -164,7 +91,7 @@ def show_many() -> None:
     if ordered.empty:
         st.info("No image fits these filters.")
         return
-    draw_cards(ordered.iloc[(page - 1) * per_page : page * per_page])
+    cards.draw_cards(chosen, stored, ordered.iloc[(page - 1) * per_page : page * per_page])
 
 
 @st.fragment
@@ -191,7 +118,9 @@ def walk_along(row, walk, classes: list[str]) -> None:
     with right:
         show.chart(
             class_probabilities(
-                probabilities, before=class_name(row.prediction), after=class_name(row.perturbed_prediction)
+                probabilities,
+                before=cards.class_name(chosen, row.prediction),
+                after=cards.class_name(chosen, row.perturbed_prediction),
             ),
             "probabilities",
             table=pd.DataFrame(walk.probabilities, columns=classes).assign(step=walk.steps),
@@ -203,11 +132,11 @@ def show_methods(sample: str) -> None:
     """Draw what every stored method says of a sample: first what the store holds, then the pictures, which take longer."""
     waiting = []
     for index, method in enumerate(rb.stored_methods(chosen.run, chosen.epoch)):
-        if index % COLUMNS == 0:
-            columns = st.columns(COLUMNS)
+        if index % cards.COLUMNS == 0:
+            columns = st.columns(cards.COLUMNS)
         table = rb.stored_distances(chosen.run, chosen.epoch, method)
         own = table.rows[table.rows["sample_id"] == sample]
-        with columns[index % COLUMNS].container(border=True):
+        with columns[index % cards.COLUMNS].container(border=True):
             st.markdown(f"**{plain(title_of(method))}**")
             if own.empty:
                 st.caption(f"Computed for {len(table.rows):,} other images, not for this one.")
@@ -217,14 +146,14 @@ def show_methods(sample: str) -> None:
             if row["bound"] == "lower":
                 st.markdown(f"certified radius {distance} · {row['status']}")
             else:
-                after = class_name(int(row["perturbed_prediction"]))
+                after = cards.class_name(chosen, int(row["perturbed_prediction"]))
                 st.markdown(f"{distance} → **{plain(after)}** · {row['status']}")
                 waiting.append((st.empty(), method, table))
             st.caption(plain(note_of(method)))
     for slot, method, table in waiting:
         found = results.perturbations(distances_key(table.key_facts), (sample,), replace(chosen, method=method))
         with slot.container():
-            strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
+            cards.strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
 
 
 def show_one() -> None:
@@ -249,21 +178,21 @@ def show_one() -> None:
     row = next(found.table.itertuples())
     group = group_labels(own, chosen.by).iloc[0]
     if np.isnan(row.distance):
-        st.markdown(f"#### {before_and_after(row)}")
+        st.markdown(f"#### {cards.before_and_after(chosen, row)}")
         st.caption(plain(f"{sample} · {chosen.partition_title} {group}"))
-        strip_of(found.clean[0], found.perturbed[0], sample, side=240)
+        cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         return
-    before, after = class_name(row.prediction), class_name(row.perturbed_prediction)
+    before, after = cards.class_name(chosen, row.prediction), cards.class_name(chosen, row.perturbed_prediction)
     st.markdown(f"#### {plain(before)} becomes {plain(after)} within L2 {row.distance:.3g}")
     walk = closeup.walk(key, sample, chosen)
     rounded = int(walk.rounded_probabilities.argmax())
-    in_words = rounding_in_words(row, rounded)
+    in_words = cards.rounding_in_words(chosen, row, rounded)
     left, right = st.columns([2, 3])
     with left:
-        strip_of(found.clean[0], found.perturbed[0], sample, side=240)
-        st.markdown(before_and_after(row))
+        cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
+        st.markdown(cards.before_and_after(chosen, row))
         factor = pictures.magnification(found.clean[0], found.perturbed[0])
-        facts = f"{sample} · {chosen.partition_title} {group} · true class {class_name(row.label)} · {row.status}"
+        facts = f"{sample} · {chosen.partition_title} {group} · true class {cards.class_name(chosen, row.label)} · {row.status}"
         st.caption(plain(f"{facts} · change magnified {factor:,.0f} times"))
         st.markdown(
             f"The class changes after **{walk.crossing:.0%}** of the way, at L2 **{walk.crossing * row.distance:.3g}**."
@@ -317,7 +246,7 @@ def show_budget() -> None:
         "Of each group the image of median distance: half of the group's images with a distance are fooled sooner, half later. "
         "Left: the image. Middle: the change that fools the model, magnified. Right: the changed image."
     )
-    draw_cards(rows.set_index("sample_id", drop=False).loc[list(shown["sample_id"])], notes)
+    cards.draw_cards(chosen, stored, rows.set_index("sample_id", drop=False).loc[list(shown["sample_id"])], notes)
 
 
 chosen = selection.current()

@@ -297,6 +297,16 @@ def test_the_command_line_trains_each_and_a_grid_of_all():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--regularize", "class=11"), "There is no group of class '11'"),
+        (("--regularize", "klass=1"), "There is no partition 'klass'. Did you mean 'class'"),
+        (("--regularize", "class="), "names no group; write PARTITION=GROUP"),
+        (("--regularize", "class=8", "--alpha", "-1"), "alpha=-1"),
+        (
+            ("--regularize", "class=8", "--form", "margins"),
+            "no form of the regularizer 'margins'. Did you mean 'margin'",
+        ),
+        (("--regularize", "class=8", "--over", "worst"), "Leave out one of the two"),
+        (("--tau", "0.5"), "--tau belongs to --regularize"),
         (("--adversarial", "-1"), "epsilon=-1"),
         (("--pgd-steps", "5"), "--pgd-steps belongs to --adversarial; add --adversarial EPSILON"),
         (("--share", "0.5"), "--share belongs to --reweight"),

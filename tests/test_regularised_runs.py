@@ -200,28 +200,6 @@ def test_the_command_line_trains_one_run_and_a_grid_that_goes_on(few_toyfaces):
     assert again.stdout == done.stdout and "training" not in again.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--regularize", "class=11"), "There is no group of class '11'"),
-        (("--regularize", "klass=1"), "There is no partition 'klass'. Did you mean 'class'"),
-        (("--regularize", "class="), "names no group; write PARTITION=GROUP"),
-        (("--regularize", "class=8", "--alpha", "-1"), "alpha=-1"),
-        (
-            ("--regularize", "class=8", "--form", "margins"),
-            "no form of the regularizer 'margins'. Did you mean 'margin'",
-        ),
-        (("--regularize", "class=8", "--over", "worst"), "Leave out one of the two"),
-        (("--tau", "0.5"), "--tau belongs to --regularize"),
-    ],
-    ids=" ".join,
-)
-def test_mistakes_on_the_command_line_are_said(arguments, message, cache):
-    done = run("train", "digits", "small_cnn", *arguments)
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
-    assert not (cache / "runs").exists()
-
-
 def test_a_grid_of_no_numbers_or_of_an_unknown_group_trains_nothing(cache):
     done = run("grid", "digits", "small_cnn", "--regularize", "class=8", "--alphas", "0.1;1")
     assert done.returncode == 2 and "--alphas 0.1;1 is not a list of numbers" in done.stderr

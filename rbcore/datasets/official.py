@@ -19,6 +19,8 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0
 """Seconds without an answer after which a download gives up."""
 
+AS_IT_IS = "with checksum=False, by --no-checksum, or in the app by a tick at 'These files are not the published ones'"
+
 
 @dataclass(frozen=True)
 class OfficialFile:
@@ -88,13 +90,13 @@ class Official:
             if path.name != file.name:
                 raise DatasetError(
                     f"{path} is unpacked, for which no checksum is published: put {Path(file.name).name} beside it, or accept it "
-                    "as it is with checksum=False (--no-checksum)."
+                    f"as it is {AS_IT_IS}."
                 )
             found = md5_of_file(path)
             if found != file.md5:
                 raise DatasetError(
                     f"{path} is not the published file (MD5 {found}, published {file.md5}): get it anew, or accept it as it is "
-                    "with checksum=False (--no-checksum)."
+                    f"{AS_IT_IS}."
                 )
 
     def download(self, root: Path, title: str, progress: Progress) -> None:
@@ -130,7 +132,7 @@ def existing_folder(root: Path | None, title: str, variable: str) -> Path:
     """Return the folder a user named, or raise `DatasetError` that says how to name one."""
     if root is None:
         raise DatasetError(
-            f"{title} needs the folder of its images: pass root=, --root, set {variable}, or name it on the Compute page."
+            f"{title} needs the folder of its images: pass root=, --root, set {variable}, or name it in the app on 'Your data and model'."
         )
     if not root.is_dir():
         raise DatasetError(f"The {title} folder {root} does not exist or is no folder; check the path.")

@@ -3,8 +3,6 @@ import pytest
 import torch
 from torch import nn
 
-from rbcore.api import load_model
-from rbcore.datasets import load_dataset
 from rbcore.distances import METHODS, Engine, Method, Proposal, estimate_arrays, resolve_method
 from rbcore.distances.base import method_spellings, spell_method
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
@@ -15,13 +13,6 @@ DEEPFOOL = resolve_method("deepfool")
 
 def attack_that(run):
     return Method("test", "Test", run, bound="upper", description="for a test"), {}
-
-
-@pytest.fixture(scope="module")
-def digits():
-    dataset = load_dataset("digits")
-    rows = dataset.rows("test")
-    return load_model("small_cnn", dataset).network, dataset.pixels(rows), dataset.labels(rows)
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,11 @@ import torch
 from sklearn.datasets import make_moons
 from torch import nn
 
-from rbcore.api import load_model
-from rbcore.datasets import load_dataset
 from rbcore.distances import Engine, estimate_arrays, resolve_method
 from tests.toys import as_images, linear_network, smooth_network
 
 FAST, STANDARD, THOROUGH = (resolve_method(name) for name in ("minimal:fast", "minimal", "minimal:thorough"))
 TIERS = pytest.mark.parametrize("tier", [FAST, STANDARD, THOROUGH], ids=["fast", "standard", "thorough"])
-
-
-@pytest.fixture(scope="module")
-def digits():
-    dataset = load_dataset("digits")
-    rows = dataset.rows("test")
-    return load_model("small_cnn", dataset).network, dataset.pixels(rows), dataset.labels(rows)
 
 
 @pytest.fixture(scope="module")
