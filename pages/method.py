@@ -83,6 +83,7 @@ st.markdown(
     "[Distance methods](#methods) · [Limits](#limits) · [Ethics](#ethics) · [Citation](#citation)"
 )
 st.subheader("Definitions", anchor="definitions")
+st.html("<style>.katex-display { overflow: auto hidden; }</style>")  # long equations scroll on a narrow screen
 st.latex(r"I_P(\tau) = \frac{\#\{(x, y) \in P : d(x) > \tau,\ y = \hat y\}}{\# P} \qquad \text{(eq. 4-6)}")
 st.markdown(
     "The share of the group P that is classified correctly **and** lies farther than tau from the boundary. d is the smallest "

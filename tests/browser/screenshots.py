@@ -15,7 +15,7 @@ from tests.browser.serving import ROOT, menu_paths, serve, settled
 HEIGHTS = {1280: 720, 400: 900}
 
 expect.set_options(timeout=120_000)  # a busy machine
-PICTURE = ROOT / "assets" / "curves.png"
+PICTURE, PICTURE_HEIGHT = ROOT / "assets" / "curves.png", 960
 
 
 def main(folder: Path, readme: bool = False) -> None:
@@ -42,9 +42,11 @@ def main(folder: Path, readme: bool = False) -> None:
                     page.set_viewport_size({"width": width, "height": _content_height(page, height)})
                     page.wait_for_timeout(500)
                     page.screenshot(path=folder / f"{name}-{scheme}-{width}.png")
-                    page.set_viewport_size({"width": width, "height": height})
                     if readme and (name, scheme, width) == ("curves", "light", 1280):
+                        page.set_viewport_size({"width": width, "height": PICTURE_HEIGHT})
+                        page.wait_for_timeout(500)
                         page.screenshot(path=PICTURE)
+                    page.set_viewport_size({"width": width, "height": height})
                 page.close()
         browser.close()
 
