@@ -68,7 +68,7 @@ def print_speed(cache: Path) -> None:
         ("Curves: show RB(P, tau)", pick(curves, "figure", ["RB(P, tau)", "I_P(tau)"])),
         ("Curves: another model", pick(curves, "model", ["logistic_regression", "small_cnn"])),
         ("Heatmap: another order", pick(heatmap, "order", ["sigma", "name"])),
-        ("Heatmap: another method", pick(heatmap, "method", ["exact", "deepfool"])),
+        ("Heatmap: another method", pick(heatmap, "method", ["minimal", "deepfool"])),
     ]
     name = f"{N_GROUPS} groups x {len(models())} models x {len(EPOCHS)} epochs x {len(METHODS)} methods"
     seconds = write_tables(cache)

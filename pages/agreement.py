@@ -115,7 +115,7 @@ def show_images(pairs: pd.DataFrame) -> None:
 def show_groups(sigmas: pd.DataFrame, agreement: pd.DataFrame) -> None:
     """Draw the table of signs, and sigma of every group by both methods."""
     st.subheader("Do they name the same groups?", anchor=False)
-    left, right = st.columns([3, 2])
+    left, right = st.columns([2, 1])
     with left:
         st.dataframe(
             agreement.assign(

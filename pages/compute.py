@@ -31,7 +31,7 @@ def offer_estimate(device: str) -> None:
     limit = st.number_input(
         "Test images", 1, n_test, n_test, help="The first so many in a random order fixed by the seed."
     )
-    every = st.number_input("Every so many-th", 1, 100, 1, help="5 is the paper's choice for smoothing.")
+    every = st.number_input("Every n-th image", 1, 100, 1, help="5 is the paper's choice for smoothing.")
     with st.expander("Parameters"):
         method = definitions.pick_parameters(chosen.method)
     wanted = replace(chosen, method=method)
@@ -43,6 +43,7 @@ def offer_estimate(device: str) -> None:
             st.info("These distances are being computed already; wait for that job or cancel it first.")
         else:
             tasks.submit_estimate(wanted, limit=limit, every=every, device=device)
+            st.toast(training_form.QUEUED)
             if method != chosen.method:
                 st.info(plain(f"When done, they are offered in the sidebar as the method {method!r}."))
 
@@ -52,7 +53,7 @@ def show_history() -> None:
     """Draw loss and accuracy of the newest run, also while it trains."""
     name, history = newest_history(chosen.dataset, chosen.model)
     if history:
-        with st.expander(plain(f"Training of the newest run, {name}"), expanded=bool(runner.active())):
+        with st.expander(plain(f"Training of the newest run, {name}"), expanded=False):
             st.altair_chart(
                 training_history(history),
                 width="stretch",

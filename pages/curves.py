@@ -58,7 +58,10 @@ highlight = group if group != LEAST else None if least is None else least["group
 
 def show_curves() -> None:
     """Draw I_P(tau) or RB(P, tau) of every group; a click picks the group, a brush on tau the images."""
-    slot = st.container()
+    lead, slot = (
+        st.container(),
+        st.container(),
+    )  # what the brush leads to stands above the chart, in sight on a projector
     whole = figure == CURVES and st.toggle(
         "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
     )
@@ -103,7 +106,8 @@ def show_curves() -> None:
         st.caption(
             f"{len(bias)} groups: grey, but the highlighted one. Hover for a name, click a curve to highlight it."
         )
-    lead_to_images(drawn["selection"].get(BRUSH, {}).get("tau"))
+    with lead:
+        lead_to_images(drawn["selection"].get(BRUSH, {}).get("tau"))
 
 
 def lead_to_images(ends: list[float] | None) -> None:
@@ -128,7 +132,7 @@ def lead_to_images(ends: list[float] | None) -> None:
                 on_click=selection.put,
                 kwargs={"group": of, "from": low, "to": high},
             ):
-                st.switch_page(menu.page("Images"), query_params={})  # the pickers write themselves into the URL again
+                menu.go("Images")
 
 
 def show_panels() -> None:

@@ -165,7 +165,7 @@ table = pd.concat(
     ],
     ignore_index=True,
 )
-st.markdown(f"#### {plain(analyses.verdict_through_training(table))}")
+st.markdown(f"#### {plain(analyses.verdict_through_training(table, kind=chosen.partition_title))}")
 ends = [stored.rows["distance"].quantile(analyses.SHOWN_SHARE) for stored in tables.values()]
 largest = policy.tau_max or max((float(end) for end in ends if end > 0), default=1.0)
 play(table, largest)

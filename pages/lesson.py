@@ -60,7 +60,7 @@ def guess_first(of: Selection, stored: StoredTable) -> None:
         )
     guess = kept_guess()
     st.radio(
-        "With whom is the smallest change enough?",
+        "With whom is the smallest change enough? (Guessing is optional.)",
         list(GUESSES),
         index=None if guess is None else list(GUESSES).index(guess),
         format_func=GUESSES.get,

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, menu, offers, selection, show
+from pages.shell import definitions, menu, mode, offers, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
 from rbcore.best import title_of
@@ -63,6 +63,13 @@ def offer(missing: list[Run]) -> None:
     )
 
 
+def groups_of(run: Run) -> list[str]:
+    """Return the groups of the partition shown, as the distances of a run hold them; none where there are none."""
+    methods = rb.stored_methods(run, run.n_epochs)
+    stored = rb.stored_distances(run, run.n_epochs, methods[0]) if methods else None
+    return [] if stored is None else list(group_order(group_labels(stored.rows, chosen.by)))
+
+
 def say_nothing_to_compare(run: Run) -> None:
     """Say that there is no mitigated run beside a plain one, and which command trains one."""
     st.info(
@@ -75,7 +82,16 @@ def say_nothing_to_compare(run: Run) -> None:
     if facts["recipe"]["name"] == "imported":
         st.caption("Its weights were imported, so none can be trained beside it here. Train a plain run first.")
         return
-    st.caption("This command trains one; put the group to protect in the place of GROUP.")
+    if not mode.is_read_only():
+        st.page_link(
+            menu.page("Compute"),
+            label="Train one on the Compute page, under Mitigation",
+            icon=":material/arrow_forward:",
+        )
+    st.caption(
+        f"So does this command; put one of the groups in the place of GROUP: {plain(', '.join(groups_of(run)))}. Toy faces have four "
+        "mitigated runs that ship with the project."
+    )
     parts = ["python", "-m", "rbcore", "train", run.dataset, run.model, "--regularize", f"{chosen.by}=GROUP"]
     parts += ["--alpha", 1, "--tau", USUAL_TAU, "--recipe", facts["recipe"]["name"], "--epochs", run.n_epochs]
     parts += ["--size", facts["size"], "--seed", facts["seed"]]

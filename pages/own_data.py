@@ -46,9 +46,12 @@ def images() -> None:
                 "Fetch published files that are missing", key=f"download {name}"
             )
         if st.button("Check", type="primary"):
-            job = intake.submit_check(name, root or None, size=size, checksum=checksum, download=download)
-            st.session_state[f"check of {name}"] = job.key
-    follow(st.session_state.get(f"check of {name}"), dataset=name)
+            if root or download:
+                job = intake.submit_check(name, root or None, size=size, checksum=checksum, download=download)
+                st.session_state[f"check of {name}"] = job.key
+            else:
+                st.warning("Name the folder first.")
+        follow(st.session_state.get(f"check of {name}"), dataset=name)
 
 
 def weights() -> None:
@@ -123,7 +126,7 @@ def follow(key: str | None, **picks: str) -> None:
         with st.container(horizontal=True):
             for title, label in pages.items():
                 if st.button(label, key=f"{title} {key}", on_click=selection.put, kwargs=picks):
-                    st.switch_page(menu.page(title))
+                    menu.go(title)
 
 
 selection.current()

@@ -12,6 +12,8 @@ from rbcore.partitions import group_labels
 from rbcore.store import StoredTable, distances_key
 
 COLUMNS = 3
+FOUND = "found"
+"""The usual status of a distance, which goes without saying."""
 ONE = "one image"
 """The view of the page of images that a card leads to."""
 
@@ -68,7 +70,7 @@ def draw_cards(
             facts = [row.sample_id, f"{chosen.partition_title} {groups[index]}"]
             if after_rounding[index] >= 0:
                 facts.append(f"change magnified {pictures.magnification(clean, perturbed):,.0f} times")
-                facts.append(row.status)
+                facts += [row.status] if row.status != FOUND else []
                 facts.append(rounding_in_words(chosen, row, after_rounding[index]))
             st.caption(plain(" · ".join(facts)))
             st.button(

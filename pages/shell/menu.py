@@ -30,3 +30,8 @@ def sections() -> dict[str, list[StreamlitPage]]:
 def page(title: str) -> StreamlitPage:
     """Return the page of that title, for a link to it."""
     return next(page for pages in sections().values() for page in pages if page.title == title)
+
+
+def go(title: str) -> None:
+    """Go to a page from a button. The pickers write themselves into the URL again, which Streamlit would refuse to clear."""
+    st.switch_page(page(title), query_params={})

@@ -17,7 +17,7 @@ from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run, damaged_runs
 from rbcore.partitions import CLASS
 
-STATE = "selection"
+STATE, EPOCH_PUT = "selection", "epoch was put"
 MOST_CROSSED = 4
 MOST_NAMED = 3
 """Damaged files that the sidebar names."""
@@ -71,12 +71,14 @@ def pick() -> Selection:
         all_runs = rb.list_runs(dataset)
         by = picker("Partition", "by", partitions_on_offer(DATASETS[dataset], all_runs))
         model = picker("Model", "model", list(dict.fromkeys([*MODELS, *(run.model for run in all_runs)])))
-        runs = sorted((run for run in all_runs if run.model == model), key=lambda run: not run.is_usual)
+        # The first that was trained is the default, so that a short link opens the same run after another training.
+        runs = sorted((run for run in reversed(all_runs) if run.model == model), key=lambda run: not run.is_usual)
         run = epoch = None
         _say_what_vanished(dataset, model, [run.name for run in runs])
         if runs:
             name = picker("Run", "run", [run.name for run in runs])
             run = next(run for run in runs if run.name == name)
+            _go_to_last_epoch_of_another(run)
             epoch = int(picker(f"Epoch (of {run.n_epochs})", "epoch", [str(epoch) for epoch in reversed(run.epochs)]))
         elif "run" in st.query_params:
             st.warning(plain(f"The link names the run {st.query_params['run']!r}, but nothing is trained here yet."))
@@ -85,6 +87,14 @@ def pick() -> Selection:
     chosen = Selection(dataset, by, model, run, epoch, method)
     st.session_state[STATE] = chosen
     return chosen
+
+
+def _go_to_last_epoch_of_another(run: Run) -> None:
+    """Forget the epoch picked where the run shown before trained for another number of them, unless a click has just set it."""
+    was_put = st.session_state.pop(EPOCH_PUT, False)
+    before: Selection | None = st.session_state.get(STATE)
+    if not was_put and before is not None and before.run is not None and before.run.n_epochs != run.n_epochs:
+        st.session_state["epoch"] = str(run.epochs[-1])
 
 
 def _say_what_vanished(dataset: str, model: str, names: list[str]) -> None:
@@ -172,6 +182,7 @@ def _is_number(value: object, low: float, high: float | None, kind: type) -> boo
 
 def put(**picks: str | int | float) -> None:
     """Set pickers of any page by their keys, as a click on a chart does; call it in a callback, before they are drawn again."""
+    st.session_state[EPOCH_PUT] = "epoch" in picks
     for key, value in picks.items():
         if key not in st.session_state:  # a field that was never drawn does not write itself into the URL
             st.query_params[key] = str(value)

@@ -50,7 +50,7 @@ def submit_training(
         )
         skipped = skipped_in_words(data)
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
-        return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}."
+        return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}; pick it under Run in the sidebar."
 
     key = (
         f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} {device} {root} {checksum} {download} "

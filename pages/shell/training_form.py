@@ -11,6 +11,8 @@ from rbcore.recipes import NAMES as RECIPE_NAMES
 from rbcore.recipes import recipe_for
 from rbcore.training import NO_WEIGHTS
 
+QUEUED = "Queued: how far it is stands at the top of this page."
+
 
 def draw(chosen: Selection, device: str) -> None:
     """Draw the form of a training of the selection's model on its dataset, and start it."""
@@ -65,3 +67,4 @@ def draw(chosen: Selection, device: str) -> None:
             download=download,
             mitigation=mitigation,
         )
+        st.toast(QUEUED)

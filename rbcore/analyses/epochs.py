@@ -9,7 +9,7 @@ import pandas as pd
 from rbcore.analyses.agreement import agreement_of, paired_sigmas
 from rbcore.api import stored_distances
 from rbcore.errors import MeasureError
-from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma
+from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma, name_of_group
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.models.checkpoints import Run
 from rbcore.recipes import named_epochs
@@ -96,13 +96,15 @@ def sign_consistency(
     return pd.DataFrame(rows)
 
 
-def verdict_through_training(table: pd.DataFrame) -> str:
+def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     """Say in words which group is least robust at the last epoch shown, and from which epoch on it has been below 0.
 
     Parameters
     ----------
     table
         `bias_of_epoch` of several epochs, joined, with ``epoch``.
+    kind
+        What the groups are, for names that are bare numbers: as `rbcore.inference.verdict` takes it.
 
     Raises
     ------
@@ -119,8 +121,10 @@ def verdict_through_training(table: pd.DataFrame) -> str:
     own = table[table["group"] == least["group"]].sort_values("epoch")
     is_below = (own["high"] < 0).to_numpy()
     n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
+    name = name_of_group(str(least["group"]), kind)
+    name = name if name == least["group"] else name[0].upper() + name[1:]
     said = (
-        f"{least['group']} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
+        f"{name} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
         f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"
     )
     if not len(since):

@@ -231,12 +231,13 @@ def has_collapsed(effect: Effect) -> bool:
 
 
 def parts_in_words(effect: Effect) -> str:
-    """Say what moved on either side, accuracy or the distance of correct images, and what happened to the accuracy of all."""
+    """Say how the area moved on either side, and its two parts; and what happened to the accuracy of all."""
     sides = []
     for who in (effect.group, REST):
-        accuracy, distance = effect.change(who, ACCURACY), effect.change(who, DISTANCE)
+        area, distance, accuracy = (effect.change(who, what) for what in (AUC, DISTANCE, ACCURACY))
         sides.append(
-            f"{who} (n = {accuracy['n']:,}): mean distance of correct images {in_l2(distance)}, accuracy {in_points(accuracy)}"
+            f"{who} (n = {accuracy['n']:,}): area under the curve {in_l2(area)}, which is mean distance of correct images "
+            f"{in_l2(distance)} times accuracy {in_points(accuracy)}"
         )
     return f"{'; '.join(sides)}. Accuracy of all {effect.n:,} images: {in_points(effect.change(ALL, ACCURACY))}."
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rbcore.api import stored_distances
 from rbcore.best import BEST
 from rbcore.distances import resolve_method
-from rbcore.inference import LESS_ROBUST, name_of_group, robustness_bias, verdicts
+from rbcore.inference import LESS_ROBUST, NO_DIFFERENCE, name_of_group, robustness_bias, verdicts
 from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_groups
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run, list_runs
@@ -195,7 +195,10 @@ def say_cell(cell: pd.Series, *, kind: str = "") -> str:
     if not np.isfinite(cell["sigma"]):
         return f"{name}: {cell['verdict']}."
     interval = f" [{cell['low']:+.2f}, {cell['high']:+.2f}]" if np.isfinite(cell["high"] - cell["low"]) else ""
-    return f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}, n = {int(cell['n']):,}."
+    is_tested = cell["verdict"] == NO_DIFFERENCE and np.isfinite(cell.get("p_holm", np.nan))
+    corrected = " after Holm's correction" if is_tested else ""
+    right = f", accuracy {cell['accuracy']:.0%}" if np.isfinite(cell.get("accuracy", np.nan)) else ""
+    return f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, n = {int(cell['n']):,}{right}."
 
 
 def curves_by_panel(

@@ -52,7 +52,7 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         "group:N",
         title=None,
         sort=list(bias["group"]),
-        axis=alt.Axis(labelLimit=160, labelOverlap=False, labelFlush=False),
+        axis=alt.Axis(labelLimit=230, labelOverlap=False, labelFlush=False),
     )
     shown = [verdict for verdict in VERDICT_COLOURS if (table["verdict"] == verdict).any()]
     colour = alt.Color(

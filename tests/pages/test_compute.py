@@ -131,7 +131,7 @@ def test_a_methods_parameters_are_drawn_from_its_declaration_and_make_a_method_o
 
 def test_what_a_certificate_costs_is_said_before_it_starts():
     app = open_page("compute", model="logistic_regression", method="smoothing", epoch="1")
-    number(app, "Every so many-th").set_value(5).run()
+    number(app, "Every n-th image").set_value(5).run()
     (cost,) = [text for text in said(app.caption) if "passes" in text and "minutes" in text]
     assert cost.startswith("Up to 72 images x 1,100 passes: about ")
 

@@ -36,6 +36,28 @@ def test_a_value_that_is_not_on_offer_is_named(key):
     assert not app.exception and len(app.get("vega_lite_chart")) == 2
 
 
+def test_another_training_is_shown_at_its_own_last_epoch():
+    app = open_page(dataset="toyfaces")
+    assert app.selectbox(key="epoch").value == "8"
+    app.selectbox(key="dataset").select("digits").run()
+    assert app.selectbox(key="epoch").value == "12"
+    app.selectbox(key="epoch").select("6").run()
+    app.selectbox(key="model").select("logistic_regression").run()  # as many epochs
+    assert app.selectbox(key="epoch").value == "6" and not app.warning
+
+
+def test_another_training_does_not_change_what_a_short_link_opens(tmp_path):
+    source = store.bundled_root() / "runs" / "digits" / "small_cnn"
+    (shipped_run,) = source.iterdir()
+    later = shutil.copytree(shipped_run, store.cache_root() / "runs" / "digits" / "small_cnn" / "later")
+    for sidecar in later.glob("*.json"):
+        facts = json.loads(sidecar.read_text())
+        sidecar.write_text(json.dumps({**facts, "run": "later", "created": "2999-01-01T00:00:00+00:00"}))
+    assert rb.list_runs("digits", "small_cnn")[0].name == "later"
+    app = open_page()
+    assert app.selectbox(key="run").value == shipped_run.name and "later" in app.selectbox(key="run").options
+
+
 def test_a_run_that_nobody_trained_is_named():
     app = open_page(dataset="utkface", run="*x*")
     assert said(app.warning) == ["The link names the run '*x*', but nothing is trained here yet."]
