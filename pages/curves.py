@@ -118,7 +118,7 @@ def lead_to_images(ends: list[float] | None) -> None:
     low, high = (round(max(0.0, end), DECIMALS) for end in sorted(ends))
     is_between = rows["distance"].between(low, high)
     labels = group_labels(rows, chosen.by)
-    with st.container(border=True):
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"Between tau = {low:g} and {high:g} (L2) lie")
         for of in dict.fromkeys([highlight or ALL, ALL]):
             is_member = np.full(len(rows), True) if of == ALL else (labels == of).to_numpy()

@@ -89,8 +89,8 @@ def say_nothing_to_compare(run: Run) -> None:
             icon=":material/arrow_forward:",
         )
     st.caption(
-        f"So does this command; put one of the groups in the place of GROUP: {plain(', '.join(groups_of(run)))}. Toy faces have four "
-        "mitigated runs that ship with the project."
+        f"So does this command; put one of the groups in the place of GROUP: {plain(', '.join(groups_of(run)))}. What ships "
+        "with the project has mitigated runs of small_cnn on toyfaces."
     )
     parts = ["python", "-m", "rbcore", "train", run.dataset, run.model, "--regularize", f"{chosen.by}=GROUP"]
     parts += ["--alpha", 1, "--tau", USUAL_TAU, "--recipe", facts["recipe"]["name"], "--epochs", run.n_epochs]
