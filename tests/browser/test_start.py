@@ -85,6 +85,7 @@ def test_a_folder_with_odd_names_is_checked_and_named_as_it_is(full, page, tmp_p
 def test_where_nothing_is_trained_these_pages_are_calm(empty, page):
     visit(page, empty, START)
     expect(page.get_by_text("Nothing is measured yet for")).to_be_visible()
+    expect(page.locator('.vega-bindings input[type="range"]')).to_be_visible()
     assert shares(page)["brown"] > 0
     visit(page, f"{empty}/lesson", LESSON)
     expect(page.get_by_test_id("stAlert")).to_contain_text("No small_cnn is trained on Toy faces")
