@@ -30,7 +30,7 @@ import rbcore as rb
 from rbcore.commands.training import numbers
 from rbcore.datasets import Dataset
 from rbcore.inference import CONFIDENCE, compare_bias
-from rbcore.measures import split_groups
+from rbcore.measures import sigma_bias, split_groups
 from rbcore.mitigations import AdversarialTraining, Mitigation, Regularizer, Reweighting
 from rbcore.mitigations.groups import split_spelling
 from rbcore.mitigations.regularizer import grid_of
@@ -59,6 +59,8 @@ class Sides:
         Of the group, of the rest, of all.
     n_failed
         Images of both without a distance.
+    sigma
+        The robustness bias of the group (paper, equation 3); NaN where no image of the rest counts.
     """
 
     n: int
@@ -68,11 +70,7 @@ class Sides:
     rest_accuracy: float
     total_accuracy: float
     n_failed: int
-
-    @property
-    def sigma(self) -> float:
-        """The robustness bias of the group (paper, equation 3); NaN where no image of the rest counts."""
-        return self.auc / self.rest_auc - 1 if self.rest_auc else math.nan
+    sigma: float
 
 
 def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
@@ -83,9 +81,8 @@ def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
     n, n_correct = grouped.n, grouped.n_correct
     rest_accuracy = (n_correct.sum() - n_correct[own]) / (n.sum() - n[own])
     accuracies = n_correct[own] / n[own], rest_accuracy, n_correct.sum() / n.sum()
-    return Sides(
-        int(n[own]), float(grouped.values[own].mean()), float(rest.mean()), *accuracies, int(grouped.n_failed.sum())
-    )
+    areas = float(grouped.values[own].mean()), float(rest.mean())
+    return Sides(int(n[own]), *areas, *accuracies, int(grouped.n_failed.sum()), float(sigma_bias(grouped)[own]))
 
 
 @dataclass(frozen=True)

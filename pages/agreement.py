@@ -117,23 +117,13 @@ def show_groups(sigmas: pd.DataFrame, agreement: pd.DataFrame) -> None:
     st.subheader("Do they name the same groups?", anchor=False)
     left, right = st.columns([2, 1])
     with left:
-        st.dataframe(
-            agreement.assign(
-                same=[f"{row.n_same} of {row.n}" for row in agreement.itertuples()],
-                interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in agreement.itertuples()],
-                kappa=agreement["kappa"].map(analyses.kappa_in_words),
-            )[["partition", "same", "share", "interval", "kappa", "mean_difference"]],
-            hide_index=True,
-            height="content",
-            column_config={
-                "same": st.column_config.TextColumn("same sign", help="Groups; a partition into two counts once"),
-                "share": st.column_config.NumberColumn("share", format="percent"),
-                "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
-                "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
-                "mean_difference": st.column_config.NumberColumn(
-                    "mean difference", format="%+.2f", help=f"Mean of sigma by {first} minus sigma by {second}"
-                ),
-            },
+        show.signs(
+            agreement,
+            "partition",
+            counted="Groups; a partition into two counts once",
+            mean_difference=st.column_config.NumberColumn(
+                "mean difference", format="%+.2f", help=f"Mean of sigma by {first} minus sigma by {second}"
+            ),
         )
         differ = sigmas[sigmas["sigma_first"] * sigmas["sigma_second"] < 0]
         if differ.empty:

@@ -53,7 +53,7 @@ def show_history() -> None:
     """Draw loss and accuracy of the newest run, also while it trains."""
     name, history = newest_history(chosen.dataset, chosen.model)
     if history:
-        with st.expander(plain(f"Training of the newest run, {name}"), expanded=False):
+        with st.expander(plain(f"Training of the newest run, {name}")):
             st.altair_chart(
                 training_history(history),
                 width="stretch",

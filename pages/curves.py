@@ -58,10 +58,8 @@ highlight = group if group != LEAST else None if least is None else least["group
 
 def show_curves() -> None:
     """Draw I_P(tau) or RB(P, tau) of every group; a click picks the group, a brush on tau the images."""
-    lead, slot = (
-        st.container(),
-        st.container(),
-    )  # what the brush leads to stands above the chart, in sight on a projector
+    lead = st.container()  # where the brush leads stands above the chart, in sight on a projector
+    slot = st.container()
     whole = figure == CURVES and st.toggle(
         "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
     )

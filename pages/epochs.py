@@ -119,22 +119,7 @@ def show_signs() -> None:
     if signs.empty:
         st.info("Nothing to compare: it takes distances at the last epoch and at an earlier one.")
         return
-    st.dataframe(
-        signs.assign(
-            same=[f"{row.n_same} of {row.n}" for row in signs.itertuples()],
-            interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in signs.itertuples()],
-            kappa=signs["kappa"].map(analyses.kappa_in_words),
-        )[["epoch", "same", "share", "interval", "kappa"]],
-        hide_index=True,
-        height="content",
-        column_config={
-            "epoch": st.column_config.NumberColumn("epoch"),
-            "same": st.column_config.TextColumn("same sign", help="Groups of all partitions; of two groups one counts"),
-            "share": st.column_config.NumberColumn("share", format="percent"),
-            "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
-            "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
-        },
-    )
+    show.signs(signs, "epoch", counted="Groups of all partitions; of two groups one counts")
     st.caption(
         "Groups of all partitions of this dataset whose sigma has the sign it has at the last epoch (section 7.2). The paper, over "
         "151 groups, five datasets and five networks by DeepFool: first epoch 637 of 755, middle 671 of 755."
@@ -166,9 +151,7 @@ table = pd.concat(
     ignore_index=True,
 )
 st.markdown(f"#### {plain(analyses.verdict_through_training(table, kind=chosen.partition_title))}")
-ends = [stored.rows["distance"].quantile(analyses.SHOWN_SHARE) for stored in tables.values()]
-largest = policy.tau_max or max((float(end) for end in ends if end > 0), default=1.0)
-play(table, largest)
+play(table, analyses.shown_end((stored.rows for stored in tables.values()), policy))
 st.caption(
     f"Bands are 95% intervals over test images, at most {n_test:,} of them, for this one run: of sigma the symmetric bootstrap-t, "
     "of I_P(tau) (the share of a group that is correct and farther than tau) and the accuracy Clopper-Pearson, each for one group at "

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell import selection
+from rbcore.analyses import kappa_in_words
 from rbcore.charts import AnyChart, chart_png, chart_svg
 
 
@@ -47,6 +48,36 @@ def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: s
                 width="stretch",
             )
     return selected
+
+
+def signs(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> None:
+    """Draw how often two sigmas have the same sign, as a table.
+
+    Parameters
+    ----------
+    agreement
+        The attributes of `rbcore.analyses.Agreement` in columns, and what each row is of in a column ``of``.
+    counted
+        Which groups count, for the heading's help.
+    **columns
+        Further columns of the table, each as Streamlit configures it.
+    """
+    st.dataframe(
+        agreement.assign(
+            same=[f"{row.n_same} of {row.n}" for row in agreement.itertuples()],
+            interval=[f"[{row.low:.0%}, {row.high:.0%}]" for row in agreement.itertuples()],
+            kappa=agreement["kappa"].map(kappa_in_words),
+        )[[of, "same", "share", "interval", "kappa", *columns]],
+        hide_index=True,
+        height="content",
+        column_config={
+            "same": st.column_config.TextColumn("same sign", help=counted),
+            "share": st.column_config.NumberColumn("share", format="percent"),
+            "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
+            "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
+            **columns,
+        },
+    )
 
 
 @contextmanager

@@ -74,6 +74,7 @@ from rbcore.analyses.models_and_epochs import (
     curves_by_panel,
     find_cell,
     say_cell,
+    shown_end,
     verdict_over_models,
 )
 from rbcore.analyses.pretraining import compare_pretraining, pretraining_pairs
@@ -149,6 +150,7 @@ __all__ = [
     "raw_and_standardised",
     "say_cell",
     "setting_of",
+    "shown_end",
     "sign_agreement",
     "sign_consistency",
     "taken_for",

@@ -121,8 +121,7 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     own = table[table["group"] == least["group"]].sort_values("epoch")
     is_below = (own["high"] < 0).to_numpy()
     n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
-    name = name_of_group(str(least["group"]), kind)
-    name = name if name == least["group"] else name[0].upper() + name[1:]
+    name = name_of_group(str(least["group"]), kind, begins=True)
     said = (
         f"{name} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
         f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"

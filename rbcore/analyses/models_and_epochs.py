@@ -1,6 +1,6 @@
 """What is stored of several models, epochs and methods: sigma and curves of every group (figures 6 to 16), and what is missing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,6 +201,12 @@ def say_cell(cell: pd.Series, *, kind: str = "") -> str:
     return f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, n = {int(cell['n']):,}{right}."
 
 
+def shown_end(tables: Iterable[pd.DataFrame], policy: Policy = DEFAULT_POLICY) -> float:
+    """Return where tau ends in small curves of several tables of distances, L2: at its limit, or after `SHOWN_SHARE` of each."""
+    ends = [float(rows["distance"].quantile(SHOWN_SHARE)) for rows in tables]
+    return policy.tau_max or max((end for end in ends if end > 0), default=1.0)
+
+
 def curves_by_panel(
     tables: dict[tuple[str, str], pd.DataFrame], by: str, *, policy: Policy = DEFAULT_POLICY, n_taus: int = 60
 ) -> pd.DataFrame:
@@ -221,9 +227,7 @@ def curves_by_panel(
         One row a model, method, group and tau: ``model``, ``method``, ``n_panel`` (all its samples), ``group``, ``n`` (samples
         that count), ``tau`` (L2), ``share``.
     """
-    ends = [rows["distance"].quantile(SHOWN_SHARE) for rows in tables.values()]
-    finite = [end for end in ends if np.isfinite(end) and end > 0]
-    taus = np.linspace(0.0, policy.tau_max or max(finite, default=1.0), n_taus)
+    taus = np.linspace(0.0, shown_end(tables.values(), policy), n_taus)
     parts = []
     for (model, method), rows in tables.items():
         grouped = split_groups(rows, by, policy)

@@ -4,14 +4,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, Chart
+from rbcore.charts.groups import COLOURS, LEGEND_ROW, Chart
 
 MOST_POINTS = 2_000
 """Points a scatter draws: more take a browser seconds, and hide each other."""
 MOST_SEGMENTS = 40
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 GREY = "#7F7F7F"
-LEGEND_COLUMNS, LEGEND_ROW = 4, 16
+LEGEND_COLUMNS = 4
 RADIUS, UPPER_F, UPPER_G = "certified radius of g", "attack: upper bound of f", "attack: upper bound of g"
 
 

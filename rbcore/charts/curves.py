@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, DASHES, Chart
+from rbcore.charts.groups import COLOURS, DASHES, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE, curves
 from rbcore.measures import DEFAULT_POLICY, Policy
 
@@ -21,8 +21,8 @@ MOST_BANDS = 4
 
 TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
 HIGHLIGHTED, OTHER, NEUTRAL = "#D55E00", "#9A9A9A", "#808080"
-NARROW, SYMBOL, LETTER, ROW = 330, 34, 6, 17
-"""In pixels: the width into which a legend must fit, and its symbols, letters and rows."""
+NARROW, SYMBOL, LETTER = 330, 34, 6
+"""In pixels: the width into which a legend must fit, and its symbols and letters."""
 CLICK, BRUSH = "group", "brush"
 """Names of the selections of a chart of curves: a click on a curve or its legend, and an interval of tau."""
 
@@ -141,7 +141,7 @@ class _Keys:
     @property
     def height(self) -> int:
         """The pixels that the legend takes."""
-        return ROW * -(-len(self.names) // self._n_columns)
+        return LEGEND_ROW * -(-len(self.names) // self._n_columns)
 
 
 def legend_names(table: pd.DataFrame) -> dict[str, str]:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.charts.curves import TAU_TITLE
-from rbcore.charts.groups import COLOURS, DASHES, Chart
+from rbcore.charts.groups import COLOURS, DASHES, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE
 
 MEASURES = {
@@ -13,7 +13,7 @@ MEASURES = {
     "accuracy": ("accuracy", "accuracy", "accuracy_low", "accuracy_high", ".0%"),
 }
 RULE = "#7F7F7F"
-LEGEND_COLUMNS, LEGEND_ROW = 4, 16
+LEGEND_COLUMNS = 4
 COMPRESSED_FROM = 1.5
 """Largest sigma up to which its axis is linear."""
 COMPRESSED_TICKS = [-1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]

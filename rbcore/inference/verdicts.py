@@ -65,9 +65,14 @@ def least_robust(bias: pd.DataFrame) -> pd.Series | None:
 BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
 
 
-def name_of_group(group: str, kind: str) -> str:
-    """Return a group's name for a sentence: a bare number, or a range of them, with what it counts, as in "digit 8"."""
-    return f"{kind} {group}" if kind and BARE_NUMBER.fullmatch(group) else group
+def name_of_group(group: str, kind: str, *, begins: bool = False) -> str:
+    """Return a group's name for a sentence: a bare number, or a range of them, with what it counts, as in "digit 8".
+
+    Where it ``begins`` the sentence that is "Digit 8"; a name that is not a number stays as it was given.
+    """
+    if not kind or not BARE_NUMBER.fullmatch(group):
+        return group
+    return f"{kind[0].upper() if begins else kind[0]}{kind[1:]} {group}"
 
 
 def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "") -> str:
@@ -96,7 +101,7 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
         f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, n = {row['n']:,}{counted}"
     )
     name = name_of_group(row["group"], kind)
-    first = name if name == row["group"] else name[0].upper() + name[1:]
+    first = name_of_group(row["group"], kind, begins=True)
     (shown,) = verdicts(row.to_frame().T)
     if shown != LESS_ROBUST:
         return f"No group is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
