@@ -85,6 +85,17 @@ def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_draw
     assert "no group is shown to be less robust than the rest, in any of 2 models" in text
 
 
+def test_groups_with_too_few_images_that_lie_lower_are_named():
+    less, none = inference.LESS_ROBUST, inference.NO_DIFFERENCE
+    table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, none], [none, none]])
+    tiny = table[(table["group"] == "y") & (table["epoch"] == "last")].assign(
+        group="z", n=5, is_ranked=False, sigma=[-0.4, -0.9], verdict=inference.TOO_FEW
+    )
+    assert " With too few images to test, z (in 1 of 2) lies no higher. From" in verdict_over_models(
+        pd.concat([table, tiny], ignore_index=True)
+    )
+
+
 def test_a_cell_is_found_and_said_with_its_interval_and_n():
     row = {
         "model": "A",
