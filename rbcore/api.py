@@ -64,7 +64,7 @@ def load_model(
             if found.facts["dataset_fingerprint"] == dataset.fingerprint
         ]
         chosen = next((found for found in fitting if found.is_plain and found.is_complete), None) or find_run(
-            dataset.name, name
+            dataset.name, name, size=dataset.size, seed=dataset.seed, validation=dataset.validation or None
         )
     else:
         chosen = find_run(dataset.name, name, run)
@@ -96,7 +96,7 @@ def open_run(
     DatasetError
         If the files at hand are not those the run was trained on.
     """
-    found = find_run(dataset, model, run)
+    found = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
     which = {name: found.facts[name] for name in ("size", "seed", "validation")}
     loaded = load_dataset(dataset, root=root, **which, progress=progress)
     _refuse_other_data(found, loaded)

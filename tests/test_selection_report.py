@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import inference, selection_report, store
+from rbcore import command_lines, inference, selection_report, store
 from rbcore.errors import MethodError, TrainingError
 from rbcore.models.checkpoints import find_run
 from tests.pages.app import shipped
@@ -88,8 +88,8 @@ def test_the_command_of_a_mitigated_run_asks_for_its_mitigation(mitigation, monk
         raise TrainingError("enough")
 
     monkeypatch.setattr("rbcore.commands.training.Plan.train", stop)
-    words = selection_report._mitigation_words(mitigation.as_facts())
-    run_command("train", *LINEAR, *words)
+    options = selection_report._mitigation_options(mitigation.as_facts())
+    run_command(*shlex.split(command_lines.command("train", *LINEAR, **options))[3:])
     assert asked == [mitigation]
 
 

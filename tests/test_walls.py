@@ -18,7 +18,8 @@ ALLOWED = {
     "store": {"errors"},
     "partitions": {"errors", "registry"},
     "datasets": COMMON | {"partitions", "store"},
-    "models": COMMON | {"recipes", "store"},
+    "command_lines": set(),
+    "models": COMMON | {"command_lines", "recipes", "store"},
     "distances": COMMON,
     "best": {"store", "distances"},
     "measures": {"errors", "registry", "partitions"},
@@ -28,7 +29,18 @@ ALLOWED = {
     | {"api", "best", "datasets", "distances", "inference", "measures", "models", "partitions", "recipes"},
     "report": {"charts", "errors", "store"},
     "disk": {"distances", "errors", "models", "store"},
-    "selection_report": {"api", "best", "charts", "datasets", "distances", "errors", "inference", "measures", "models"}
+    "selection_report": {
+        "api",
+        "best",
+        "charts",
+        "command_lines",
+        "datasets",
+        "distances",
+        "errors",
+        "inference",
+        "measures",
+        "models",
+    }
     | {"report", "store"},
     "reproduction": COMMON
     | {"analyses", "api", "charts", "datasets", "distances", "inference", "measures", "models", "report", "store"}
