@@ -9,6 +9,7 @@ from scipy import stats
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE
 from rbcore.measures import DEFAULT_POLICY, Policy, is_counted
+from rbcore.result_tables import checked
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def median_distance(
     MeasureError
         If no image counts.
     """
+    distances = checked(distances)
     is_correct = distances["is_correct"].to_numpy(bool)
     values = np.where(is_correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
     if not len(values):

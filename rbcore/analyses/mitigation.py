@@ -24,6 +24,7 @@ from rbcore.measures import (
 )
 from rbcore.partitions import group_labels
 from rbcore.registry import unknown_name
+from rbcore.result_tables import checked
 
 REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
@@ -95,6 +96,7 @@ def compare(
     MeasureError
         As `rbcore.inference.compare_bias`.
     """
+    before, after = (checked(rows, ("sample_id", "label", "prediction")) for rows in (before, after))
     bias = compare_bias(before, after, by, policy=policy)
     groups = list(bias["group"])
     if group not in groups:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from rbcore.distances.base import resolve_method
 from rbcore.distances.smoothing import ceiling
+from rbcore.result_tables import checked
 
 WORDS = {
     "misclassified": "misclassified without any attack",
@@ -25,6 +26,7 @@ def outcomes_in_words(rows: pd.DataFrame, method: str) -> str:
     method
         As it is spelled. Of a certificate the radii at the ceiling are counted too: what ``n`` noisy copies can show at most.
     """
+    rows = checked(rows)
     counts = rows["status"].value_counts()
     parts = [f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)]
     certified = rows.loc[rows["status"] == "certified", "distance"]

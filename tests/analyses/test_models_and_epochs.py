@@ -18,6 +18,7 @@ from rbcore.analyses import (
 from rbcore.charts import bias_heatmap
 from rbcore.inference import standardised_bias
 from rbcore.training import train
+from tests.inference.samples import joined
 
 
 def test_every_model_epoch_and_group_has_its_cell():
@@ -154,7 +155,7 @@ def test_adjusting_says_by_the_interval_and_refuses_small_cells():
     for group, row in found.iterrows():
         shows = (row["low"] > 0) - (row["high"] < 0)
         assert row["verdict"] == ["no difference shown", "more robust", "less robust"][shows], group
-    lonely = pd.concat([rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30)], ignore_index=True)
+    lonely = joined(rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30))
     refused = adjusted_bias(lonely, "group", "age").set_index("group")
     assert np.isnan(refused.loc["c", "sigma"]) and refused.loc["c", "verdict"] == inference.TOO_FEW
     one = standardised_bias(lonely, "group", "age", groups=["a"]).iloc[0]

@@ -4,7 +4,7 @@ import pytest
 
 from rbcore.inference import FEWEST, least_robust, p_in_words, robustness_bias, verdict, verdict_phrases, verdicts
 from rbcore.measures import Policy
-from tests.inference.samples import many_groups, two_groups
+from tests.inference.samples import joined, many_groups, two_groups
 from tests.test_measures import NAN, PAPER_EXAMPLE, table
 
 
@@ -23,7 +23,7 @@ def test_verdict_does_not_claim_what_the_test_does_not_show():
 
 
 def test_groups_too_small_are_not_ranked_and_say_their_n():
-    rows = pd.concat([two_groups(FEWEST), table([1e-6] * 6 + [NAN], ["tiny"] * 7)], ignore_index=True)
+    rows = joined(two_groups(FEWEST), table([1e-6] * 6 + [NAN], ["tiny"] * 7))
     bias = robustness_bias(rows, "group")
     assert least_robust(bias)["group"] != "tiny"
     assert verdict_phrases(bias)[2] == "too few images (n = 7)"
@@ -61,7 +61,7 @@ def test_words_follow_holm_and_the_sign():
 def test_a_lower_group_that_is_not_shown_is_named_too():
     rows = many_groups([400, 400, 400])
     few = table([0.2] * 2 + [NAN] * 8 + [1.0] * 4 + [NAN] * 7, ["few"] * 21)
-    bias = robustness_bias(pd.concat([rows, few], ignore_index=True), "group")
+    bias = robustness_bias(joined(rows, few), "group")
     bias.loc[bias["group"] == "few", "p_holm"] = 0.2
     text = verdict(bias)
     assert text.startswith("g0 is the least robust group") and text.endswith(
