@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
-from rbcore.distances.networks import ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
+from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
 from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory, largest_size
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
@@ -113,7 +113,7 @@ class Engine:
         self.device = torch.device(device)
         self._batch_size = batch_size
         self._has_gradient = False
-        self._anchor_predictions: np.ndarray | None = None
+        self._anchor_logits: Tensor | None = None
 
     @property
     def batch_size(self) -> int:
@@ -235,7 +235,7 @@ class Engine:
         return predicted
 
     def _verified(self, batch: Batch, proposal: Proposal) -> "_Found":
-        images, labels = batch.images, batch.labels
+        images = batch.images
         if proposal.perturbed is None:
             raise MethodError(f"{self.method.name} returned neither perturbed images nor what it found.")
         perturbed = proposal.perturbed.clamp(0, 1)
@@ -249,7 +249,7 @@ class Engine:
         status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
-            perturbed[missed] = self._fall_back(images[missed], labels[missed])
+            perturbed[missed] = self._fall_back(batch.take(missed))
             lead[missed], prediction[missed] = self._lead(perturbed[missed], batch.take(missed))
             status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
         prediction = torch.where(lead > ROUNDING, prediction, -1)
@@ -269,33 +269,34 @@ class Engine:
         logits = in_passes(self.network, perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2))
         lead = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
         lead = torch.where(usable & logits.isfinite().all(1), lead, -torch.inf)
-        largest = batch.logits.abs().amax(1).clamp_min(torch.finfo(lead.dtype).tiny)
-        return lead / largest, logits.argmax(1)
+        return lead / _largest(batch.logits), logits.argmax(1)
 
-    def _fall_back(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Walk from each image to the nearest anchor that is predicted as another class, and bisect to the boundary."""
-        target = self._nearest_anchors(images, labels)
-        outside = torch.ones(len(images), device=self.device)
+    def _fall_back(self, batch: Batch) -> Tensor:
+        """Walk from each image to the nearest anchor of a clearly other class, and bisect to where that class begins to lead clearly."""
+        images, needed = batch.images, CLEAR_LEAD * _largest(batch.logits)
+        target = self._nearest_anchors(images, batch.labels, needed)
+        outside = torch.ones(len(images), dtype=images.dtype, device=self.device)
         inside = torch.zeros_like(outside)
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
-            crossed = self._logits(between(images, target, middle)).argmax(1) != labels
+            logits = self._logits(between(images, target, middle).clamp(0, 1))
+            crossed = logits.amax(1) - logits.gather(1, batch.labels[:, None])[:, 0] > needed
             outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
-        return between(images, target, outside + 1e-4 * (1 - outside))
+        return between(images, target, outside).clamp(0, 1)
 
-    def _nearest_anchors(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _nearest_anchors(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
+        """Return the nearest anchor at which another class than the label leads by more than needed; NaN where there is none."""
         size = self.batch_size
         chunks = list(in_batches(self.anchors, size))
-        if self._anchor_predictions is None:
-            predictions = [self._logits(self._images(chunk)).argmax(1).cpu().numpy() for chunk in chunks]
-            self._anchor_predictions = np.concatenate(predictions) if predictions else np.empty(0, np.int64)
+        if self._anchor_logits is None:
+            self._anchor_logits = torch.cat([self._logits(self._images(chunk)) for chunk in chunks])
         nearest = torch.full_like(images, torch.nan)
-        closest = torch.full((len(images),), torch.inf, device=self.device)
-        for number, chunk in enumerate(chunks):
+        closest = torch.full((len(images),), torch.inf, dtype=images.dtype, device=self.device)
+        for chunk, logits in zip(chunks, torch.split(self._anchor_logits, size), strict=True):
             anchors = self._images(chunk)
-            classes = torch.as_tensor(self._anchor_predictions[number * size :][: len(chunk)], device=self.device)
+            leads = logits.amax(1) - logits[:, labels].T
             gaps = torch.cdist(images.flatten(1), anchors.flatten(1))
-            gaps = torch.where(classes[None, :] != labels[:, None], gaps, torch.inf)
+            gaps = torch.where(leads > needed[:, None], gaps, torch.inf)
             gap, which = gaps.min(dim=1)
             closer = gap < closest
             nearest[closer], closest = anchors[which[closer]], torch.where(closer, gap, closest)
@@ -306,6 +307,12 @@ class Engine:
 
     def _logits(self, images: Tensor) -> Tensor:
         return in_passes(self.network, images, self.batch_size)
+
+
+def _largest(logits: Tensor) -> Tensor:
+    """Return the largest logit of each image in absolute value, shape (n,); positive."""
+    largest: Tensor = logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
+    return largest
 
 
 @dataclass(frozen=True)
