@@ -203,12 +203,15 @@ def bias(
     ] = DEFAULT_POLICY.misclassified,
     rest: Annotated[str, typer.Option("--rest", help="pooled, mean or sum.")] = DEFAULT_POLICY.rest,
     failed: Annotated[str, typer.Option("--failed", help="exclude or raise.")] = DEFAULT_POLICY.failed,
+    correct_by: Annotated[
+        str, typer.Option("--correct-by", help="own or network: whose class must be the label, for certificates.")
+    ] = DEFAULT_POLICY.correct_by,
     tau_max: Annotated[float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")] = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Print the robustness bias of every group, from distances that `estimate` has kept."""
     parameters = parse_settings(settings)
-    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max)
+    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max, correct_by=correct_by)
     DATASETS[dataset]
     found = find_run(dataset, model, run)
     tables = []

@@ -59,7 +59,8 @@ def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
         raise MeasureError(
             f"The table has two columns {twice[0]!r}, so it is not clear which one counts. Drop one of them."
         )
-    for name, meaning in (NEEDED | {name: FURTHER[name] for name in also}).items():
+    is_of_g = "network_prediction" in distances.columns  # and a policy may compare that class with the label
+    for name, meaning in (NEEDED | {name: FURTHER[name] for name in (*also, *["label"] * is_of_g)}).items():
         if name not in distances.columns:
             raise MeasureError(f"The table has no column {name!r}. Add it: for each sample {meaning}.")
     changed = {
@@ -137,7 +138,8 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
     )
     _refuse(table, "distance", ~(distance < 0), f"negative{remedy}")
     _refuse(table, "distance", ~np.isinf(distance), f"infinite{remedy}")
-    needs = correct & ~(status == "failed").to_numpy()
+    is_of_g = "network_prediction" in table.columns  # these have a distance, 0 at least, wherever one was looked for
+    needs = (correct | is_of_g) & ~(status == "failed").to_numpy()
     _refuse(
         table,
         "distance",

@@ -22,6 +22,8 @@ DEFINITIONS = {
     "rest": "What a group is compared with. pooled: all images outside it. mean, sum: of the other groups' curves.",
     "tau_max": "Upper limit of the area under I_P(tau), L2; none: the whole area.",
     "failed": "What becomes of an image without a distance. exclude: it leaves the measure. raise: more than 1% of a group is an error.",
+    "correct_by": "Whose class must be the label. own: that of the classifier the distances are of, for certificates the smoothed one. "
+    "network: that of the network, whatever the distances are of.",
 }
 SHOWN = ("group", "n", "n_counted", "accuracy", "auc", "sigma", "low", "high", "p_holm")
 
@@ -221,6 +223,6 @@ def _estimate(run: Run, epoch: int, method: str) -> str:
 
 def _measure(run: Run, epoch: int, method: str, by: str, policy: Policy) -> str:
     name, settings = method_words(method)
-    answers = {option: getattr(policy, option) for option in ("misclassified", "rest", "failed", "tau_max")}
+    answers = {option: getattr(policy, option) for option in DEFINITIONS}
     differing = {option: value for option, value in answers.items() if value != getattr(DEFAULT_POLICY, option)}
     return command("bias", run.dataset, run.model, name, set=settings, by=by, epoch=epoch, run=run.name, **differing)

@@ -19,6 +19,7 @@ from rbcore.inference.paired import Change, paired_mean, paired_share
 from rbcore.measures import (
     DEFAULT_POLICY,
     Policy,
+    is_correct,
     is_counted,
     split_groups,
 )
@@ -134,7 +135,7 @@ def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd
 
 
 def _changes(first: pd.DataFrame, second: pd.DataFrame, policy: Policy) -> dict[str, Change]:
-    right = [rows["is_correct"].to_numpy(bool) for rows in (first, second)]
+    right = [is_correct(rows, policy) for rows in (first, second)]
     counts = [is_counted(rows, policy) for rows in (first, second)]
     values = [
         np.where(own & counted, np.minimum(rows["distance"].to_numpy(np.float64), policy.tau_max or np.inf), 0.0)

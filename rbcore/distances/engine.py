@@ -43,13 +43,13 @@ class Estimates:
     rows
         Row numbers of the images.
     prediction
-        Predicted class of the clean image.
+        Class of the clean image by the network, or by the smoothed classifier g for a method about it.
     distance
         L2 distance in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
     status
         ``exact | found | fallback | failed | misclassified | certified | abstained | overruled``.
     perturbed_prediction
-        Predicted class of the perturbed image; -1 where there is none.
+        The network's class of the perturbed image; -1 where there is none.
     perturbed
         The perturbed images, float32; NaN where there is none.
     columns
@@ -179,28 +179,29 @@ class Engine:
         images = images.clamp(0, 1)
         logits = self._logits(images)
         refuse_unusable(logits)
-        prediction = logits.argmax(1)
-        correct = torch.nonzero(prediction == labels).flatten()
+        classes = logits.argmax(1)
+        taken = torch.nonzero((classes == labels) | self.method.smoothed).flatten()
+        prediction = classes.cpu().numpy()
         n = len(rows)
         distance = np.full(n, math.nan)
         status = np.full(n, "misclassified", dtype=object)
         perturbed_prediction = np.full(n, -1)
         perturbed = np.full(images.shape, np.nan, np.float32)
         columns = {name: np.full(n, -1, np.int64) for name in self.method.columns}
-        finished(n - len(correct))
-        if len(correct):
-            at = correct.cpu().numpy()
-            batch = Batch(
-                images[correct], labels[correct], logits[correct], self.seeds[rows[at]], self.batch_size, finished
-            )
+        finished(n - len(taken))
+        if len(taken):
+            at = taken.cpu().numpy()
+            batch = Batch(images[taken], labels[taken], logits[taken], self.seeds[rows[at]], self.batch_size, finished)
             found = self._found(batch)
+            if found.clean_prediction is not None:
+                prediction[at] = found.clean_prediction
             distance[at], status[at], perturbed_prediction[at] = found.distance, found.status, found.prediction
             if found.perturbed is not None:
                 perturbed[at] = found.perturbed.cpu().numpy()
             for name, values in found.columns.items():
                 columns[name][at] = values
         finished(n - finished.n)
-        return Estimates(rows, prediction.cpu().numpy(), distance, status, perturbed_prediction, perturbed, columns)
+        return Estimates(rows, prediction, distance, status, perturbed_prediction, perturbed, columns)
 
     def _found(self, batch: Batch) -> "_Found":
         if self.method.bound == "upper":
@@ -213,7 +214,12 @@ class Engine:
         perturbed = proposal.perturbed
         if proposal.distance is None:
             raise MethodError(f"{self.method.name} states what it found, but no distance; its `run` must return both.")
-        return _Found(proposal.distance, proposal.status, prediction, perturbed, dict(proposal.columns))
+        if self.method.smoothed and proposal.prediction is None:
+            raise MethodError(
+                f"{self.method.name} is about g, but does not say which class g has for the clean images."
+            )
+        columns = dict(proposal.columns)
+        return _Found(proposal.distance, proposal.status, prediction, perturbed, columns, proposal.prediction)
 
     def _refuse_flat(self) -> None:
         """Raise `MethodError` once if the logits change with none of the anchors: no attack by gradients can work."""
@@ -322,6 +328,7 @@ class _Found:
     prediction: np.ndarray
     perturbed: Tensor | None
     columns: dict[str, np.ndarray]
+    clean_prediction: np.ndarray | None = None
 
 
 class _Finished:

@@ -10,7 +10,15 @@ from rbcore.errors import MeasureError
 from rbcore.inference.intervals import half_width
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 from rbcore.inference.significance import FEWEST
-from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights, split_groups
+from rbcore.measures import (
+    DEFAULT_POLICY,
+    Policy,
+    is_correct,
+    is_counted,
+    relative_difference,
+    rest_weights,
+    split_groups,
+)
 from rbcore.partitions import group_labels, group_order
 from rbcore.result_tables import checked
 
@@ -109,8 +117,7 @@ def compare_bias(
 def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
     counts = is_counted(rows, policy)
-    is_correct = rows["is_correct"].to_numpy(bool)
-    value = np.where(counts & is_correct, rows["distance"].to_numpy(np.float64), 0.0)
+    value = np.where(counts & is_correct(rows, policy), rows["distance"].to_numpy(np.float64), 0.0)
     return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
 
 
