@@ -8,8 +8,7 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE
-from rbcore.measures import DEFAULT_POLICY, Policy, is_correct, is_counted
-from rbcore.result_tables import checked
+from rbcore.measures import DEFAULT_POLICY, Policy, is_counted
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ def median_distance(
     MeasureError
         If no image counts.
     """
-    distances = checked(distances)
-    correct = is_correct(distances, policy)
-    values = np.where(correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
+    is_correct = distances["is_correct"].to_numpy(bool)
+    values = np.where(is_correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
     if not len(values):
         raise MeasureError("No image counts, so there is no median distance.")
     ordered, n = np.sort(values), len(values)

@@ -15,7 +15,6 @@ import safetensors
 import safetensors.torch
 import torch
 
-from rbcore.command_lines import Option, command
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
 from rbcore.recipes import named_epochs
@@ -162,15 +161,8 @@ def _read_run(folder: Path) -> Run | None:
     return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
 
 
-def find_run(dataset: str, model: str, name: str | None = None, **options: Option) -> Run:
+def find_run(dataset: str, model: str, name: str | None = None) -> Run:
     """Return the named run, or the newest complete plain one.
-
-    Parameters
-    ----------
-    dataset, model, name
-        Names; the newest complete plain run where no name is given.
-    **options
-        What the caller was told of the data and the device: options of the command that the error tells to train a run with.
 
     Raises
     ------
@@ -191,8 +183,7 @@ def find_run(dataset: str, model: str, name: str | None = None, **options: Optio
     chosen = next((run for run in runs if run.is_usual), None)
     if chosen is None:
         raise UnknownNameError(
-            f"There is no complete plain run of {model} on {dataset}. Train one: "
-            f"{command('train', dataset, model, **options)}"
+            f"There is no complete plain run of {model} on {dataset}. Train one: python -m rbcore train {dataset} {model}"
         )
     return chosen
 

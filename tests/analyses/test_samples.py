@@ -15,9 +15,7 @@ from rbcore.errors import MeasureError
 
 
 def rows(ids, distance, group="x", status="found"):
-    rows = pd.DataFrame({"sample_id": list(ids), "distance": distance, "status": status, "group": group})
-    is_failed = rows["distance"].isna() & (rows["status"] == "found")
-    return rows.assign(is_correct=rows["status"] != "misclassified", status=rows["status"].where(~is_failed, "failed"))
+    return pd.DataFrame({"sample_id": list(ids), "distance": distance, "status": status, "group": group})
 
 
 def test_distances_are_paired_by_sample_and_ordered_by_group():

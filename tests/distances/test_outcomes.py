@@ -6,8 +6,7 @@ from rbcore.distances.smoothing import ceiling
 
 def rows(**counts):
     statuses = [status for status, count in counts.items() for _ in range(count)]
-    table = pd.DataFrame({"status": statuses, "distance": 0.1})
-    return table.assign(is_correct=table["status"] != "misclassified")
+    return pd.DataFrame({"status": statuses, "distance": 0.1})
 
 
 def test_every_outcome_that_occurs_is_counted():
