@@ -19,6 +19,7 @@ from rbcore.charts import (
     rb_chart,
     tau_grid,
 )
+from rbcore.distances.outcomes import accuracy_in_words
 from rbcore.partitions import group_labels
 
 LEAST, ALL = "least robust", "all groups"
@@ -39,7 +40,7 @@ p_global = inference.p_in_words(bias["p_global"].iloc[0])
 n_test, n_failed = chosen.run.facts["n_test"], int(bias["n_failed"].sum())
 coverage = f"{len(rows):,} of {n_test:,} test images" if len(rows) < n_test else f"all {n_test:,} test images"
 st.caption(
-    f"n = {coverage}; {rows['is_correct'].mean():.1%} classified correctly. {outcomes_in_words(rows, chosen.method)} "
+    f"n = {coverage}; {accuracy_in_words(rows)}. {outcomes_in_words(rows, chosen.method)} "
     "Intervals and tests are over test images for this one trained model. Any difference between the groups: "
     f"{p_global}."
 )

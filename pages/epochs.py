@@ -12,7 +12,7 @@ from rbcore import analyses, inference
 from rbcore.best import title_of
 from rbcore.charts import curves_of_epoch, tau_grid, through_training
 from rbcore.errors import MeasureError
-from rbcore.measures import Policy
+from rbcore.measures import Policy, is_correct
 from rbcore.models.checkpoints import Run
 from rbcore.partitions import partition_names
 
@@ -84,7 +84,7 @@ def play(table: pd.DataFrame, largest: float) -> None:
     own = table[table["epoch"] == epoch]
     stored = tables[epoch]
     least = own[own["is_ranked"]].nsmallest(1, "sigma")
-    said = [f"Epoch {epoch} of {chosen.run.n_epochs}: accuracy {stored.rows['is_correct'].mean():.1%}"]
+    said = [f"Epoch {epoch} of {chosen.run.n_epochs}: accuracy {is_correct(stored.rows, policy).mean():.1%}"]
     said += [
         f"least robust {row.group}, sigma {row.sigma:+.2f} {analyses.interval_in_words(row.low, row.high)}, n = {row.n:,}"
         for row in least.itertuples()

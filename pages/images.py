@@ -77,13 +77,14 @@ def show_many() -> None:
                 f"Half of the {middle.n:,} correctly classified images{whose} are fooled within L2 {middle.median:.3g}{interval}."
             ).join(("#### ", ""))
         )
+    by_whom = " by the smoothed classifier g" if "network_prediction" in members else ""
     n_wrong, n_failed = int((~members["is_correct"]).sum()), int((members["status"] == "failed").sum())
     n_pages = max(1, -(-len(ordered) // per_page))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.caption(
-        f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} are misclassified without any "
-        f"attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around grey. Right: the changed "
-        "image."
+        f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} are misclassified{by_whom} "
+        f"without any attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around grey. "
+        "Right: the changed image."
     )
     first_page_again(chosen.title, group, low, high, order, true_class, taken, status, per_page)
     with right:
@@ -119,7 +120,7 @@ def walk_along(row, walk, classes: list[str]) -> None:
         show.chart(
             class_probabilities(
                 probabilities,
-                before=cards.class_name(chosen, row.prediction),
+                before=cards.network_class(chosen, row),
                 after=cards.class_name(chosen, row.perturbed_prediction),
             ),
             "probabilities",
@@ -182,7 +183,7 @@ def show_one() -> None:
         st.caption(plain(f"{sample} · {chosen.partition_title} {group}"))
         cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         return
-    before, after = cards.class_name(chosen, row.prediction), cards.class_name(chosen, row.perturbed_prediction)
+    before, after = cards.network_class(chosen, row), cards.class_name(chosen, row.perturbed_prediction)
     st.markdown(f"#### {plain(before)} becomes {plain(after)} within L2 {row.distance:.3g}")
     walk = closeup.walk(key, sample, chosen)
     rounded = int(walk.rounded_probabilities.argmax())

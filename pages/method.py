@@ -23,11 +23,16 @@ READINGS = {
         "exclude": "they leave the measure, are counted, and sigma is bounded as if they had counted worst and best",
         "raise": f"more than {LARGEST_FAILED_SHARE:.0%} of a group is an error",
     },
+    "correct_by": {
+        "own": "the classifier that the distances are of: for certificates the smoothed classifier g, else the network f",
+        "network": "the network f, whatever the distances are of",
+    },
 }
 QUESTIONS = {
     "misclassified": "What of misclassified images?",
     "rest": "What is a group compared with?",
     "failed": "What of images for which no distance was found?",
+    "correct_by": "Whose class must be the label?",
 }
 PAPER = """@inproceedings{nanda2021fairness,
   title     = {Fairness Through Robustness: Investigating Robustness Disparity in Deep Learning},
@@ -124,6 +129,7 @@ st.markdown(
 | the rest | what a group is compared with, see above |
 | run, epoch | one training of a model, and a moment in it |
 | abstained | a certificate could not name a class with confidence; its distance is 0 |
+| overruled | g has another class than the true one, with confidence; its distance is 0 |
 | fallback | the attack failed; the distance is that to the boundary on the way to an image of another class |
 | failed | nothing was found; counted and shown, never dropped in silence |
 """

@@ -14,6 +14,8 @@ import typer
 
 from rbcore import analyses, api, inference, reproduction
 from rbcore import verification as checks
+from rbcore.best import BEST
+from rbcore.command_lines import estimate_command, spelled
 from rbcore.commands import training
 from rbcore.commands.options import (
     Builder,
@@ -137,7 +139,11 @@ def estimate(
     parameters = parse_settings(settings)
     use_builder(builder, model)
     spec = DATASETS[dataset]
-    found = find_run(dataset, model, run)
+    data_options = {"root": str(root) if root else None, "no_checksum": no_checksum}
+    builder_option = str(builder) if builder else None
+    found = find_run(
+        dataset, model, run, **data_options, builder=builder_option, device=None if device == "auto" else device
+    )
     place = root or known_folder(spec)
     if no_checksum and place is not None:
         remember_check(spec, place, False)
@@ -197,23 +203,26 @@ def bias(
     ] = DEFAULT_POLICY.misclassified,
     rest: Annotated[str, typer.Option("--rest", help="pooled, mean or sum.")] = DEFAULT_POLICY.rest,
     failed: Annotated[str, typer.Option("--failed", help="exclude or raise.")] = DEFAULT_POLICY.failed,
+    correct_by: Annotated[
+        str, typer.Option("--correct-by", help="own or network: whose class must be the label, for certificates.")
+    ] = DEFAULT_POLICY.correct_by,
     tau_max: Annotated[float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")] = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Print the robustness bias of every group, from distances that `estimate` has kept."""
     parameters = parse_settings(settings)
-    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max)
+    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max, correct_by=correct_by)
     DATASETS[dataset]
     found = find_run(dataset, model, run)
-    elsewhere = "" if split == "test" else f" --split {split}"
     tables = []
     for number in chosen_epochs(found, epoch):
         stored = api.stored_distances(found, number, method, split=split, **parameters)
         if stored is None:
+            needed = "minimal" if method == BEST else method
+            wanted = "all" if epoch == "all" else number
             raise MethodError(
-                f"No {method} distances are stored for epoch {number} of run {found.name}. Compute them: "
-                f"python -m rbcore estimate {dataset} {model} {method} --epoch {number} --run {found.name}"
-                f"{elsewhere}"
+                f"No {spelled(method, parameters)} distances are stored for epoch {number} of run {found.name}. Compute them: "
+                + estimate_command(dataset, model, needed, parameters, epoch=wanted, run=found.name, split=split)
             )
         table = inference.robustness_bias(stored.rows, by, policy=policy)
         table.insert(0, "epoch", number)

@@ -64,7 +64,7 @@ def load_model(
             if found.facts["dataset_fingerprint"] == dataset.fingerprint
         ]
         chosen = next((found for found in fitting if found.is_plain and found.is_complete), None) or find_run(
-            dataset.name, name
+            dataset.name, name, size=dataset.size, seed=dataset.seed, validation=dataset.validation or None
         )
     else:
         chosen = find_run(dataset.name, name, run)
@@ -96,7 +96,7 @@ def open_run(
     DatasetError
         If the files at hand are not those the run was trained on.
     """
-    found = find_run(dataset, model, run)
+    found = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
     which = {name: found.facts[name] for name in ("size", "seed", "validation")}
     loaded = load_dataset(dataset, root=root, **which, progress=progress)
     _refuse_other_data(found, loaded)
@@ -180,6 +180,8 @@ def estimate_distances(
         [0, 1] pixel space at the model's input resolution; NaN where misclassified or failed), ``bound`` (upper |
         lower | exact), ``status`` (exact | found | fallback | failed | misclassified | certified | abstained | overruled),
         ``perturbed_prediction`` (-1 where there is none), the method's own columns, ``class`` and the dataset's attributes.
+        By a method about the smoothed classifier g ``prediction`` and ``is_correct`` are g's, and the network's own class stands
+        in ``network_prediction``.
 
     Raises
     ------
@@ -361,12 +363,13 @@ def _seeds(dataset: Dataset) -> np.ndarray:
 
 def _as_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFrame:
     samples = dataset.samples.iloc[found.rows].drop(columns="split").reset_index(drop=True)
+    labels = samples.pop("label").astype("int64")
     results = pd.DataFrame(
         {
             "sample_id": samples.pop("sample_id"),
-            "label": samples.pop("label").astype("int64"),
+            "label": labels,
             "prediction": found.prediction.astype("int64"),
-            "is_correct": found.status != "misclassified",
+            "is_correct": found.prediction == labels,
             "distance": found.distance,
             "bound": method.bound,
             "status": found.status.astype(str),
@@ -416,7 +419,7 @@ class Perturbations:
         Float32, shape (n, channels, height, width); NaN where a sample has no perturbed image.
     table
         One row a sample as `estimate_distances` returns them, with ``probability`` and ``perturbed_probability`` of the
-        two predictions (softmax of the logits).
+        network's two predictions (softmax of the logits).
     """
 
     clean: np.ndarray
@@ -451,7 +454,7 @@ def perturbed_images(
     parts = [engine.estimate(batch) for batch in in_batches(rows, BATCH_SIZE)]
     table = pd.concat([_as_rows(dataset, part, chosen) for part in parts], ignore_index=True)
     clean, perturbed = dataset.pixels(rows), np.concatenate([part.perturbed for part in parts])
-    table["probability"] = _probabilities(model, clean, table["prediction"])
+    table["probability"] = _probabilities(model, clean, table.get("network_prediction", table["prediction"]))
     table["perturbed_probability"] = _probabilities(model, perturbed, table["perturbed_prediction"])
     return Perturbations(clean, perturbed, table)
 

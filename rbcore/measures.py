@@ -18,8 +18,14 @@ import pandas as pd
 from rbcore.errors import MeasureError
 from rbcore.partitions import group_labels, group_order
 from rbcore.registry import unknown_name
+from rbcore.result_tables import checked
 
-CHOICES = {"misclassified": ("zero", "exclude"), "rest": ("pooled", "mean", "sum"), "failed": ("exclude", "raise")}
+CHOICES = {
+    "misclassified": ("zero", "exclude"),
+    "rest": ("pooled", "mean", "sum"),
+    "failed": ("exclude", "raise"),
+    "correct_by": ("own", "network"),
+}
 LARGEST_FAILED_SHARE = 0.01
 
 
@@ -38,12 +44,16 @@ class Policy:
     failed
         ``exclude``: samples without a distance leave numerator and denominator; ``raise``: more than 1% of them in a group
         raises `MeasureError`.
+    correct_by
+        Whose class is compared with the label. ``own``: that of the classifier the distances are of, for certificates the smoothed
+        classifier g; ``network``: that of the network f, whatever the distances are of.
     """
 
     misclassified: str = "zero"
     rest: str = "pooled"
     tau_max: float | None = None
     failed: str = "exclude"
+    correct_by: str = "own"
 
     def __post_init__(self) -> None:
         """Refuse values that are not among the choices."""
@@ -96,10 +106,17 @@ class Grouped:
         return [np.minimum(values, self.policy.tau_max) for values in self.values]
 
 
+def is_correct(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
+    """Return which rows of a table of distances are classified correctly, shape (n,), bool; ``correct_by`` says by whom."""
+    if policy.correct_by == "network" and "network_prediction" in distances:  # only where the distances are g's
+        return (distances["network_prediction"] == distances["label"]).to_numpy(bool)
+    return distances["is_correct"].to_numpy(bool)
+
+
 def is_counted(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
-    """Return which rows of a table of distances count under a policy, shape (n,), bool; `Policy` says which."""
+    """Return which rows of a checked table of distances count under a policy, shape (n,), bool; `Policy` says which."""
     counts = (distances["status"] != "failed").to_numpy(bool)
-    return counts if policy.misclassified == "zero" else counts & distances["is_correct"].to_numpy(bool)
+    return counts if policy.misclassified == "zero" else counts & is_correct(distances, policy)
 
 
 def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLICY) -> Grouped:
@@ -108,21 +125,18 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
     Raises
     ------
     MeasureError
-        If the table is empty, has a negative distance or a correct sample with an unexplained NaN, a group has no sample
-        that counts, or too many of a group failed under ``failed="raise"``.
+        If the table is empty or none of distances, as `rbcore.result_tables.checked` says; if a group has no sample that
+        counts, or too many of a group failed under ``failed="raise"``.
     UnknownNameError
         If the table has no such partition.
     """
+    distances = checked(distances)
     if distances.empty:
         raise MeasureError("The table of distances has no rows, so no group can be measured.")
     labels = group_labels(distances, by)
-    correct = distances["is_correct"].to_numpy(bool)
+    correct = is_correct(distances, policy)
     distance = distances["distance"].to_numpy(np.float64)
     failed = (distances["status"] == "failed").to_numpy()
-    if (distance < 0).any() or np.isnan(distance[correct & ~failed]).any() or np.isinf(distance).any():
-        raise MeasureError(
-            "The table holds a distance that is negative, infinite, or missing without the status 'failed'."
-        )
     counts = is_counted(distances, policy)
     value = np.where(correct, distance, 0.0)
     groups = group_order(labels)

@@ -27,6 +27,9 @@ RESULT_COLUMNS = (
     "bound",
     "status",
     "perturbed_prediction",
+    "network_prediction",
+    "smoothed_prediction",
+    "votes",
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
 

@@ -1,6 +1,5 @@
 """One selection as a page that stands alone: what is shown, how sure it is, and all that is needed to get it again."""
 
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from rbcore import api, inference
 from rbcore.best import BEST, note_of, title_of
 from rbcore.charts import bias_intervals, robustness_curves
+from rbcore.command_lines import command, estimate_command, method_words
 from rbcore.datasets import DATASETS
 from rbcore.distances.outcomes import outcomes_in_words
 from rbcore.errors import MethodError
@@ -22,6 +22,8 @@ DEFINITIONS = {
     "rest": "What a group is compared with. pooled: all images outside it. mean, sum: of the other groups' curves.",
     "tau_max": "Upper limit of the area under I_P(tau), L2; none: the whole area.",
     "failed": "What becomes of an image without a distance. exclude: it leaves the measure. raise: more than 1% of a group is an error.",
+    "correct_by": "Whose class must be the label. own: that of the classifier the distances are of, for certificates the smoothed one. "
+    "network: that of the network, whatever the distances are of.",
 }
 SHOWN = ("group", "n", "n_counted", "accuracy", "auc", "sigma", "low", "high", "p_holm")
 
@@ -46,7 +48,7 @@ def html(run: Run, epoch: str | int, method: str, by: str, *, policy: Policy = D
     if stored is None:
         raise MethodError(
             f"No {method} distances are stored for epoch {number} of run {run.name}, so there is nothing to report. "
-            f"Compute them: {_estimate(run, number, method)}"
+            f"Compute them: {_estimate(run, number, 'minimal' if method == BEST else method)}"
         )
     spec, rows = DATASETS[run.dataset], stored.rows
     bias = inference.robustness_bias(rows, by, policy=policy)
@@ -184,50 +186,43 @@ def _commands(
     return Section("commands", "How to get them again", tuple(text), code=tuple(lines))
 
 
-def _rbcore(*words: str) -> str:
-    return shlex.join(["python", "-m", "rbcore", *words])
-
-
 def _train(run: Run) -> str:
     facts, where = run.facts, (run.dataset, run.model)
-    size_and_seed = ("--size", str(facts["size"]), "--seed", str(facts["seed"]), "--run", run.name)
     recipe = facts.get("recipe", {})
     if recipe.get("name") == "imported":
-        return _rbcore("import", *where, "FILE", *size_and_seed)
-    words = ["--recipe", str(recipe.get("name")), "--epochs", str(run.n_epochs), *size_and_seed]
-    if facts.get("weights", "none") != "none":
-        words += ["--weights", str(facts["weights"])]
-    words += ["--validation", f"{facts['validation']:g}"] if facts["validation"] else []
-    words += _mitigation_words(run.mitigation) if run.mitigation else []
-    return _rbcore("train", *where, *words)
+        channels = {name: ",".join(f"{value:.9g}" for value in facts[name]) for name in ("mean", "std")}
+        return command("import", *where, "FILE", **channels, size=facts["size"], seed=facts["seed"], run=run.name)
+    weights = facts.get("weights", "none")
+    return command(
+        "train",
+        *where,
+        recipe=recipe.get("name"),
+        epochs=run.n_epochs,
+        size=facts["size"],
+        seed=facts["seed"],
+        run=run.name,
+        weights=None if weights == "none" else weights,
+        validation=facts["validation"] or None,
+        **(_mitigation_options(run.mitigation) if run.mitigation else {}),
+    )
 
 
-def _mitigation_words(facts: Facts) -> list[str]:
+def _mitigation_options(facts: Facts) -> dict[str, str | int | float]:
     """Return the options of ``train`` for a mitigation as a sidecar holds it."""
     if facts["kind"] == "adversarial":
-        return ["--adversarial", f"{facts['epsilon']:g}", "--pgd-steps", str(facts["steps"])]
+        return {"adversarial": facts["epsilon"], "pgd_steps": facts["steps"]}
     whom = facts["by"] if facts["group"] is None else f"{facts['by']}={facts['group']}"
-    which = "--regularize" if facts["kind"] == "regularizer" else "--reweight"
+    which = "regularize" if facts["kind"] == "regularizer" else "reweight"
     names = ("alpha", "tau", "temperature", "form", "over", "clip", "share")
-    settings = [(name, facts[name]) for name in names if facts.get(name) is not None]
-    return [which, whom, *(word for name, value in settings for word in (f"--{name}", str(value)))]
-
-
-def _method_words(method: str) -> tuple[str, list[str]]:
-    """Return a method's name and the options that set what differs from it: ``deepfool:paper overshoot=0.1`` has both."""
-    name, *differing = method.split(" ")
-    return name, [word for setting in differing for word in ("--set", setting)]
+    return {which: whom} | {name: facts[name] for name in names if facts.get(name) is not None}
 
 
 def _estimate(run: Run, epoch: int, method: str) -> str:
-    name, settings = _method_words(method)
-    return _rbcore("estimate", run.dataset, run.model, name, *settings, "--epoch", str(epoch), "--run", run.name)
+    return estimate_command(run.dataset, run.model, method, epoch=epoch, run=run.name)
 
 
 def _measure(run: Run, epoch: int, method: str, by: str, policy: Policy) -> str:
-    name, settings = _method_words(method)
-    words = [*settings, "--by", by, "--epoch", str(epoch), "--run", run.name]
-    for option, value in (("misclassified", policy.misclassified), ("rest", policy.rest), ("failed", policy.failed)):
-        words += [f"--{option}", value] if value != getattr(DEFAULT_POLICY, option) else []
-    words += ["--tau-max", f"{policy.tau_max:g}"] if policy.tau_max is not None else []
-    return _rbcore("bias", run.dataset, run.model, name, *words)
+    name, settings = method_words(method)
+    answers = {option: getattr(policy, option) for option in DEFINITIONS}
+    differing = {option: value for option, value in answers.items() if value != getattr(DEFAULT_POLICY, option)}
+    return command("bias", run.dataset, run.model, name, set=settings, by=by, epoch=epoch, run=run.name, **differing)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbcore.errors import MeasureError, UnknownNameError
+from rbcore.inference import compare_bias
 from rbcore.measures import (
     Policy,
     areas_under_curves,
@@ -40,6 +41,38 @@ def table(distances, groups, *, correct=None, status=None):
 NAN = float("nan")
 # Group a: distances 1, 3 and one misclassified; group b: 2, 2; group c: 4.
 PAPER_EXAMPLE = table([1, 3, NAN, 2, 2, 4], list("aaabbc"))
+
+
+# Certificates: the smoothed classifier g is right of 0, 1, 2, 4 and 5, of 4 without confidence; the network of 0, 2, 3 and 5.
+OF_G = table([3, 1, 2, 0, 0, 4], list("aaabbb"), correct=[True, True, True, False, True, True]).assign(
+    status=["certified", "certified", "certified", "overruled", "abstained", "certified"],
+    prediction=[0, 0, 0, 1, 0, 0],
+    network_prediction=[0, 1, 0, 0, 1, 0],
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "areas", "n_correct"),
+    [
+        (Policy(), [2, 4 / 3], [3, 2]),
+        (Policy(misclassified="exclude"), [2, 2], [3, 2]),  # an abstaining certificate counts with 0
+        (Policy(correct_by="network"), [5 / 3, 4 / 3], [2, 2]),
+        (Policy(misclassified="exclude", correct_by="network"), [5 / 2, 2], [2, 2]),
+    ],
+)
+def test_whose_class_is_correct_is_a_policy_where_distances_are_of_g(policy, areas, n_correct):
+    grouped = split_groups(OF_G, "group", policy)
+    np.testing.assert_allclose(areas_under_curves(grouped), areas)
+    assert grouped.n_correct.tolist() == n_correct
+    changed = compare_bias(OF_G, OF_G.assign(distance=OF_G["distance"] * 2), "group", policy=policy, n_resamples=20)
+    np.testing.assert_allclose(changed["sigma_first"], sigma_bias(grouped))
+
+
+def test_where_distances_are_of_the_network_the_two_policies_are_one():
+    own, network = (split_groups(PAPER_EXAMPLE, "group", Policy(correct_by=by)) for by in ("own", "network"))
+    np.testing.assert_array_equal(sigma_bias(own), sigma_bias(network))
+    with pytest.raises(UnknownNameError, match="no policy correct_by 'f'"):
+        Policy(correct_by="f")
 
 
 def test_areas_worked_on_paper():
@@ -104,7 +137,7 @@ def test_what_has_no_meaning_raises_and_says_why():
     with pytest.raises(MeasureError, match="'c' has 1 samples, but none that counts"):
         wrong = table([1, 3, NAN, 2, 2, NAN], list("aaabbc"))
         split_groups(wrong, "group", Policy(misclassified="exclude"))
-    with pytest.raises(MeasureError, match="negative, infinite, or missing"):
+    with pytest.raises(MeasureError, match="negative"):
         split_groups(table([1, -1], ["a", "b"]), "group")
     with pytest.raises(UnknownNameError, match="no policy rest 'others'"):
         Policy(rest="others")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import inference, selection_report, store
+from rbcore import command_lines, inference, selection_report, store
 from rbcore.errors import MethodError, TrainingError
 from rbcore.models.checkpoints import find_run
 from tests.pages.app import shipped
@@ -58,7 +58,7 @@ def test_it_carries_hashes_parameters_seed_and_versions():
 
 
 def test_its_commands_give_the_same_numbers_again():
-    policy = rb.Policy(misclassified="exclude", rest="mean", tau_max=0.5)
+    policy = rb.Policy(misclassified="exclude", rest="mean", tau_max=0.5, correct_by="network")
     text = report(policy=policy)
     train, estimate, bias = commands_in(text)
     assert train[:4] == ["python", "-m", "rbcore", "train"]
@@ -68,7 +68,8 @@ def test_its_commands_give_the_same_numbers_again():
     again = pd.read_csv(io.StringIO(done.stdout), dtype={"group": str})
     np.testing.assert_allclose(again["sigma"], tables_in(text)["sigma"]["sigma"])
     chosen = tables_in(text)["definitions"].set_index("definition")["chosen"]
-    assert chosen.to_dict() == {"misclassified": "exclude", "rest": "mean", "tau_max": "0.5", "failed": "exclude"}
+    asked = {"misclassified": "exclude", "rest": "mean", "tau_max": "0.5", "failed": "exclude", "correct_by": "network"}
+    assert chosen.to_dict() == asked
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,8 @@ def test_the_command_of_a_mitigated_run_asks_for_its_mitigation(mitigation, monk
         raise TrainingError("enough")
 
     monkeypatch.setattr("rbcore.commands.training.Plan.train", stop)
-    words = selection_report._mitigation_words(mitigation.as_facts())
-    run_command("train", *LINEAR, *words)
+    options = selection_report._mitigation_options(mitigation.as_facts())
+    run_command(*shlex.split(command_lines.command("train", *LINEAR, **options))[3:])
     assert asked == [mitigation]
 
 

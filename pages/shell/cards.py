@@ -32,9 +32,14 @@ def class_name(chosen: Selection, number: int) -> str:
     return chosen.run.facts["classes"][number] if number >= 0 else "?"
 
 
+def network_class(chosen: Selection, row) -> str:
+    """Return the name of the class that the network itself gives the clean image, whatever classifier the distance is of."""
+    return class_name(chosen, getattr(row, "network_prediction", row.prediction))
+
+
 def before_and_after(chosen: Selection, row) -> str:
     """Say what the network says of the clean and of the perturbed image, in Markdown."""
-    clean = f"**{plain(class_name(chosen, row.prediction))}** ({row.probability:.0%})"
+    clean = f"**{plain(network_class(chosen, row))}** ({row.probability:.0%})"
     if np.isnan(row.distance):
         why = "misclassified without any attack" if row.status == "misclassified" else f"{row.status}: no distance"
         return f"{clean} · true class **{plain(class_name(chosen, row.label))}** · {why}"

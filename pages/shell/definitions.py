@@ -31,6 +31,13 @@ def pick() -> Policy:
             list(CHOICES["failed"]),
             help="exclude: they leave the measure, and its bounds are shown. raise: more than 1% of a group is an error.",
         )
+        correct_by = picker(
+            "Correct according to",
+            "correct_by",
+            list(CHOICES["correct_by"]),
+            help="own: the classifier that the distances are of, for certificates the smoothed one (g). network: the network (f), "
+            "whatever the distances are of. Both are the same for attacks on the network.",
+        )
         tau_max = number(
             "Upper limit of tau (L2; 0: none)",
             "tau_max",
@@ -39,7 +46,7 @@ def pick() -> Policy:
             0.0,
             help="0: the whole area under I_P(tau), exactly. A number: the area up to it.",
         )
-    return Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max or None)
+    return Policy(misclassified=misclassified, rest=rest, failed=failed, correct_by=correct_by, tau_max=tau_max or None)
 
 
 def pick_parameters(method: str) -> str:

@@ -1,13 +1,16 @@
 """What a visitor brings: a folder of images that is checked, weights that become a run. Each is a job of its own."""
 
+import hashlib
 import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 from pages.shell import jobs
 from pages.shell.tasks import skipped_in_words
 from rbcore.datasets import load_dataset
-from rbcore.errors import RobustnessBiasError
+from rbcore.errors import RobustnessBiasError, StoreError
 from rbcore.importing import import_weights, run_name_of
 from rbcore.running import Cancel, Progress
 
@@ -52,22 +55,18 @@ def submit_import(
     Raises
     ------
     RobustnessBiasError
-        If neither is given.
+        If neither is given, or the upload cannot be written.
     """
     if upload is None and not path:
         raise RobustnessBiasError("No checkpoint is named: upload a file, or write its path.")
-    holder = None
     if upload is not None:
-        shown = upload[0]
-        holder = tempfile.TemporaryDirectory(
-            prefix="rbcore-upload-"
-        )  # gone with the job, at the latest with the server
+        shown, content = upload
+        source = f"sha256 {hashlib.sha256(content).hexdigest()}"
         suffix = ".safetensors" if shown.lower().endswith(".safetensors") else ".pt"
-        file = Path(holder.name) / f"weights{suffix}"
-        file.write_bytes(upload[1])
+        file = _write_upload(f"weights{suffix}", content)
     else:
         file = Path(path).expanduser()
-        shown = file.name
+        shown, source = file.name, str(file)
     run_name = name or run_name_of(shown)
 
     def work(progress: Progress, cancel: Cancel) -> str:
@@ -76,18 +75,34 @@ def submit_import(
             progress(0, 1, "measuring its accuracy")
             run = import_weights(data, model, file, run=run_name, mean=mean, std=std)
         except RobustnessBiasError as error:
-            raise type(error)(str(error).replace(str(file), shown if holder else str(file))) from error
-        finally:
-            if holder is not None:
-                holder.cleanup()
+            raise type(error)(str(error).replace(str(file), str(file) if upload is None else shown)) from error
+        if forget is not None:
+            forget()
         facts = run.facts
         return (
             f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,}). If you know it to be "
             "better, mean and std or the order of the classes are not those it was trained with."
         )
 
-    key = f"import {dataset} {model} {run_name}"
+    # A job that failed can be started again, so an upload stays until its job succeeds or is forgotten.
+    forget = None if upload is None else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)
+    key = f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed}"
     return jobs.runner().submit(key, f"Bring {shown} as {model} on {dataset}", work), run_name
+
+
+def _write_upload(name: str, content: bytes) -> Path:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="rbcore-upload-"))
+        try:
+            (folder / name).write_bytes(content)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"The upload cannot be written to {tempfile.gettempdir()}: {error.strerror}. Set TMPDIR to a folder with room for it."
+        ) from error
+    return folder / name
 
 
 def numbers_of(text: str, what: str) -> tuple[float, ...] | None:

@@ -20,6 +20,7 @@ Work = Callable[[Progress, Cancel], str]
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 MOST_ENDED = 20
 """Ended jobs that are remembered."""
+KEPT = "What was finished is kept; start it again, and if it stops again, the server's log holds the details."
 
 
 @dataclass
@@ -56,6 +57,11 @@ class Job:
         if self.state != RUNNING or fresh <= 0.02 * self.total:
             return None
         return (time.monotonic() - since) * max(0, self.total - self.done) / fresh
+
+    def end(self, state: str, message: str) -> None:
+        """Say how it ended; the state comes last, because a page that sees it shows the message."""
+        self.message = message
+        self.state = state
 
     def report(self, done: int, total: int, what: str) -> None:
         """Take progress from the worker's thread; stop it there if it was asked to, also where no cancel is passed on."""
@@ -97,7 +103,7 @@ class Runner:
         """Ask a job to stop; it does so before its next step and keeps what it finished."""
         job.cancelled.set()
         if job.state == QUEUED:
-            job.state, job.message = CANCELLED, "cancelled before it started."
+            job.end(CANCELLED, "cancelled before it started.")
 
     def active(self) -> list[Job]:
         """Return the jobs that wait or run, in their order."""
@@ -122,26 +128,29 @@ def _run(job: Job) -> None:
     if job.cancelled.is_set():
         return
     job.state, job.what = RUNNING, "starting"
+    state, message = FAILED, f"It stopped without a word. {KEPT}"
     try:
-        job.message = job.work(job.report, job.cancelled.is_set)
-        job.state = DONE
+        state, message = DONE, job.work(job.report, job.cancelled.is_set)
     except Cancelled as error:
-        job.state, job.message = CANCELLED, str(error)
+        state, message = CANCELLED, str(error)
     except RobustnessBiasError as error:
-        job.state, job.message = FAILED, str(error)
-    except Exception as error:  # the page must learn of it: a thread's traceback reaches nobody
+        message = str(error)
+    except MemoryError:
         traceback.print_exc()
-        job.state = FAILED
-        job.message = (
-            f"It stopped with an unexpected error ({type(error).__name__}: {error}). What was finished is kept; start it again, "
-            "and if it stops again, the server's log holds the details."
-        )
+        message = f"This machine's memory did not suffice. {KEPT}"
+    except BaseException as error:  # the page must learn of it, also of SystemExit: a thread's end reaches nobody
+        traceback.print_exc()
+        message = f"It stopped with an unexpected error ({type(error).__name__}: {error}). {KEPT}"
+    finally:
+        job.end(state, message)
 
 
-@st.cache_resource(show_spinner=False)
+_RUNNER = Runner()
+
+
 def runner() -> Runner:
-    """Return the server's runner, shared by all its visitors."""
-    return Runner()
+    """Return the server's runner, shared by all its visitors; any of them can clear Streamlit's caches, so it is in none."""
+    return _RUNNER
 
 
 def show_job(job: Job) -> None:

@@ -39,7 +39,7 @@ def page_of(chosen: Selection, policy: Policy) -> str:
 
 def _policy() -> Policy:
     """Return the definitions as they are picked, or as the link asks for them, else the default ones."""
-    names = ("misclassified", "rest", "failed", "tau_max")
+    names = ("misclassified", "rest", "failed", "correct_by", "tau_max")
     asked = {name: st.session_state.get(name, st.query_params.get(name)) for name in names}
     given = {name: value for name, value in asked.items() if value is not None}
     try:

@@ -9,7 +9,7 @@ import pandas as pd
 from rbcore.analyses.agreement import agreement_of, paired_sigmas
 from rbcore.api import stored_distances
 from rbcore.errors import MeasureError
-from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma, name_of_group
+from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma, listed, name_of_group, too_few_but_lower
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.models.checkpoints import Run
 from rbcore.recipes import named_epochs
@@ -114,10 +114,20 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     if table.empty:
         raise MeasureError("No epoch was measured, so there is nothing to say of training.")
     epochs = sorted(table["epoch"].unique())
-    ranked = table[(table["epoch"] == epochs[-1]) & table["is_ranked"] & table["sigma"].notna()]
+    here = table[table["epoch"] == epochs[-1]]
+    ranked = here[here["is_ranked"] & here["sigma"].notna()]
     if ranked.empty:
         return f"At epoch {epochs[-1]} no group has enough images to be ranked."
     least = ranked.loc[ranked["sigma"].idxmin()]
+    few = too_few_but_lower(here, than=float(least["sigma"]))
+    names = [
+        f"{name_of_group(str(row['group']), kind)} (n = {row['n']:,}, {row['sigma']:+.2f})" for _, row in few.iterrows()
+    ]
+    but = (
+        f" With too few images to rank, {listed(names)} {'lies' if len(few) == 1 else 'lie'} no higher."
+        if names
+        else ""
+    )
     own = table[table["group"] == least["group"]].sort_values("epoch")
     is_below = (own["high"] < 0).to_numpy()
     n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
@@ -127,10 +137,8 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
         f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"
     )
     if not len(since):
-        return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not at this one."
-    return (
-        f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of them from {since[0]} on."
-    )
+        return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not at this one.{but}"
+    return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of them from {since[0]} on.{but}"
 
 
 def interval_in_words(low: float, high: float) -> str:

@@ -8,7 +8,8 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE
-from rbcore.measures import DEFAULT_POLICY, Policy, is_counted
+from rbcore.measures import DEFAULT_POLICY, Policy, is_correct, is_counted
+from rbcore.result_tables import checked
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def median_distance(
     MeasureError
         If no image counts.
     """
-    is_correct = distances["is_correct"].to_numpy(bool)
-    values = np.where(is_correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
+    distances = checked(distances)
+    correct = is_correct(distances, policy)
+    values = np.where(correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
     if not len(values):
         raise MeasureError("No image counts, so there is no median distance.")
     ordered, n = np.sort(values), len(values)

@@ -5,6 +5,7 @@ import pandas as pd
 
 from rbcore.errors import MeasureError
 from rbcore.partitions import group_labels
+from rbcore.result_tables import checked
 
 NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE = (
     "least robust first",
@@ -57,6 +58,7 @@ def choose_images(
     """
     if low > high:
         raise MeasureError(f"No distance is both at least {low:g} and at most {high:g}.")
+    rows = checked(rows)
     fits = rows["distance"].notna() if status is None else rows["status"] == status
     if group is not None:
         fits &= group_labels(rows, by) == group

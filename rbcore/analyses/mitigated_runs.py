@@ -8,7 +8,15 @@ import pandas as pd
 from rbcore.analyses.mitigation import REST, SIDE, with_sides
 from rbcore.api import stored_distances
 from rbcore.inference import binomial_interval, bootstrap_intervals, rb_interval
-from rbcore.measures import DEFAULT_POLICY, Policy, areas_under_curves, robustness_bias_at, sigma_bias, split_groups
+from rbcore.measures import (
+    DEFAULT_POLICY,
+    Policy,
+    areas_under_curves,
+    is_correct,
+    robustness_bias_at,
+    sigma_bias,
+    split_groups,
+)
 from rbcore.models.checkpoints import Run, list_runs
 
 SAME = ("dataset_fingerprint", "size", "seed", "builder_sha256", "recipe", "weights", "n_epochs", "validation")
@@ -152,7 +160,7 @@ def _cost(rows: pd.DataFrame, by: str, group: str, tau: float, policy: Policy) -
     rb_low, rb_high = rb_interval(grouped, taus)
     sides = split_groups(with_sides(rows, by, group), SIDE, policy)
     areas = dict(zip(sides.groups, areas_under_curves(sides), strict=True))
-    n, n_correct = len(rows), int(rows["is_correct"].sum())
+    n, n_correct = len(rows), int(is_correct(rows, policy).sum())
     accuracy_low, accuracy_high = binomial_interval(np.array([n_correct]), n)
     return {
         "n": n,

@@ -19,11 +19,13 @@ from rbcore.inference.paired import Change, paired_mean, paired_share
 from rbcore.measures import (
     DEFAULT_POLICY,
     Policy,
+    is_correct,
     is_counted,
     split_groups,
 )
 from rbcore.partitions import group_labels
 from rbcore.registry import unknown_name
+from rbcore.result_tables import checked
 
 REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
@@ -95,6 +97,7 @@ def compare(
     MeasureError
         As `rbcore.inference.compare_bias`.
     """
+    before, after = (checked(rows, ("sample_id", "label", "prediction")) for rows in (before, after))
     bias = compare_bias(before, after, by, policy=policy)
     groups = list(bias["group"])
     if group not in groups:
@@ -132,7 +135,7 @@ def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd
 
 
 def _changes(first: pd.DataFrame, second: pd.DataFrame, policy: Policy) -> dict[str, Change]:
-    right = [rows["is_correct"].to_numpy(bool) for rows in (first, second)]
+    right = [is_correct(rows, policy) for rows in (first, second)]
     counts = [is_counted(rows, policy) for rows in (first, second)]
     values = [
         np.where(own & counted, np.minimum(rows["distance"].to_numpy(np.float64), policy.tau_max or np.inf), 0.0)

@@ -9,7 +9,15 @@ import pandas as pd
 from rbcore.api import stored_distances
 from rbcore.best import BEST
 from rbcore.distances import resolve_method
-from rbcore.inference import LESS_ROBUST, NO_DIFFERENCE, name_of_group, robustness_bias, verdicts
+from rbcore.inference import (
+    LESS_ROBUST,
+    NO_DIFFERENCE,
+    listed,
+    name_of_group,
+    robustness_bias,
+    too_few_but_lower,
+    verdicts,
+)
 from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_groups
 from rbcore.models import MODELS
 from rbcore.models.checkpoints import Run, list_runs
@@ -164,12 +172,9 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         )
     else:
         names = [name_of_group(name, kind) for name in below.index[below == below.max()].astype(str)]
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        listed = (
-            ", ".join(names[:MOST_NAMED]) if more else " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        )
         are = "is" if len(names) == 1 else "are"
-        sentence = f"At the last epoch {listed}{more} {are} less robust than the rest in {below.max()} of {models} ({rule}; {n})."
+        sentence = f"At the last epoch {_named(names)} {are} less robust than the rest in {below.max()} of {models} ({rule}; {n})."
+    sentence += _too_few_in_words(table[table["epoch"] == "last"], n_models, kind)
     first = ranked[ranked["epoch"] == "first"]
     both = first.merge(last, on=["model", "group"], suffixes=("_first", "_last"))
     both = both[both["epoch_number_first"] < both["epoch_number_last"]]
@@ -177,6 +182,26 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         return sentence
     n_same = int((np.sign(both["sigma_first"]) == np.sign(both["sigma_last"])).sum())
     return f"{sentence} From the first epoch to the last, sigma keeps its sign in {n_same} of {len(both)} cells."
+
+
+def _named(names: list[str]) -> str:
+    """Return the first names as a sentence lists them, and how many more there are."""
+    n_more = len(names) - MOST_NAMED
+    return listed(names if n_more <= 0 else [*names[:MOST_NAMED], f"{n_more} more"])
+
+
+def _too_few_in_words(last: pd.DataFrame, n_models: int, kind: str) -> str:
+    """Return a sentence on the groups that have too few images to test and lie lower than all that are shown, by most models first."""
+    lower: list[str] = []
+    for _, bias in last.groupby("model", sort=False):
+        shown = bias[bias["verdict"] == LESS_ROBUST]
+        ranked = bias[bias["is_ranked"].eq(True)] if shown.empty else shown
+        lower += list(too_few_but_lower(bias, than=ranked["sigma"].min() if len(ranked) else 0.0)["group"].astype(str))
+    if not lower:
+        return ""
+    counts = pd.Series(lower).value_counts(sort=True)
+    names = [f"{name_of_group(str(name), kind)} (in {count} of {n_models})" for name, count in counts.items()]
+    return f" With too few images to test, {_named(names)} {'lies' if len(names) == 1 else 'lie'} no higher."
 
 
 def find_cell(table: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:

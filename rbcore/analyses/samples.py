@@ -9,6 +9,7 @@ from scipy import stats
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
 from rbcore.partitions import group_labels, group_order
+from rbcore.result_tables import checked
 
 RELATIVE = 1e-4
 """Distances that differ by less, relative to the larger, count as equal: batches of other sizes move them by 1e-5."""
@@ -31,6 +32,7 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
         One row an image that has a distance in both, group by group in their order: ``sample_id``, ``group``, ``first``, ``second``
         (L2), ``ratio`` (second / first; NaN where both are 0) and ``status_first``, ``status_second``.
     """
+    first, second = checked(first, ["sample_id"]), checked(second, ["sample_id"])
     sides = [
         table.loc[table["distance"].notna(), ["sample_id", "distance", "status"]].rename(
             columns={"distance": name, "status": f"status_{name}"}
@@ -152,11 +154,13 @@ def certificates_and_attacks(
         One row an image that has a radius and an upper bound of f, nearest first: ``sample_id``, ``radius`` (0 where the certificate
         abstained or another class won), ``status`` (of the certificate), ``upper_f``, ``upper_g`` (NaN where there is none).
     """
+    certificates, attack = checked(certificates, ["sample_id"]), checked(attack, ["sample_id"])
     joined = certificates[["sample_id", "distance", "status"]].rename(columns={"distance": "radius"})
     joined = joined.merge(attack[["sample_id", "distance"]].rename(columns={"distance": "upper_f"}), on="sample_id")
     if smoothed_attack is None:
         joined["upper_g"] = np.nan
     else:
+        smoothed_attack = checked(smoothed_attack, ["sample_id"])
         found = smoothed_attack.loc[smoothed_attack["status"] != "overruled", ["sample_id", "distance"]]
         joined = joined.merge(found.rename(columns={"distance": "upper_g"}), on="sample_id", how="left")
     known = joined.dropna(subset=["radius", "upper_f"])

@@ -13,6 +13,7 @@ import pandas as pd
 from rbcore.charts.groups import COLOURS, DASHES, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE, curves
 from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.result_tables import checked
 
 N_TAUS = 200
 MOST_COLOURED = 20
@@ -54,6 +55,7 @@ def robustness_curves(
     tau, highlight, height
         As `curves_chart`.
     """
+    distances = checked(distances)
     table = curves(distances, by, taus=tau_grid(distances, policy), policy=policy, band=band)
     return curves_chart(table, tau=tau, highlight=highlight, height=height)
 

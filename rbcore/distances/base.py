@@ -71,7 +71,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Batch:
-    """Correctly classified images for a method to work on.
+    """Images for a method to work on: those the network classifies correctly, for a method about g all of them.
 
     Attributes
     ----------
@@ -122,12 +122,15 @@ class Proposal:
         find out by predicting the perturbed images.
     columns
         Further columns of the table, int64 of shape (n,) each; -1 where a sample has no such value.
+    prediction
+        Class of each clean image by the classifier the distances are of, int64, shape (n,); None where that is the network.
     """
 
     perturbed: Tensor | None = None
     distance: np.ndarray | None = None
     status: np.ndarray | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    prediction: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,8 @@ class Method:
     passes
         Passes an image with given parameters, where they are known beforehand; None otherwise.
     smoothed
-        Whether its distances are those of the smoothed classifier g and not of the network f.
+        Whether its distances are those of the smoothed classifier g and not of the network f. Then it gets all images, those
+        that f misclassifies too, and says which class g has for each.
     """
 
     name: str

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
-from rbcore.distances.networks import ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
+from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
 from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory, largest_size
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
@@ -43,13 +43,13 @@ class Estimates:
     rows
         Row numbers of the images.
     prediction
-        Predicted class of the clean image.
+        Class of the clean image by the network, or by the smoothed classifier g for a method about it.
     distance
         L2 distance in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
     status
         ``exact | found | fallback | failed | misclassified | certified | abstained | overruled``.
     perturbed_prediction
-        Predicted class of the perturbed image; -1 where there is none.
+        The network's class of the perturbed image; -1 where there is none.
     perturbed
         The perturbed images, float32; NaN where there is none.
     columns
@@ -113,7 +113,7 @@ class Engine:
         self.device = torch.device(device)
         self._batch_size = batch_size
         self._has_gradient = False
-        self._anchor_predictions: np.ndarray | None = None
+        self._anchor_logits: Tensor | None = None
 
     @property
     def batch_size(self) -> int:
@@ -179,28 +179,29 @@ class Engine:
         images = images.clamp(0, 1)
         logits = self._logits(images)
         refuse_unusable(logits)
-        prediction = logits.argmax(1)
-        correct = torch.nonzero(prediction == labels).flatten()
+        classes = logits.argmax(1)
+        taken = torch.nonzero((classes == labels) | self.method.smoothed).flatten()
+        prediction = classes.cpu().numpy()
         n = len(rows)
         distance = np.full(n, math.nan)
         status = np.full(n, "misclassified", dtype=object)
         perturbed_prediction = np.full(n, -1)
         perturbed = np.full(images.shape, np.nan, np.float32)
         columns = {name: np.full(n, -1, np.int64) for name in self.method.columns}
-        finished(n - len(correct))
-        if len(correct):
-            at = correct.cpu().numpy()
-            batch = Batch(
-                images[correct], labels[correct], logits[correct], self.seeds[rows[at]], self.batch_size, finished
-            )
+        finished(n - len(taken))
+        if len(taken):
+            at = taken.cpu().numpy()
+            batch = Batch(images[taken], labels[taken], logits[taken], self.seeds[rows[at]], self.batch_size, finished)
             found = self._found(batch)
+            if found.clean_prediction is not None:
+                prediction[at] = found.clean_prediction
             distance[at], status[at], perturbed_prediction[at] = found.distance, found.status, found.prediction
             if found.perturbed is not None:
                 perturbed[at] = found.perturbed.cpu().numpy()
             for name, values in found.columns.items():
                 columns[name][at] = values
         finished(n - finished.n)
-        return Estimates(rows, prediction.cpu().numpy(), distance, status, perturbed_prediction, perturbed, columns)
+        return Estimates(rows, prediction, distance, status, perturbed_prediction, perturbed, columns)
 
     def _found(self, batch: Batch) -> "_Found":
         if self.method.bound == "upper":
@@ -213,7 +214,12 @@ class Engine:
         perturbed = proposal.perturbed
         if proposal.distance is None:
             raise MethodError(f"{self.method.name} states what it found, but no distance; its `run` must return both.")
-        return _Found(proposal.distance, proposal.status, prediction, perturbed, dict(proposal.columns))
+        if self.method.smoothed and proposal.prediction is None:
+            raise MethodError(
+                f"{self.method.name} is about g, but does not say which class g has for the clean images."
+            )
+        columns = dict(proposal.columns)
+        return _Found(proposal.distance, proposal.status, prediction, perturbed, columns, proposal.prediction)
 
     def _refuse_flat(self) -> None:
         """Raise `MethodError` once if the logits change with none of the anchors: no attack by gradients can work."""
@@ -235,7 +241,7 @@ class Engine:
         return predicted
 
     def _verified(self, batch: Batch, proposal: Proposal) -> "_Found":
-        images, labels = batch.images, batch.labels
+        images = batch.images
         if proposal.perturbed is None:
             raise MethodError(f"{self.method.name} returned neither perturbed images nor what it found.")
         perturbed = proposal.perturbed.clamp(0, 1)
@@ -249,7 +255,7 @@ class Engine:
         status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
-            perturbed[missed] = self._fall_back(images[missed], labels[missed])
+            perturbed[missed] = self._fall_back(batch.take(missed))
             lead[missed], prediction[missed] = self._lead(perturbed[missed], batch.take(missed))
             status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
         prediction = torch.where(lead > ROUNDING, prediction, -1)
@@ -269,33 +275,34 @@ class Engine:
         logits = in_passes(self.network, perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2))
         lead = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
         lead = torch.where(usable & logits.isfinite().all(1), lead, -torch.inf)
-        largest = batch.logits.abs().amax(1).clamp_min(torch.finfo(lead.dtype).tiny)
-        return lead / largest, logits.argmax(1)
+        return lead / _largest(batch.logits), logits.argmax(1)
 
-    def _fall_back(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Walk from each image to the nearest anchor that is predicted as another class, and bisect to the boundary."""
-        target = self._nearest_anchors(images, labels)
-        outside = torch.ones(len(images), device=self.device)
+    def _fall_back(self, batch: Batch) -> Tensor:
+        """Walk from each image to the nearest anchor of a clearly other class, and bisect to where that class begins to lead clearly."""
+        images, needed = batch.images, CLEAR_LEAD * _largest(batch.logits)
+        target = self._nearest_anchors(images, batch.labels, needed)
+        outside = torch.ones(len(images), dtype=images.dtype, device=self.device)
         inside = torch.zeros_like(outside)
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
-            crossed = self._logits(between(images, target, middle)).argmax(1) != labels
+            logits = self._logits(between(images, target, middle).clamp(0, 1))
+            crossed = logits.amax(1) - logits.gather(1, batch.labels[:, None])[:, 0] > needed
             outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
-        return between(images, target, outside + 1e-4 * (1 - outside))
+        return between(images, target, outside).clamp(0, 1)
 
-    def _nearest_anchors(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _nearest_anchors(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
+        """Return the nearest anchor at which another class than the label leads by more than needed; NaN where there is none."""
         size = self.batch_size
         chunks = list(in_batches(self.anchors, size))
-        if self._anchor_predictions is None:
-            predictions = [self._logits(self._images(chunk)).argmax(1).cpu().numpy() for chunk in chunks]
-            self._anchor_predictions = np.concatenate(predictions) if predictions else np.empty(0, np.int64)
+        if self._anchor_logits is None:
+            self._anchor_logits = torch.cat([self._logits(self._images(chunk)) for chunk in chunks])
         nearest = torch.full_like(images, torch.nan)
-        closest = torch.full((len(images),), torch.inf, device=self.device)
-        for number, chunk in enumerate(chunks):
+        closest = torch.full((len(images),), torch.inf, dtype=images.dtype, device=self.device)
+        for chunk, logits in zip(chunks, torch.split(self._anchor_logits, size), strict=True):
             anchors = self._images(chunk)
-            classes = torch.as_tensor(self._anchor_predictions[number * size :][: len(chunk)], device=self.device)
+            leads = logits.amax(1) - logits[:, labels].T
             gaps = torch.cdist(images.flatten(1), anchors.flatten(1))
-            gaps = torch.where(classes[None, :] != labels[:, None], gaps, torch.inf)
+            gaps = torch.where(leads > needed[:, None], gaps, torch.inf)
             gap, which = gaps.min(dim=1)
             closer = gap < closest
             nearest[closer], closest = anchors[which[closer]], torch.where(closer, gap, closest)
@@ -308,6 +315,12 @@ class Engine:
         return in_passes(self.network, images, self.batch_size)
 
 
+def _largest(logits: Tensor) -> Tensor:
+    """Return the largest logit of each image in absolute value, shape (n,); positive."""
+    largest: Tensor = logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
+    return largest
+
+
 @dataclass(frozen=True)
 class _Found:
     distance: np.ndarray
@@ -315,6 +328,7 @@ class _Found:
     prediction: np.ndarray
     perturbed: Tensor | None
     columns: dict[str, np.ndarray]
+    clean_prediction: np.ndarray | None = None
 
 
 class _Finished:

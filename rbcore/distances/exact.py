@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.distances.base import METHODS, Batch, Method, Proposal
+from rbcore.distances.networks import CLEAR_LEAD
 from rbcore.errors import MethodError
 
 TOLERANCE = 1e-4
@@ -38,7 +39,7 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def run(network: nn.Module, batch: Batch) -> Proposal:
-    """Return the exact distance to the nearest class boundary, and the image's projection just across it."""
+    """Return the exact distance to the nearest class boundary, and an image beyond it by what rounding cannot take back."""
     images, labels = batch.images, batch.labels
     weights, biases = affine_form(network, images)
     flat = images.flatten(1).double()
@@ -50,7 +51,8 @@ def run(network: nn.Module, batch: Batch) -> Proposal:
     distances[rows, labels] = torch.inf
     distance, nearest = distances.min(dim=1)
     normal = (weights[labels] - weights[nearest]) / lengths[rows, nearest][:, None]
-    projected = flat - (distance * (1 + 1e-5) + 1e-6)[:, None] * normal
+    beyond = CLEAR_LEAD * logits.abs().amax(1) / lengths[rows, nearest]
+    projected = flat - (distance + beyond)[:, None] * normal
     has_boundary = distance.isfinite().cpu().numpy()  # no other class: no boundary
     return Proposal(
         projected.to(images.dtype).view_as(images),
@@ -66,6 +68,7 @@ METHODS.add(
         "Exact (linear models)",
         run,
         bound="exact",
+        version=2,
         only_linear=True,
         description="closed form for linear models, without the box [0, 1] (paper, section 6)",
     ),

@@ -73,6 +73,7 @@ METHODS.add(
         "DeepFool",
         deepfool,
         bound="upper",
+        version=2,
         description="Foolbox L2DeepFoolAttack: steps to the nearest linearised boundary (paper, section 4.1)",
         parameters=(
             Parameter("steps", 50, 1, 10_000, "largest number of steps"),
@@ -93,6 +94,7 @@ METHODS.add(
         "Carlini-Wagner",
         carlini_wagner,
         bound="upper",
+        version=2,
         description=(
             "Foolbox L2CarliniWagnerAttack (Carlini & Wagner 2017): Adam on distance plus a weighted margin, the weight found by "
             "bisection (paper, section 4.1)"
@@ -132,6 +134,7 @@ METHODS.add(
         "DDN",
         ddn,
         bound="upper",
+        version=2,
         description="Foolbox DDNAttack (Rony et al. 2019): steps along the gradient on a sphere that grows or shrinks at each",
         parameters=(
             Parameter("steps", 100, 1, 100_000, "steps, all of them taken"),

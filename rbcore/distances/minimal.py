@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.distances.base import METHODS, Batch, Method, Parameter, Proposal
-from rbcore.distances.networks import ROUNDING, CountedNetwork
+from rbcore.distances.networks import CLEAR_LEAD, CountedNetwork
 from rbcore.distances.tensors import between, norms, wide
 
 OVERSHOOT = 0.02
@@ -37,8 +37,6 @@ SECANTS, FINAL_SECANTS = 1, 3
 """Steps of the line search, after DeepFool and at the very end."""
 BEYOND = 2e-4
 """How far beyond the boundary the line search aims, as a share of the distance."""
-CLEAR_LEAD = 3 * ROUNDING
-"""Share of the clean image's largest logit by which another class must lead where the line search ends."""
 FIRST_STEP, LAST_STEP = 1.0, 0.02
 FIRST_GROWTH, LAST_GROWTH = 0.05, 0.001
 SAME = 1e-5
@@ -402,6 +400,7 @@ METHODS.add(
         "Minimal",
         run,
         bound="upper",
+        version=2,
         description="our own: DeepFool in an active pool, then minimum-norm steps relative to the distance, from several classes",
         parameters=(
             Parameter("candidates", 5, 1, 1_000, "classes compared at the clean image, the most likely first"),

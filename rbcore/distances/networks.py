@@ -16,6 +16,8 @@ from rbcore.running import Cancel, never, stop_if
 
 ROUNDING = 1e-5
 """Share of the clean image's largest logit by which another class must lead: more than the last bits that batch sizes change."""
+CLEAR_LEAD = 3 * ROUNDING
+"""The same share where a line search or the fallback ends, so that the image still leads by `ROUNDING` when it is predicted again."""
 SAME_ANSWERS = 1e-5
 """Largest difference of logits, relative to the largest, at which a folded network stands for the original."""
 BLOCK = 32

@@ -4,6 +4,7 @@ import pandas as pd
 
 from rbcore.distances.base import resolve_method
 from rbcore.distances.smoothing import ceiling
+from rbcore.result_tables import checked
 
 WORDS = {
     "misclassified": "misclassified without any attack",
@@ -13,6 +14,14 @@ WORDS = {
     "overruled": "for which the smoothed classifier says another class, radius 0",
 }
 AT_CEILING = 1e-9
+
+
+def accuracy_in_words(rows: pd.DataFrame) -> str:
+    """Say what share of the images is classified correctly; where the distances are the smoothed classifier g's, by it and by f."""
+    if "network_prediction" not in rows:
+        return f"{rows['is_correct'].mean():.1%} classified correctly"
+    by_network = (rows["network_prediction"] == rows["label"]).mean()
+    return f"{rows['is_correct'].mean():.1%} classified correctly by the smoothed classifier g, {by_network:.1%} by the network f"
 
 
 def outcomes_in_words(rows: pd.DataFrame, method: str) -> str:
@@ -25,6 +34,7 @@ def outcomes_in_words(rows: pd.DataFrame, method: str) -> str:
     method
         As it is spelled. Of a certificate the radii at the ceiling are counted too: what ``n`` noisy copies can show at most.
     """
+    rows = checked(rows)
     counts = rows["status"].value_counts()
     parts = [f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)]
     certified = rows.loc[rows["status"] == "certified", "distance"]

@@ -9,6 +9,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -213,7 +214,8 @@ def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float
     -------
     Proposal
         ``distance`` is the radius for g, float64, a lower bound with probability at least 1 - alpha; 0 where g abstains or
-        certifies another class than the label. Columns as `Method.columns` of ``smoothing``.
+        certifies another class than the label. ``prediction`` is g's class: the one certified, and where g abstains the one with
+        the most votes of all, without confidence. Columns as `Method.columns`, but for the network's own class.
     """
     guess = votes[:, 0].argmax(1)
     count = votes[np.arange(len(votes)), 1, guess]
@@ -221,13 +223,14 @@ def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float
     is_sure, is_label = radius > 0, guess == labels
     status = np.select([~is_sure, ~is_label], ["abstained", "overruled"], "certified").astype(object)
     columns = {"smoothed_prediction": np.where(is_sure, guess, -1), "votes": count}
-    return Proposal(None, np.where(is_label, radius, 0.0), status, columns)
+    prediction = np.where(is_sure, guess, votes.sum(axis=1).argmax(1))
+    return Proposal(None, np.where(is_label, radius, 0.0), status, columns, prediction)
 
 
 def run(
     network: CountedNetwork, batch: Batch, *, noise: float, n0: int, n: int, alpha: float, precision: str
 ) -> Proposal:
-    """Return g's certified radius for each image, L2 in [0, 1] pixel space: see `certify`.
+    """Return g's certified radius for each image, also where f is wrong, L2 in [0, 1] pixel space: see `certify`.
 
     A lower bound of the distance of g, not of f, each with probability at least 1 - alpha over the draws. With
     ``precision="bfloat16"``, g is the smoothed bfloat16 copy of the network, and the certificate is for that classifier.
@@ -242,7 +245,8 @@ def run(
         size=pass_size(voter, batch.images[:1], batch.size),
         done=batch.done,
     )
-    return certify(votes, batch.labels.cpu().numpy(), noise=noise, alpha=alpha)
+    found = certify(votes, batch.labels.cpu().numpy(), noise=noise, alpha=alpha)
+    return replace(found, columns={"network_prediction": batch.logits.argmax(1).cpu().numpy(), **found.columns})
 
 
 NOISE = Parameter("noise", 0.125, 1e-4, 10.0, "standard deviation of the noise, L2 pixel space [0, 1]")
@@ -275,7 +279,8 @@ METHODS.add(
             ),
         ),
         presets={"paper": {"noise": 0.125, "n0": 100, "n": 100_000, "alpha": 0.001}},
-        columns=("smoothed_prediction", "votes"),
+        version=2,
+        columns=("network_prediction", "smoothed_prediction", "votes"),
         passes=lambda parameters: int(parameters["n0"] + parameters["n"]),
     ),
 )

@@ -56,8 +56,9 @@ def run(
 ) -> Proposal:
     """Return images in [0, 1] whose class under g is another than the label, each with probability at least 1 - alpha.
 
-    Their L2 distance is an upper bound of g's distance, not of f's. Where g certifies another class than the label at the
-    clean image, the status is ``overruled`` and the distance 0; where it abstains there, the image is attacked like others.
+    Their L2 distance is an upper bound of g's distance, not of f's, whose class of the clean image does not matter. Where g
+    certifies another class than the label there, the status is ``overruled`` and the distance 0; where it abstains, the image is
+    attacked like others.
     """
     voter = voting_network(network, batch.images)
     size = pass_size(voter, batch.images[:1], batch.size)
@@ -65,11 +66,13 @@ def run(
     perturbed = torch.full_like(batch.images, torch.nan)
     status = np.full(n_images, "failed", dtype=object)
     columns = {name: np.full(n_images, -1) for name in ("smoothed_prediction", "votes")}
+    prediction = np.full(n_images, -1)
     for start in range(0, n_images, group):
         part = slice(start, start + group)
         images, labels, seeds = batch.images[part], batch.labels[part], batch.seeds[part]
         votes = count_votes(voter, images, seeds, noise=noise, phases=(n0, n), size=size, stream=CLEAN)
         clean = certify(votes, labels.cpu().numpy(), noise=noise, alpha=alpha)
+        prediction[part] = clean.prediction
         overruled = np.asarray(clean.status) == "overruled"
         status[part][overruled] = "overruled"
         for name, values in clean.columns.items():
@@ -87,7 +90,8 @@ def run(
             columns["votes"][start + rows] = found.votes
         batch.done(len(overruled))
     distance = (perturbed.double() - batch.images.double()).flatten(1).norm(dim=1).cpu().numpy()
-    return Proposal(perturbed, np.where(status == "overruled", 0.0, distance), status, columns)
+    columns["network_prediction"] = batch.logits.argmax(1).cpu().numpy()
+    return Proposal(perturbed, np.where(status == "overruled", 0.0, distance), status, columns, prediction)
 
 
 def search(
@@ -256,6 +260,7 @@ METHODS.add(
             N,
             ALPHA,
         ),
-        columns=("smoothed_prediction", "votes"),
+        version=2,
+        columns=("network_prediction", "smoothed_prediction", "votes"),
     ),
 )

@@ -10,8 +10,17 @@ from rbcore.errors import MeasureError
 from rbcore.inference.intervals import half_width
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 from rbcore.inference.significance import FEWEST
-from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, relative_difference, rest_weights, split_groups
+from rbcore.measures import (
+    DEFAULT_POLICY,
+    Policy,
+    is_correct,
+    is_counted,
+    relative_difference,
+    rest_weights,
+    split_groups,
+)
 from rbcore.partitions import group_labels, group_order
+from rbcore.result_tables import checked
 
 PRODUCTS = tuple(combinations_with_replacement(range(4), 2))
 """Pairs of value and counting of the first side (0, 1) and of the second (2, 3), whose mean products give covariances."""
@@ -55,9 +64,7 @@ def compare_bias(
         If the tables have no image in common, hold one twice, or differ in an image's group or label; if there is one group
         only; and as `rbcore.measures.split_groups` for the common images on either side.
     """
-    for rows in (first, second):
-        if rows["sample_id"].duplicated().any():
-            raise MeasureError("A table holds an image twice, so images cannot be paired by their sample_id.")
+    first, second = (checked(rows, ("sample_id", "label")) for rows in (first, second))
     left, right = first.set_index("sample_id"), second.set_index("sample_id")
     common = left.index.intersection(right.index, sort=False)
     if common.empty:
@@ -110,8 +117,7 @@ def compare_bias(
 def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
     counts = is_counted(rows, policy)
-    is_correct = rows["is_correct"].to_numpy(bool)
-    value = np.where(counts & is_correct, rows["distance"].to_numpy(np.float64), 0.0)
+    value = np.where(counts & is_correct(rows, policy), rows["distance"].to_numpy(np.float64), 0.0)
     return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
 
 

@@ -15,6 +15,7 @@ from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES
 from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, split_groups
 from rbcore.partitions import group_labels, group_order
 from rbcore.registry import unknown_name
+from rbcore.result_tables import checked
 
 FEWEST_IN_CELL = 5
 """Smallest cell of group and stratum that is re-weighted; a smaller one would carry its whole stratum."""
@@ -24,6 +25,7 @@ CELL = "cell"
 
 def overlap(distances: pd.DataFrame, by: str, within: str, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
     """Count the samples that count in each group and stratum: one row a group of ``by``, one column a stratum of ``within``."""
+    distances = checked(distances)
     groups, strata = group_labels(distances, by), group_labels(distances, within)
     counted = is_counted(distances, policy)
     table = pd.crosstab(groups[counted].to_numpy(), strata[counted].to_numpy())
@@ -70,6 +72,7 @@ def standardised_bias(
     UnknownNameError
         If there is no such partition or group.
     """
+    distances = checked(distances)
     split_groups(distances, by, policy)  # refuses what no measure is defined for
     counts = overlap(distances, by, within, policy)
     names = list(counts.index)

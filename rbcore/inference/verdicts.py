@@ -14,6 +14,9 @@ LEVEL = 0.05
 FEWEST_CORRECT = 30
 """Correct samples below which an interval covers less often than it claims."""
 
+MOST_NAMED = 3
+"""Groups that a sentence names before it counts the others."""
+
 LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "no difference shown", "more robust"
 UNDEFINED = "not defined"
 TOO_FEW = "too few images"
@@ -62,6 +65,25 @@ def least_robust(bias: pd.DataFrame) -> pd.Series | None:
     return None if among.empty else among.iloc[int(among["sigma"].argmin())]
 
 
+def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataFrame:
+    """Return the rows of groups with too few images to be tested that lie no higher than the least robust, the lowest first.
+
+    What a headline must not be silent on.
+
+    Parameters
+    ----------
+    bias
+        A table of `robustness_bias`.
+    than
+        The sigma they lie no higher than; of `least_robust` where none is given, and 0 where no group is ranked.
+    """
+    if than is None:
+        least = least_robust(bias)
+        than = 0.0 if least is None else float(least["sigma"])
+    few = bias[bias["is_ranked"].eq(False) & (bias["sigma"] <= than) & (bias["sigma"] < 0)]
+    return few.sort_values("sigma", kind="stable")
+
+
 BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
 
 
@@ -89,29 +111,61 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
     if row is None:
         return (
             f"No group can be ranked: in each fewer than {FEWEST} images count, or sigma is not defined "
-            f"(n = {int(bias['n'].sum())} in all)."
+            f"(n = {int(bias['n'].sum())} in all).{_too_few_in_words(bias, kind)}"
         )
     interval = f"{confidence:.0%} bootstrap interval [{row['low']:+.2f}, {row['high']:+.2f}]"
     if not np.isfinite(row["high"] - row["low"]):
         interval = "no interval, since too few images are correct"
     elif row["is_optimistic"]:
         interval += f", optimistic with fewer than {FEWEST_CORRECT} correct images"
-    counted = "" if row["n_counted"] == row["n"] else f", of which {row['n_counted']:,} count"
-    numbers = (
-        f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, n = {row['n']:,}{counted}"
-    )
+    numbers = f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, {_size_in_words(row)}"
     name = name_of_group(row["group"], kind)
     first = name_of_group(row["group"], kind, begins=True)
     (shown,) = verdicts(row.to_frame().T)
     if shown != LESS_ROBUST:
-        return f"No group is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
+        few = " with enough images" if (~bias["is_ranked"]).any() else ""
+        return (
+            f"No group{few} is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
+            f"{_too_few_in_words(bias, kind)}"
+        )
     lowest = bias[bias["is_ranked"]].sort_values("sigma").iloc[0]
     but = (
         ""
         if lowest["group"] == row["group"]
         else f" {name_of_group(lowest['group'], kind)} is lower still, but no difference is shown for it."
     )
-    return (
-        f"{first} is the least robust group: the area under its curve is {-row['sigma']:.0%} smaller than that of "
-        f"the rest ({numbers}).{but}"
+    is_least = (
+        f"Of the groups with enough images {name} is the least robust"
+        if (~bias["is_ranked"]).any()
+        else f"{first} is the least robust group"
     )
+    return (
+        f"{is_least}: the area under its curve is {-row['sigma']:.0%} smaller than that of the rest ({numbers}).{but}"
+        f"{_too_few_in_words(bias, kind)}"
+    )
+
+
+def _too_few_in_words(bias: pd.DataFrame, kind: str) -> str:
+    """Return a sentence on the groups of `too_few_but_lower`, after a space; nothing where there is none."""
+    few, least = too_few_but_lower(bias), least_robust(bias)
+    if few.empty:
+        return ""
+    where = "lowest" if least is None else "lower still" if few["sigma"].iloc[0] < least["sigma"] else "as low"
+    names, values = [], []
+    for index, (_, row) in enumerate(few.iloc[:MOST_NAMED].iterrows()):
+        names.append(f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})")
+        values.append(f"{row['sigma']:+.2f}" + (" with no image classified correctly" if row["n_correct"] == 0 else ""))
+    n_more = len(few) - len(names)
+    more = [f"{n_more:,} more {'group' if n_more == 1 else 'groups'}"] if n_more else []
+    verb, are = ("lies", "is") if len(few) == 1 else ("lie", "are")
+    return f" {listed(names + more)} {verb} {where}, {listed(values)}, but {are} too few to test."
+
+
+def _size_in_words(row: pd.Series) -> str:
+    counted = "" if row["n_counted"] == row["n"] else f", of which {row['n_counted']:,} count"
+    return f"n = {row['n']:,}{counted}"
+
+
+def listed(names: list[str]) -> str:
+    """Return names as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -15,6 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from rbcore.command_lines import Option, command
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
 from rbcore.recipes import named_epochs
@@ -161,8 +162,15 @@ def _read_run(folder: Path) -> Run | None:
     return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
 
 
-def find_run(dataset: str, model: str, name: str | None = None) -> Run:
+def find_run(dataset: str, model: str, name: str | None = None, **options: Option) -> Run:
     """Return the named run, or the newest complete plain one.
+
+    Parameters
+    ----------
+    dataset, model, name
+        Names; the newest complete plain run where no name is given.
+    **options
+        What the caller was told of the data and the device: options of the command that the error tells to train a run with.
 
     Raises
     ------
@@ -183,7 +191,8 @@ def find_run(dataset: str, model: str, name: str | None = None) -> Run:
     chosen = next((run for run in runs if run.is_usual), None)
     if chosen is None:
         raise UnknownNameError(
-            f"There is no complete plain run of {model} on {dataset}. Train one: python -m rbcore train {dataset} {model}"
+            f"There is no complete plain run of {model} on {dataset}. Train one: "
+            f"{command('train', dataset, model, **options)}"
         )
     return chosen
 

@@ -34,7 +34,7 @@ def test_the_papers_percentages_with_their_denominators():
 
 def test_tables_of_different_data_are_not_compared():
     rows = {"sample_id": ["a", "b", "c", "d"], "class": ["x", "x", "y", "y"], "distance": [1.0, 2.0, 3.0, 4.0]}
-    first = pd.DataFrame(rows).assign(is_correct=True, status="verified", bound="upper")
+    first = pd.DataFrame(rows).assign(is_correct=True, status="found", bound="upper")
     second = first.iloc[::-1].assign(**{"class": ["y", "y", "z", "x"]})  # in another order: b is the one that moved
     with pytest.raises(MeasureError, match="disagree on the class of 1 images, the first being 'b': 'x' and 'z'"):
         paired_sigmas(first, second, ["class"])

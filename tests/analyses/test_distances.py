@@ -13,6 +13,7 @@ from rbcore import analyses
 from rbcore.errors import DatasetError, MeasureError, UnknownNameError
 from rbcore.inference import compare_bias
 from rbcore.measures import Policy
+from tests.inference.samples import joined
 
 
 def table(distance, group, is_correct=None, status="found", **columns):
@@ -73,7 +74,7 @@ def test_standardising_takes_the_finest_mix_that_serves():
     found = analyses.raw_and_standardised(rows, "group", [fine]).set_index("group")
     assert found.loc["a", "sigma"] == pytest.approx(130 / 70 - 1)
     assert found.loc["a", "standardised"] == pytest.approx(0) and found.loc["a", "within"] == fine
-    lonely = pd.concat([rows, table([1.0], "a", age=[90])], ignore_index=True)
+    lonely = joined(rows, table([1.0], "a", age=[90]))
     found = analyses.raw_and_standardised(lonely, "group", [fine, "age:30"]).set_index("group")
     assert found.loc["a", "within"] == "age:30" and "60+" in found.loc["a", "refused"]
     found = analyses.raw_and_standardised(lonely, "group", [fine]).set_index("group")

@@ -54,6 +54,14 @@ def test_the_sentence_says_since_when_a_group_is_below_zero():
     assert verdict_through_training(through(-0.1, 0.2)).endswith("at 1 of 2 epochs, and not at this one.")
 
 
+def test_a_group_with_too_few_images_that_lies_lower_is_named():
+    few = pd.DataFrame([{"epoch": 1, "group": "7", "n": 4, "is_ranked": False, "sigma": -0.9, "low": -1, "high": 0}])
+    said = verdict_through_training(pd.concat([through(-0.1), few]), kind="digit")
+    assert said.startswith("a is least robust") and said.endswith(
+        " With too few images to rank, digit 7 (n = 4, -0.90) lies no higher."
+    )
+
+
 def test_the_sentence_where_nothing_can_be_said():
     assert "enough images" in verdict_through_training(through(-0.1).assign(is_ranked=False))
     assert "(interval not defined)" in verdict_through_training(through(-0.1).assign(low=np.nan))

@@ -18,6 +18,7 @@ from rbcore.analyses import (
 from rbcore.charts import bias_heatmap
 from rbcore.inference import standardised_bias
 from rbcore.training import train
+from tests.inference.samples import joined
 
 
 def test_every_model_epoch_and_group_has_its_cell():
@@ -85,6 +86,17 @@ def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_draw
     assert "no group is shown to be less robust than the rest, in any of 2 models" in text
 
 
+def test_groups_with_too_few_images_that_lie_lower_are_named():
+    less, none = inference.LESS_ROBUST, inference.NO_DIFFERENCE
+    table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, none], [none, none]])
+    tiny = table[(table["group"] == "y") & (table["epoch"] == "last")].assign(
+        group="z", n=5, is_ranked=False, sigma=[-0.4, -0.9], verdict=inference.TOO_FEW
+    )
+    assert " With too few images to test, z (in 1 of 2) lies no higher. From" in verdict_over_models(
+        pd.concat([table, tiny], ignore_index=True)
+    )
+
+
 def test_a_cell_is_found_and_said_with_its_interval_and_n():
     row = {
         "model": "A",
@@ -143,7 +155,7 @@ def test_adjusting_says_by_the_interval_and_refuses_small_cells():
     for group, row in found.iterrows():
         shows = (row["low"] > 0) - (row["high"] < 0)
         assert row["verdict"] == ["no difference shown", "more robust", "less robust"][shows], group
-    lonely = pd.concat([rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30)], ignore_index=True)
+    lonely = joined(rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30))
     refused = adjusted_bias(lonely, "group", "age").set_index("group")
     assert np.isnan(refused.loc["c", "sigma"]) and refused.loc["c", "verdict"] == inference.TOO_FEW
     one = standardised_bias(lonely, "group", "age", groups=["a"]).iloc[0]

@@ -15,7 +15,9 @@ from rbcore.errors import MeasureError
 
 
 def rows(ids, distance, group="x", status="found"):
-    return pd.DataFrame({"sample_id": list(ids), "distance": distance, "status": status, "group": group})
+    rows = pd.DataFrame({"sample_id": list(ids), "distance": distance, "status": status, "group": group})
+    is_failed = rows["distance"].isna() & (rows["status"] == "found")
+    return rows.assign(is_correct=rows["status"] != "misclassified", status=rows["status"].where(~is_failed, "failed"))
 
 
 def test_distances_are_paired_by_sample_and_ordered_by_group():

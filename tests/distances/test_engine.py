@@ -124,6 +124,32 @@ def test_where_even_the_fallback_finds_nothing_the_status_is_failed():
     assert np.isnan(found.distance).all() and (found.perturbed_prediction == -1).all()
 
 
+NOTHING = attack_that(lambda network, batch: Proposal(batch.images))
+
+
+@pytest.mark.parametrize("lead", [0.03, 1e-3, 2e-5])
+def test_the_fallback_ends_clearly_across_even_towards_an_image_that_is_hardly_across_itself(lead):
+    points = as_images(np.array([[0.9, 0.5], [0.5 - lead, 0.5]], np.float32))
+    found = estimate_arrays(LINE, points, LABELS[1:3], *NOTHING)
+    assert found.status[0] == "fallback" and found.perturbed_prediction[0] == 1
+    assert 0.4 < found.distance[0] <= 0.4 + 1.01 * min(lead, 3e-5)
+    assert found.status[1] == "fallback" and found.distance[1] == pytest.approx(lead, abs=1e-5)
+
+
+def test_an_image_within_rounding_of_the_boundary_is_no_goal_of_the_fallback():
+    points = as_images(np.array([[0.9, 0.5], [0.499999, 0.5], [0.2, 0.0]], np.float32))
+    found = estimate_arrays(LINE, points, np.array([0, 1, 1]), *NOTHING)
+    towards = points.reshape(3, 2)[2] - points.reshape(3, 2)[0]
+    assert found.status[0] == "fallback"
+    assert found.distance[0] == pytest.approx(np.linalg.norm(towards) * 0.4 / 0.7, rel=1e-3)
+
+
+def test_no_image_of_the_digits_is_left_without_a_distance(digits):
+    runs = [estimate_arrays(*digits, *NOTHING, batch_size=size) for size in (50, 352)]
+    assert set(runs[0].status) == {"fallback", "misclassified"}
+    assert_same_distances(*runs)
+
+
 def test_an_image_that_fools_only_in_company_does_not_count():
     """A network whose answer depends on the batch: alone, the perturbed image is classified correctly."""
 

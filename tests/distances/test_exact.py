@@ -37,6 +37,19 @@ def test_three_classes_take_the_nearest_boundary():
     assert found.perturbed_prediction[0] == 0
 
 
+def test_every_projection_is_across_in_single_precision_too():
+    """Logits that are large beside their differences round by more than a millionth of the distance beyond the boundary."""
+    random = np.random.default_rng(0)
+    weights = (0.05 + 0.01 * random.normal(size=(3, 12_288))).astype(np.float32)
+    network = linear_network(weights, -0.5 * (weights - weights[:1]).sum(axis=1))
+    images = as_images(random.uniform(0.3, 0.7, size=(60, 12_288)).astype(np.float32))
+    labels = network(torch.as_tensor(images)).argmax(1).numpy()
+    found = exact_distances(network, images, labels)
+    assert (found.status == "exact").all() and (found.perturbed_prediction != labels).all()
+    lengths = np.sqrt(((found.perturbed.astype(float) - images) ** 2).sum((1, 2, 3)))
+    assert (lengths > found.distance).all() and (lengths < found.distance + 0.02).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_a_general_optimiser(seed):
     """The nearest point of each half-space boundary found by scipy, without the closed form."""

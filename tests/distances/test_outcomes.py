@@ -6,7 +6,8 @@ from rbcore.distances.smoothing import ceiling
 
 def rows(**counts):
     statuses = [status for status, count in counts.items() for _ in range(count)]
-    return pd.DataFrame({"status": statuses, "distance": 0.1})
+    table = pd.DataFrame({"status": statuses, "distance": 0.1})
+    return table.assign(is_correct=table["status"] != "misclassified")
 
 
 def test_every_outcome_that_occurs_is_counted():

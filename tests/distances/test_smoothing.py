@@ -189,6 +189,29 @@ def test_where_g_has_another_class_the_status_is_overruled_and_the_distance_zero
         found = estimate_arrays(Sliver(), line_points([0.001]), np.array([0]), *resolve_method(method))
         assert list(found.status) == ["overruled"] and found.distance[0] == 0
         assert found.columns["smoothed_prediction"][0] == 1 and found.columns["votes"][0] > 900
+        assert found.prediction[0] == 1 and found.columns["network_prediction"][0] == 0
+
+
+def test_where_the_network_is_wrong_g_may_be_right_and_is_certified_and_attacked():
+    """Class 1 only within 0.01 of 0.5, and 0 everywhere else up to 0.7: f says 1 there, and g says 0."""
+
+    class Pinhole(nn.Module):
+        def forward(self, images):
+            first = images.flatten(1)[:, 0]
+            is_zero = ((first - 0.5).abs() > 0.01) & (first < 0.7)
+            score = torch.where(is_zero, 1.0, -1.0) + 0.0 * first
+            return torch.stack([score + 0.1 * (0.7 - first), -score], 1)
+
+    images, labels = line_points([0.0, 0.005, -0.2]), np.array([0, 0, 0])
+    network = Pinhole()
+    assert network(torch.as_tensor(images)).argmax(1).tolist() == [1, 1, 0]
+    radii = certificates(network, images, labels, noise=0.1, n=2000)
+    assert list(radii.status) == ["certified"] * 3 and (radii.distance[:2] > 0.1).all()
+    assert (radii.distance < [0.2, 0.195, 0.4]).all()  # how far g's boundary lies at most: f's, the pinhole left out
+    attacked = estimate_arrays(network, images, labels, *resolve_method("smoothing_attack", {"noise": 0.1}))
+    assert (attacked.distance >= radii.distance).all() and set(attacked.status) == {"found"}
+    for found in (radii, attacked):
+        assert list(found.prediction) == [0, 0, 0] and list(found.columns["network_prediction"]) == [1, 1, 0]
 
 
 def test_where_no_class_has_the_majority_g_abstains():
@@ -196,6 +219,7 @@ def test_where_no_class_has_the_majority_g_abstains():
     assert list(found.status) == ["abstained"] * 3
     assert (found.distance == 0).all() and (found.columns["smoothed_prediction"] == -1).all()
     assert (found.columns["votes"] > 400).all()
+    assert set(found.prediction) <= {0, 1} and list(found.columns["network_prediction"]) == [0, 1, 0]
     assert "abstained" in certificates(LINE, line_points([1e-4]), np.array([0])).status
 
 
@@ -206,6 +230,9 @@ def test_votes_of_constructed_counts():
     assert found.distance[0] > 0.9 and list(found.distance[1:]) == [0, 0]
     assert list(found.columns["smoothed_prediction"]) == [0, 1, -1]
     assert list(found.columns["votes"]) == [990, 990, 400]
+    assert list(found.prediction) == [0, 1, 0]
+    close = certify(np.array([[[3, 4, 3], [400, 330, 270]]]), np.array([0]), noise=0.5, alpha=0.001)
+    assert list(close.status) == ["abstained"] and list(close.prediction) == [0]  # the most votes of all
 
 
 @pytest.mark.parametrize("distance", [0.05, 0.15])
@@ -220,17 +247,17 @@ def test_radii_exceed_the_truth_no_more_often_than_alpha_says(distance):
     assert np.median(found.distance) > 0.6 * distance
 
 
-def test_a_misclassified_image_is_skipped_and_every_image_is_reported_done():
+def test_every_image_is_certified_and_reported_done():
     from rbcore.distances import Engine
 
     images, labels, reported = line_points([0.2, -0.2, 0.1]), np.array([0, 0, 0]), []
     method, parameters = resolve_method("smoothing", {"n": 50})
     engine = Engine(LINE, lambda rows: images[rows], labels, method, parameters, np.arange(3), batch_size=16)
     found = engine.estimate(np.arange(3), reported.append)
-    assert found.status[1] == "misclassified" and found.columns["votes"][1] == -1
+    assert list(found.status) == ["certified", "overruled", "certified"]
     assert sum(reported) == 3
     assert method.passes(parameters) == 150
-    assert engine.network.take_counts()["n_forward"] - 2 * 150 < 10
+    assert engine.network.take_counts()["n_forward"] - 3 * 150 < 10
 
 
 def test_cancel_stops_between_two_passes(toy):
@@ -327,7 +354,7 @@ def test_certificate_and_attack_bracket_g_on_digits(digits):
     radii = certificates(network, images, labels)
     method, parameters = resolve_method("smoothing_attack")
     attacked = estimate_arrays(network, images, labels, method, parameters)
-    correct = attacked.status != "misclassified"
+    correct = attacked.prediction == labels
     assert set(attacked.status[correct]) == {"found"} and correct.sum() > 20
     assert (radii.distance[correct] <= attacked.distance[correct]).all()
     perturbed = attacked.perturbed[correct]

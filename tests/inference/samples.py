@@ -8,6 +8,12 @@ from rbcore.models.checkpoints import find_run
 from tests.test_measures import NAN, table
 
 
+def joined(*tables):
+    """Tables of different images as one: each row gets a name of its own."""
+    rows = pd.concat(tables, ignore_index=True)
+    return rows.assign(sample_id=[f"s{i}" for i in range(len(rows))])
+
+
 def two_groups(n, seed=0):
     random = np.random.default_rng(seed)
     return table(random.exponential(size=2 * n), ["a"] * n + ["b"] * n)

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +16,7 @@ from rbcore.inference import (
 from rbcore.inference.intervals import against_rest
 from rbcore.inference.resampling import group_moments, resampled_moments
 from rbcore.measures import Policy, areas_under_curves, rest_of_areas, robustness_bias_at, sigma_bias, split_groups
-from tests.inference.samples import many_groups, two_groups
+from tests.inference.samples import joined, many_groups, two_groups
 from tests.test_measures import NAN, PAPER_EXAMPLE, table
 
 POLICIES = [Policy(m, r, t) for m in ("zero", "exclude") for r in ("pooled", "mean", "sum") for t in (None, 0.8)]
@@ -116,7 +115,7 @@ def test_too_few_correct_samples_leave_the_interval_undefined():
     rows = [two_groups(50)]
     for name, k in (("two", 2), ("five", 5)):
         rows.append(table([1.0 + i for i in range(k)] + [NAN] * (50 - k), [name] * 50))
-    grouped = split_groups(pd.concat(rows, ignore_index=True), "group")
+    grouped = split_groups(joined(*rows), "group")
     low, _ = bootstrap_sigma(grouped)
     assert np.isnan(low[grouped.index("two")]) and np.isfinite(low[grouped.index("five")])
 

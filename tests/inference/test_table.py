@@ -5,7 +5,7 @@ import pytest
 from rbcore.errors import MeasureError
 from rbcore.inference import FEWEST, FEWEST_CORRECT, robustness_bias
 from rbcore.measures import Policy
-from tests.inference.samples import many_groups, toyfaces, two_groups
+from tests.inference.samples import joined, many_groups, toyfaces, two_groups
 from tests.test_measures import NAN, PAPER_EXAMPLE, table
 
 
@@ -70,7 +70,7 @@ def test_all_misclassified_leaves_everything_but_the_accuracy_undefined():
 
 
 def test_one_group_all_misclassified_is_below_the_rest_without_an_interval():
-    bias = robustness_bias(pd.concat([two_groups(40), table([NAN] * 40, ["c"] * 40)], ignore_index=True), "group")
+    bias = robustness_bias(joined(two_groups(40), table([NAN] * 40, ["c"] * 40)), "group")
     assert bias["sigma"][2] == -1 and np.isnan(bias["low"][2])
     assert bias["p"][2] < 0.001
 
@@ -110,7 +110,7 @@ def test_what_has_no_meaning_raises():
     with pytest.raises(MeasureError, match="no rows"):
         robustness_bias(PAPER_EXAMPLE.iloc[:0], "group")
     with pytest.raises(MeasureError, match="missing without"):
-        robustness_bias(PAPER_EXAMPLE.assign(is_correct=True), "group")
+        robustness_bias(PAPER_EXAMPLE.assign(is_correct=True, status="found"), "group")
 
 
 def test_intersections_are_tested_only_where_they_have_images():

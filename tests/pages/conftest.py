@@ -2,6 +2,8 @@ import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+from pages.shell import jobs
+
 
 @pytest.fixture(autouse=True)
 def as_in_a_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -12,6 +14,7 @@ def as_in_a_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     st.cache_data.clear()
     st.cache_resource.clear()
+    monkeypatch.setattr(jobs, "_RUNNER", jobs.Runner())
     created = PagesManager.__init__
 
     def create(self, *args, **kwargs) -> None:

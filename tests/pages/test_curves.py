@@ -81,6 +81,20 @@ def test_the_definitions_change_sigma(misclassified, rest):
     np.testing.assert_allclose(app.dataframe[0].value["sigma"], expected["sigma"])
 
 
+@pytest.mark.parametrize("correct_by", ["own", "network"])
+def test_of_certificates_it_is_picked_whose_class_must_be_the_label(correct_by):
+    digits = rb.load_dataset("digits")
+    model = rb.load_model("small_cnn", digits)
+    rows = rb.estimate_distances(model, digits, "smoothing", n0=10, n=40, noise=0.3)
+    is_right = rows["network_prediction"] == rows["label"]
+    assert (rows["is_correct"] != is_right).any()
+    app = open_page(method="smoothing noise=0.3 n0=10 n=40", correct_by=correct_by)
+    expected = rb.robustness_bias(rows, "class", policy=rb.Policy(correct_by=correct_by))
+    np.testing.assert_allclose(app.dataframe[0].value["sigma"], expected["sigma"])
+    whose = f"{rows['is_correct'].mean():.1%} classified correctly by the smoothed classifier g, {is_right.mean():.1%} by the network f"
+    assert any(whose in text for text in said(app.caption))
+
+
 def test_groups_without_any_distance_are_told_and_not_drawn_wrong(cache):
     stored = shipped()
     rows = stored.rows.assign(is_correct=False, distance=np.nan, status="misclassified")

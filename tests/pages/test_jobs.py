@@ -2,6 +2,7 @@ import threading
 import time
 
 import pytest
+import streamlit as st
 
 from pages.shell import jobs
 from rbcore.errors import DatasetError, RobustnessBiasError
@@ -59,12 +60,41 @@ def test_a_key_runs_once_at_a_time_and_again_afterwards(runner):
     assert runner.submit("a", "A", lambda progress, cancel: "again") is not first
 
 
+def test_a_visitor_who_clears_the_caches_does_not_start_a_second_worker():
+    go, finished = threading.Event(), []
+    first = jobs.runner().submit("a", "A", lambda progress, cancel: str(go.wait(10)))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    assert jobs.runner().submit("a", "A", lambda progress, cancel: "twice") is first
+    second = jobs.runner().submit("b", "B", lambda progress, cancel: str(finished.append(first.state)))
+    go.set()
+    until_it_ends(jobs.runner(), second)
+    assert finished == [jobs.DONE]
+
+
+class Mute(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+UNEXPECTED = "It stopped with an unexpected error ({}). What was finished is kept"
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (DatasetError("The folder is empty."), "The folder is empty."),
-        (ValueError("x"), "It stopped with an unexpected error (ValueError: x). What was finished is kept"),
+        (ValueError("x"), UNEXPECTED.format("ValueError: x")),
+        (RecursionError("too deep"), UNEXPECTED.format("RecursionError: too deep")),
+        (SystemExit(3), UNEXPECTED.format("SystemExit: 3")),
+        (KeyboardInterrupt("^C"), UNEXPECTED.format("KeyboardInterrupt: ^C")),
+        (GeneratorExit("end"), UNEXPECTED.format("GeneratorExit: end")),
+        (MemoryError(), "This machine's memory did not suffice. What was finished is kept"),
+        (Mute(), "It stopped without a word. What was finished is kept"),
     ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_an_error_in_a_job_is_its_sentence_and_the_worker_goes_on(runner, error, message):
     def work(progress, cancel):

@@ -28,7 +28,9 @@ def test_a_newcomer_sees_curves_and_the_newest_plain_run_at_its_last_epoch():
     assert shipped().provenance["epoch"] == 12
 
 
-@pytest.mark.parametrize("key", ["dataset", "by", "model", "run", "epoch", "method", "group", "misclassified", "rest"])
+@pytest.mark.parametrize(
+    "key", ["dataset", "by", "model", "run", "epoch", "method", "group", "misclassified", "rest", "correct_by"]
+)
 def test_a_value_that_is_not_on_offer_is_named(key):
     app = open_page(**{key: "*nope*"})
     (warning,) = said(app.warning)
@@ -124,11 +126,14 @@ def test_the_report_is_made_of_what_is_picked(monkeypatch):
     made = []
     monkeypatch.setattr(report, "page_of", lambda chosen, policy: made.append((chosen, policy)) or "")
     monkeypatch.setattr(report, "partial", lambda make, *arguments: report.page_of(*arguments))
-    for query in ({"misclassified": "exclude", "tau_max": "0.5"}, {"tau_max": "abc", "rest": "nope"}):
+    for query in (
+        {"misclassified": "exclude", "tau_max": "0.5", "correct_by": "network"},
+        {"tau_max": "abc", "rest": "nope"},
+    ):
         open_page(**LINK, **query)
     (chosen, first), (_, wrong) = made
     assert (chosen.model, chosen.epoch, chosen.method) == ("logistic_regression", 3, "exact")
-    assert first == rb.Policy(misclassified="exclude", tau_max=0.5) and wrong == rb.Policy()
+    assert first == rb.Policy(misclassified="exclude", tau_max=0.5, correct_by="network") and wrong == rb.Policy()
 
 
 def test_a_report_that_cannot_be_made_is_a_page_that_says_why():

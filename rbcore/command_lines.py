@@ -1,0 +1,80 @@
+"""Our own command line as text to be typed: what a message or a report tells its reader to run, quoted for the shell."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+Option = str | int | float | bool | Sequence[str] | None
+
+
+def command(name: str, *arguments: object, **options: Option) -> str:
+    """Return ``python -m rbcore NAME ARGUMENTS OPTIONS`` as a shell takes it.
+
+    Parameters
+    ----------
+    name, arguments
+        The command and what stands before the options, in this order.
+    **options
+        Of the command, ``tau_max`` for ``--tau-max``. None, False and an empty list are left out, True is the option alone, and
+        a list repeats it.
+    """
+    words = ["python", "-m", "rbcore", name, *map(str, arguments)]
+    for option, value in options.items():
+        spelled = f"--{option.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [spelled] if value else []
+        elif isinstance(value, list | tuple):
+            words += [word for entry in value for word in (spelled, str(entry))]
+        elif value is not None:
+            words += [spelled, f"{value:.15g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def estimate_command(
+    dataset: str,
+    model: str,
+    method: str,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    epoch: str | int,
+    run: str,
+    split: str = "test",
+    limit: int | None = None,
+    at_least: int | None = None,
+    by: str | None = None,
+) -> str:
+    """Return the command that computes a run's distances, with what differs from the defaults.
+
+    Parameters
+    ----------
+    method
+        As it is spelled; ``deepfool:paper overshoot=0.1`` becomes the method and its setting.
+    parameters
+        Further settings of the method.
+    """
+    name, settings = method_words(method, parameters)
+    elsewhere = None if split == "test" else split
+    return command(
+        "estimate",
+        dataset,
+        model,
+        name,
+        set=settings,
+        epoch=epoch,
+        run=run,
+        split=elsewhere,
+        limit=limit,
+        at_least=at_least,
+        by=by,
+    )
+
+
+def method_words(method: str, parameters: Mapping[str, object] | None = None) -> tuple[str, list[str]]:
+    """Return a method's name and the settings that it is spelled with, ``NAME=VALUE`` each, those given last."""
+    name, *spelled = method.split()
+    return name, [*spelled, *(f"{key}={value}" for key, value in (parameters or {}).items())]
+
+
+def spelled(method: str, parameters: Mapping[str, object]) -> str:
+    """Return a method with further settings as one text: ``minimal steps=20``."""
+    name, settings = method_words(method, parameters)
+    return " ".join([name, *settings])
