@@ -6,6 +6,7 @@ cross entropy of a mitigated run sees the very batches, augmented and dropped ou
 few of a group, others of the group join it for the regularizer's term alone (`rbcore.mitigations.regularizer.companions`).
 """
 
+import hashlib
 import json
 import os
 import time
@@ -246,12 +247,13 @@ class Trainer:
                 tensors[f"momentum.{name}"] = momentum
         stored = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         metadata = {"facts": sha256_of_facts(facts), "history": json.dumps(history)}
+        metadata["seal"] = _seal(metadata, stored)
         write_atomically(path, lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata))
 
     def resume(self, path: Path, facts: Facts, is_kept: Callable[[int], bool]) -> list[Facts]:
         """Take up the run that ``path`` holds, and return the history of its finished epochs.
 
-        It is left alone if it is another run, or if ``is_kept(epochs done)`` says that checkpoints are missing that are
+        It is left alone if it is another run or damaged, or if ``is_kept(epochs done)`` says that checkpoints are missing that are
         wanted now.
         """
         with (
@@ -260,14 +262,22 @@ class Trainer:
         ):
             metadata = file.metadata()
             history: list[Facts] = json.loads(metadata["history"])
-            if metadata["facts"] == sha256_of_facts(facts) and is_kept(len(history)):
-                tensors = {name: file.get_tensor(name).to(self.device) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            seal = metadata.pop("seal")
+            is_wanted = metadata["facts"] == sha256_of_facts(facts) and is_kept(len(history))
+            if is_wanted and seal == _seal(metadata, tensors):
                 self.network.load_state_dict({name: tensors[f"weights.{name}"] for name in self.network.state_dict()})
                 for name, parameter in self.network.named_parameters():
                     if f"momentum.{name}" in tensors:
-                        self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
+                        self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].to(self.device)
                 return history
         return []
+
+
+def _seal(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of what is kept to resume a run, so that damaged weights are never trained on."""
+    digests = {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in tensors.items()}
+    return sha256_of_facts({**metadata, "tensors": digests})
 
 
 def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Tensor:

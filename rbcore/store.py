@@ -1,8 +1,11 @@
 """What has been computed: where it lies, under which key, and how it is written so that nothing is lost.
 
 A table of distances is one Parquet file. Its name is the hash of everything that determines its numbers (the
-*key facts*); beside the rows it holds those facts, the provenance and a checksum of the rows. What ships with the
+*key facts*); beside the rows it holds those facts, the provenance, a checksum of the rows and a seal. What ships with the
 project (``cache/bundled``) is read-only and overlaid by what the user computed.
+
+Everything written here carries a *seal*, the hash of its facts, and tables a checksum of their rows. What is read is checked against
+both: a file whose bytes changed is refused by its name, and never read as other numbers.
 """
 
 import hashlib
@@ -16,19 +19,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 import safetensors
 from filelock import FileLock
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
 from rbcore.errors import StoreError
 
 Facts = dict[str, Any]
 
+REMEDY = "Delete it; it will be computed again."
+
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _METADATA_KEY = b"rbcore"
+_SEAL = "seal"
 
 
 def cache_root() -> Path:
@@ -88,8 +96,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(path: Path, facts: Facts) -> None:
-    """Write facts as JSON, atomically."""
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
+    """Write facts with their seal as JSON, atomically."""
+    text = json.dumps(_sealed(facts), indent=1, sort_keys=True, ensure_ascii=False)
     write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
 
 
@@ -98,14 +106,32 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Facts:
-    """Read facts from JSON; a file that is unreadable or no JSON object raises `StoreError`."""
+    """Read facts that `write_json` wrote; a file that is unreadable, no JSON object, or altered raises `StoreError`."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"Cannot read {path}: {error}. Delete it and compute it again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"Cannot read {path}: {error}. {REMEDY}") from error
+    return _unsealed(path, facts)
+
+
+def _sealed(facts: Facts) -> Facts:
+    """Return facts as JSON gives them back, with their seal."""
+    content: Facts = json.loads(json.dumps(facts))
+    return {**content, _SEAL: sha256_of_facts(content)}
+
+
+def _unsealed(path: Path, facts: Facts) -> Facts:
+    """Return facts without their seal; those it does not fit, or that have none, raise `StoreError` naming the file."""
     if not isinstance(facts, dict):
-        raise StoreError(f"Cannot read {path}: it holds no JSON object. Delete it and compute it again.")
-    return facts
+        raise StoreError(f"Cannot read {path}: it holds no facts. {REMEDY}")
+    content = {name: value for name, value in facts.items() if name != _SEAL}
+    if _SEAL not in facts:
+        raise StoreError(
+            f"Cannot trust {path}: it has no seal, so another program or an older version wrote it. {REMEDY}"
+        )
+    if facts[_SEAL] != sha256_of_facts(content):
+        raise StoreError(f"Cannot trust {path}: it was altered after it was written, or is damaged. {REMEDY}")
+    return content
 
 
 def sha256_of_file(path: Path) -> str:
@@ -120,9 +146,31 @@ def sha256_of_facts(facts: Facts) -> str:
 
 
 def sha256_of_rows(table: pd.DataFrame) -> str:
-    """Return the SHA-256 of a table's rows as text with 17 digits, which no library version changes."""
-    text = table.to_csv(index=False, float_format="%.17g", lineterminator="\n")
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the SHA-256 of a table's columns: their names in order, what kind they are, and their values.
+
+    It depends on no library's version: numbers enter as int64 or float64 (all NaN are one), everything else as text, where a
+    missing value is not an empty one.
+    """
+    digest = hashlib.sha256()
+    for name in table.columns:
+        kind, content = _kind_and_bytes(table[name])
+        digest.update(f"{len(str(name))} {name} {kind} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _kind_and_bytes(column: pd.Series) -> tuple[str, bytes]:
+    if is_bool_dtype(column) and not column.hasnans:
+        return "bool", column.to_numpy(np.uint8).tobytes()
+    if is_integer_dtype(column) and not column.hasnans:
+        return "int", column.to_numpy("<i8").tobytes()
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        numbers = column.to_numpy("<f8", na_value=np.nan) + 0.0  # no negative zero
+        return "float", np.where(np.isnan(numbers), np.nan, numbers).tobytes()
+    missing = column.isna().to_numpy()
+    words = ["" if absent else str(value) for value, absent in zip(column, missing, strict=True)]
+    lengths = np.array([-1 if absent else len(word) for word, absent in zip(words, missing, strict=True)], dtype="<i8")
+    return "text", lengths.tobytes() + "".join(words).encode("utf-8", "surrogatepass")
 
 
 def distances_key(key_facts: Facts) -> str:
@@ -145,7 +193,9 @@ class StoredTable:
     provenance
         How they came about: names, library versions, device, batch size, seconds, forward and backward passes.
     checksum
-        SHA-256 of the rows as they were written.
+        SHA-256 of the rows as they were written; where attributes were joined, of those too.
+    notice
+        A sentence on what changed in the attributes since the distances were computed; empty where nothing did.
     """
 
     path: Path
@@ -153,6 +203,7 @@ class StoredTable:
     key_facts: Facts
     provenance: Facts
     checksum: str
+    notice: str = ""
 
 
 def _table_path(root: Path, key: str) -> Path:
@@ -166,7 +217,7 @@ def _parts_folder(key: str) -> Path:
 def write_table(rows: pd.DataFrame, key_facts: Facts, provenance: Facts) -> Path:
     """Write a table of distances under the key of its facts."""
     path = _table_path(cache_root(), distances_key(key_facts))
-    _write_parquet(path, rows, {"key_facts": key_facts, "provenance": provenance, "checksum": sha256_of_rows(rows)})
+    write_rows(path, rows, {"key_facts": key_facts, "provenance": provenance})
     return path
 
 
@@ -189,12 +240,19 @@ def read_table(key_facts: Facts) -> StoredTable | None:
 
 
 def read_table_file(path: Path) -> StoredTable:
-    """Read one table of distances; a damaged or foreign file raises `StoreError`."""
-    rows, facts = _read_parquet(path)
-    try:
-        return StoredTable(path, rows, facts["key_facts"], facts["provenance"], facts["checksum"])
-    except KeyError as error:
-        raise StoreError(f"{path} is not a table of distances: {error} is missing. Delete it.") from error
+    """Read one table of distances; one that is damaged, altered, foreign or renamed raises `StoreError`."""
+    rows, facts = read_rows(path)
+    _refuse_renamed(path, facts)
+    return StoredTable(path, rows, facts["key_facts"], facts["provenance"], facts["checksum"])
+
+
+def _refuse_renamed(path: Path, facts: Facts) -> None:
+    """Raise `StoreError` for a file that is no table of distances, or whose name is not the key of its facts."""
+    lacking = [name for name in ("key_facts", "provenance") if not isinstance(facts.get(name), dict)]
+    if lacking:
+        raise StoreError(f"{path} is not a table of distances: {lacking[0]!r} is missing. Delete it.")
+    if distances_key(facts["key_facts"]) != path.stem:
+        raise StoreError(f"{path} holds the distances of another key: it was renamed. Delete it.")
 
 
 def table_files() -> Iterator[Path]:
@@ -230,6 +288,13 @@ def damaged_tables() -> list[str]:
 
 def table_facts(path: Path) -> Facts:
     """Return ``key_facts``, ``provenance`` and ``checksum`` of a table without its rows; a damaged file raises `StoreError`."""
+    facts = rows_facts(path)
+    _refuse_renamed(path, facts)
+    return facts
+
+
+def rows_facts(path: Path) -> Facts:
+    """Return the facts that `write_rows` wrote beside the rows, without reading these; a damaged file raises `StoreError`."""
     try:
         return _facts_of(path, path.stat().st_mtime_ns)
     except _DAMAGE as error:
@@ -239,8 +304,7 @@ def table_facts(path: Path) -> Facts:
 @lru_cache(4096)
 def _facts_of(path: Path, changed: int) -> Facts:
     """Return the facts in a table's metadata, read once as long as the file does not change."""
-    facts: Facts = json.loads(pq.read_schema(path).metadata[_METADATA_KEY])
-    return {name: facts[name] for name in ("key_facts", "provenance", "checksum")}
+    return _unsealed(path, json.loads(pq.read_schema(path).metadata[_METADATA_KEY]))
 
 
 @dataclass(frozen=True)
@@ -261,14 +325,21 @@ def write_part(key_facts: Facts, first: str, rows: pd.DataFrame, provenance: Fac
         Id of the batch's first sample; its hash names the file.
     """
     name = hashlib.sha256(first.encode()).hexdigest()[:24]
-    _write_parquet(_parts_folder(distances_key(key_facts)) / f"{name}.parquet", rows, {"provenance": provenance})
+    path = _parts_folder(distances_key(key_facts)) / f"{name}.parquet"
+    write_rows(path, rows, {"key_facts": key_facts, "provenance": provenance})
 
 
 def read_parts(key_facts: Facts) -> list[Part]:
-    """Return the finished batches of runs that did not end."""
-    files = sorted(_parts_folder(distances_key(key_facts)).glob("*.parquet"))
-    tables = ((path, *_read_parquet(path)) for path in files)
-    return [Part(path, rows, facts["provenance"]) for path, rows, facts in tables]
+    """Return the finished batches of runs that did not end. A damaged one is removed: its rows are computed again."""
+    parts = []
+    for path in sorted(_parts_folder(distances_key(key_facts)).glob("*.parquet")):
+        with suppress(StoreError):
+            rows, facts = read_rows(path)
+            if facts["key_facts"] == json.loads(json.dumps(key_facts)):
+                parts.append(Part(path, rows, facts["provenance"]))
+                continue
+        path.unlink(missing_ok=True)
+    return parts
 
 
 def remove_parts(key_facts: Facts, parts: list[Part]) -> None:
@@ -279,23 +350,31 @@ def remove_parts(key_facts: Facts, parts: list[Part]) -> None:
         _parts_folder(distances_key(key_facts)).rmdir()
 
 
-def _write_parquet(path: Path, rows: pd.DataFrame, facts: Facts) -> None:
+def write_rows(path: Path, rows: pd.DataFrame, facts: Facts) -> None:
+    """Write rows as Parquet, and in its metadata facts, the checksum of the rows and the seal of both."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(facts).encode()}
+    sealed = json.dumps(_sealed({**facts, "checksum": sha256_of_rows(rows)})).encode()
+    metadata = {**(table.schema.metadata or {}), _METADATA_KEY: sealed}
     write_atomically(path, lambda temporary: pq.write_table(table.replace_schema_metadata(metadata), temporary))
 
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, pa.ArrowException)
 
 
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, Facts]:
+def read_rows(path: Path) -> tuple[pd.DataFrame, Facts]:
+    """Return the rows and facts that `write_rows` wrote; what is damaged or altered raises `StoreError` naming the file."""
     try:
         table = pq.read_table(path)
-        return table.to_pandas(), json.loads(table.schema.metadata[_METADATA_KEY])
+        rows, facts = table.to_pandas(), json.loads(table.schema.metadata[_METADATA_KEY])
+        checksum = sha256_of_rows(rows)
     except _DAMAGE as error:
         raise _damaged(path, error) from error
+    content = _unsealed(path, facts)
+    if content["checksum"] != checksum:
+        raise StoreError(f"The rows of {path} do not match their checksum: they were altered. {REMEDY}")
+    return rows, content
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return StoreError(f"The cache file {path} is damaged ({reason}). Delete it; it will be computed again.")
+    return StoreError(f"The cache file {path} is damaged ({reason}). {REMEDY}")

@@ -141,5 +141,5 @@ def test_verify_finds_what_was_altered(cache):
     findings = {row["file"]: row for row in json.loads(done.stdout)}
     assert "recomputed rows differ" in findings[str(honest)]["finding"]
     assert "is damaged" in findings[str(truncated)]["finding"]
-    assert "not the key of its facts" in findings[str(renamed)]["finding"]
+    assert "distances of another key" in findings[str(renamed)]["finding"]
     assert sum(row["ok"] for row in findings.values()) == len(findings) - 3

@@ -1,5 +1,7 @@
+import json
 import os
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,7 @@ import pytest
 
 from rbcore import store
 from rbcore.errors import StoreError
+from tests.damage import damages
 
 FACTS = {"weights": "w", "dataset": "d", "method": "deepfool", "parameters": {"steps": 50, "overshoot": 0.02}}
 ROWS = pd.DataFrame({"sample_id": ["a", "b"], "distance": [0.1, float("nan")], "is_correct": [True, False]})
@@ -126,3 +129,90 @@ def test_a_damaged_table_is_named_and_the_others_are_found(cache, damage):
     assert store.files_with({"weights": "w"}) == {good: FACTS}
     (sentence,) = store.damaged_tables()
     assert str(bad) in sentence and "Delete it" in sentence
+
+
+def many_rows(n=200):
+    random = np.random.default_rng(1)
+    ids = [f"image-{i}" for i in range(n)]
+    return pd.DataFrame({"sample_id": ids, "distance": random.random(n), "is_correct": random.random(n) < 0.9})
+
+
+def test_no_damage_to_a_table_is_read_as_other_numbers():
+    rows = many_rows()
+    path = store.write_table(rows, FACTS, {"seconds": 1.5})
+    refused = 0
+    for what in damages(path, 150):
+        try:
+            stored = store.read_table(FACTS)
+        except StoreError as error:
+            assert str(path) in str(error), what
+            refused += 1
+            continue
+        pd.testing.assert_frame_equal(stored.rows, rows)
+        assert (stored.key_facts, stored.provenance) == (FACTS, {"seconds": 1.5}), what
+    assert refused > 100 and store.read_table(FACTS) is not None
+
+
+def test_a_damaged_part_is_computed_again():
+    rows = many_rows(20)
+    store.write_part(FACTS, "a", rows, {"rows": 20})
+    (part,) = store.read_parts(FACTS)
+    content = part.path.read_bytes()
+    for what in damages(part.path, 60):
+        for found in store.read_parts(FACTS):
+            pd.testing.assert_frame_equal(found.rows, rows)
+        part.path.write_bytes(part.path.read_bytes() if part.path.exists() else content)
+        assert what
+    part.path.write_bytes(content[:50])
+    assert store.read_parts(FACTS) == [] and not part.path.exists()
+
+
+def test_a_part_of_another_key_is_not_joined():
+    store.write_part(FACTS, "a", ROWS, {"rows": 2})
+    (part,) = store.read_parts(FACTS)
+    other = FACTS | {"weights": "v"}
+    store.write_part(other, "b", ROWS, {"rows": 2})
+    (stranger,) = store.read_parts(other)
+    stranger.path.write_bytes(part.path.read_bytes())
+    assert store.read_parts(other) == []
+
+
+def test_a_renamed_table_is_refused():
+    path = store.write_table(ROWS, FACTS, {})
+    other = FACTS | {"weights": "v"}
+    path.rename(path.with_name(f"{store.distances_key(other)}.parquet"))
+    with pytest.raises(StoreError, match="holds the distances of another key"):
+        store.read_table(other)
+    assert store.files_with({"weights": "w"}) == {} and len(store.damaged_tables()) == 1
+
+
+def test_no_damage_to_facts_is_read_as_others(cache):
+    path, facts = cache / "facts.json", {"mean": [0.5, 0.25], "name": "größe", "n": 3, "nothing": None}
+    store.write_json(path, facts)
+    for what in damages(path, 150):
+        try:
+            assert store.read_json(path) == facts, what
+        except StoreError as error:
+            assert str(path) in str(error), what
+    assert store.read_json(path) == facts
+
+
+def test_facts_that_somebody_edited_or_another_program_wrote_are_refused(cache):
+    path = cache / "facts.json"
+    store.write_json(path, {"n": 3})
+    path.write_text(path.read_text().replace("3", "4", 1))
+    with pytest.raises(StoreError, match=r"facts\.json: it was altered"):
+        store.read_json(path)
+    path.write_text(json.dumps({"n": 3}))
+    with pytest.raises(StoreError, match=r"facts\.json: it has no seal"):
+        store.read_json(path)
+
+
+def test_the_checksum_of_rows_tells_values_apart_but_not_libraries():
+    def same(one, other):
+        return store.sha256_of_rows(pd.DataFrame({"a": one})) == store.sha256_of_rows(pd.DataFrame({"a": other}))
+
+    assert same(pd.Series(["x", "y"], dtype=object), pd.Series(["x", "y"], dtype="category"))
+    assert same([0.0, np.nan], [-0.0, float("nan")]) and same(np.array([1, 2], np.int8), np.array([1, 2], np.int64))
+    assert not same(["ab", "c"], ["a", "bc"]) and not same(["", "x"], [None, "x"]) and not same(["1"], [1])
+    assert not same([1, 0], [True, False]) and not same([1.0, 2.0], [2.0, 1.0])

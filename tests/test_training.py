@@ -9,7 +9,7 @@ from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.epochs import Trainer, augmented
 from rbcore.errors import Cancelled, CheckpointError, StoreError, TrainingError, UnknownNameError
-from rbcore.models.checkpoints import list_runs
+from rbcore.models.checkpoints import list_runs, run_folder
 from rbcore.recipes import PAPER, Recipe, kept_epochs, recipe_for
 from rbcore.training import train
 
@@ -175,6 +175,28 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
     assert [facts["epoch"] for facts in resumed.facts["history"]] == [1, 2, 3, 4]
     assert without_seconds(resumed) == without_seconds(whole)
     assert not list(resumed.folder.glob("resume*"))
+
+
+def test_damaged_weights_are_not_trained_on(digits):
+    """A bit of what is kept to resume was flipped: the run starts over, and ends with the same bits as one that was never stopped."""
+    options = {"epochs": 2, "keep": "1"}
+    whole = train("logistic_regression", digits, run="whole", **options)
+    calls = []
+    with pytest.raises(Cancelled):
+        train(
+            "logistic_regression",
+            digits,
+            run="cut",
+            progress=lambda *call: calls.append(call),
+            cancel=lambda: len(calls) > 60,
+            **options,
+        )
+    (kept,) = run_folder("digits", "logistic_regression", "cut").glob("resume*")
+    content = bytearray(kept.read_bytes())
+    content[-3] ^= 64  # a weight
+    kept.write_bytes(bytes(content))
+    resumed = train("logistic_regression", digits, run="cut", **options)
+    assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
 
 
 def test_what_is_kept_of_another_run_is_not_taken_up(digits):

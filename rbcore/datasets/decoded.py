@@ -1,6 +1,7 @@
 """Images decoded once: the pixels of many files as one memory-mapped array in the cache, and the files that are no images."""
 
 import hashlib
+import io
 import math
 import shutil
 import struct
@@ -122,7 +123,7 @@ def resize_images(dataset: str, images: np.ndarray, size: int, progress: Progres
 
     At their own size they come back as they are; otherwise they are resized once and kept like decoded files.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    digest = _sha256(images)
     n, channels, height, width = images.shape
     if (height, width) == (size, size):
         return images, digest
@@ -148,27 +149,46 @@ def _cached(
     key = sha256_of_facts(key_facts)[:32]
     array_path = cache_root() / "datasets" / f"{stem}-{key}.npy"
     facts_path = array_path.with_suffix(".json")
-    if not facts_path.exists():
-        facts = _decode(array_path, names, shape, read, progress)
-        write_json(facts_path, facts)
-    facts = read_json(facts_path)
-    broken = [SkippedFile(file, reason) for file, reason in facts["broken"]]
-    n = len(facts["names"])
+    header = _header((len(names), *shape))
+    found = _read_cached(array_path, facts_path, len(header), shape)
+    if found is None:
+        write_json(facts_path, _decode(array_path, names, header, shape, read, progress))
+        found = _read_cached(array_path, facts_path, len(header), shape)
+    if found is None:
+        raise DatasetError(f"The decoded images in {array_path} do not come back as they were written; check the disk.")
+    return found
+
+
+def _header(shape: tuple[int, int, int, int]) -> bytes:
+    """Return what stands before the pixels in the array's file, so that NumPy opens it too."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def _read_cached(array_path: Path, facts_path: Path, start: int, shape: tuple[int, int, int]) -> Decoded | None:
+    """Open a decoded array and compare its pixels with their hash; None where there is none or it is damaged."""
     try:
-        images = np.load(array_path, mmap_mode="r", allow_pickle=False) if n else np.empty((0, *shape), np.uint8)
-        if len(images) < n:
-            raise ValueError("it holds fewer images than its list")
-    except (OSError, ValueError) as error:
-        facts_path.unlink(missing_ok=True)
-        raise DatasetError(
-            f"The decoded images in {array_path} are damaged ({error}); load again to decode them anew."
-        ) from error
-    return Decoded(images[:n], facts["names"], broken, facts["sha256"])
+        facts = read_json(facts_path)
+        n = len(facts["names"])
+        images = np.memmap(array_path, np.uint8, "r", start, (n, *shape)) if n else np.empty((0, *shape), np.uint8)
+    except (StoreError, OSError, ValueError):
+        return None  # absent, damaged or cut short: decoded anew
+    if _sha256(images) != facts["sha256"]:
+        return None
+    return Decoded(images, facts["names"], [SkippedFile(*skip) for skip in facts["broken"]], facts["sha256"])
+
+
+def _sha256(images: np.ndarray) -> str:
+    return (
+        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest() if len(images) else hashlib.sha256().hexdigest()
+    )
 
 
 def _decode(
     array_path: Path,
     names: list[str],
+    header: bytes,
     shape: tuple[int, int, int],
     read: Callable[[int], np.ndarray | str],
     progress: Progress,
@@ -188,9 +208,7 @@ def _decode(
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), *shape)}
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
+            file.write(header)
             for number, name in enumerate(names):
                 image = read(number)
                 if isinstance(image, str):
@@ -201,7 +219,7 @@ def _decode(
                     file.write(pixels)
                     used.append(name)
                 progress(number + 1, len(names), f"decoding images at {shape[-1]} px")
-            file.truncate(start + n_bytes)  # broken files leave their room at the end, where nothing reads it
+            file.truncate(len(header) + n_bytes)  # broken files leave their room at the end, where nothing reads it
 
     write_atomically(array_path, write)
     return {"names": used, "broken": broken, "sha256": digest.hexdigest()}

@@ -26,7 +26,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
 SIDECAR = re.compile(r"epoch-[0-9]{4,}\.json")
 NEEDED = (
     *("dataset", "dataset_fingerprint", "size", "seed", "validation", "classes", "n_test"),
-    *("model", "run", "mitigation", "n_epochs", "created", "sha256"),
+    *("model", "run", "epoch", "mitigation", "n_epochs", "created", "sha256"),
 )
 """What a sidecar must say for its run to be listed."""
 
@@ -96,8 +96,8 @@ class Run:
         return epoch
 
     def sidecar(self, which: str | int) -> Facts:
-        """Return the facts of one epoch's checkpoint."""
-        return read_json(self.folder / f"{_stem(self.epoch(which))}.json")
+        """Return the facts of one epoch's checkpoint; a damaged sidecar, or one of another run or epoch, raises `StoreError`."""
+        return _read_sidecar(self.folder, self.epoch(which))
 
 
 def _stem(epoch: int) -> str:
@@ -153,13 +153,25 @@ def _read_run(folder: Path) -> Run | None:
     )
     if not epochs:
         return None
-    sidecar = folder / f"{_stem(epochs[-1])}.json"
+    facts = _read_sidecar(folder, epochs[-1])
+    names = (facts["dataset"], facts["model"], facts["run"])
+    return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
+
+
+def _read_sidecar(folder: Path, epoch: int) -> Facts:
+    """Read one epoch's sidecar, or raise `StoreError` where it is damaged or belongs elsewhere: it was moved or renamed."""
+    sidecar = folder / f"{_stem(epoch)}.json"
     facts = read_json(sidecar)
     lacking = [name for name in NEEDED if name not in facts]
     if lacking:
         raise StoreError(f"The sidecar {sidecar} lacks {lacking[0]!r}. Delete it, or the run's folder.")
-    names = (facts["dataset"], facts["model"], facts["run"])
-    return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
+    says = (facts["dataset"], facts["model"], facts["run"], facts["epoch"])
+    if says != (*folder.parts[-3:], epoch):
+        named = " / ".join(str(name) for name in says)
+        raise StoreError(
+            f"The sidecar {sidecar} is of {named}: it was moved or renamed. Move it back, or delete the run's folder."
+        )
+    return facts
 
 
 def find_run(dataset: str, model: str, name: str | None = None, **options: Option) -> Run:

@@ -6,6 +6,7 @@ import pytest
 from rbcore.datasets import decoded
 from rbcore.errors import StoreError
 from rbcore.running import no_progress
+from tests.damage import damages
 from tests.official_layouts import write_noise_image
 
 
@@ -57,3 +58,25 @@ def test_nothing_usable_is_an_empty_array(tmp_path):
         found = decoded.decode_files("x", {"a.jpg": tmp_path / "a.jpg"}, 20, no_progress)
         assert found.images.shape == (0, 3, 20, 20) and len(found.broken) == 1
     assert decoded.decode_files("x", {}, 20, no_progress).images.shape == (0, 3, 20, 20)
+
+
+def test_damaged_pixels_are_decoded_again(tmp_path, cache):
+    files = files_in(tmp_path)
+    whole = decoded.decode_files("x", files, 8, no_progress)
+    expected, digest = np.array(whole.images), whole.sha256
+    del whole
+    for path in sorted((cache / "datasets").iterdir()):
+        for what in damages(path, 25):
+            again = decoded.decode_files("x", files, 8, no_progress)
+            assert (again.images == expected).all() and (again.sha256, again.names) == (digest, list(files)), what
+
+
+def test_an_array_of_another_dataset_is_not_taken_for_it(tmp_path, cache):
+    one = np.array(decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress).images)
+    (array,) = (cache / "datasets").glob("*.npy")
+    other = {f"{i}.jpg": write_noise_image(tmp_path / "two" / f"{i}.jpg", seed=9 + i) for i in range(4)}
+    expected = np.array(decoded.decode_files("y", other, 8, no_progress).images)
+    (stranger,) = (cache / "datasets").glob("y-*.npy")
+    shutil.copy(stranger, array)
+    assert (expected != one).any()
+    assert (decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress).images == one).all()

@@ -1,13 +1,14 @@
-import json
 import shutil
 from collections import namedtuple
 
 import pytest
 import torch
 
+from rbcore import store
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models import build_network, checkpoints
 from rbcore.models.checkpoints import damaged_runs, find_run, list_runs, load_checkpoint, run_folder, save_checkpoint
+from tests.damage import damages
 
 CPU = torch.device("cpu")
 
@@ -98,14 +99,35 @@ def test_altered_weights_are_refused():
 def test_weights_of_another_network_are_refused():
     run = write_run("one")
     sidecar = run.folder / "epoch-0001.json"
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"model": "small_cnn"}))
-    with pytest.raises(CheckpointError, match="does not fit small_cnn"):
+    facts = store.read_json(sidecar)
+    store.write_json(sidecar, facts | {"input_shape": [1, 9, 9]})
+    with pytest.raises(CheckpointError, match="does not fit logistic_regression"):
         load_checkpoint(run, 1, CPU)
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"), [("{", "Cannot read"), ("[]", "no JSON object"), ("{}", "lacks 'dataset'")]
+    "change", [{"model": "small_cnn"}, {"run": "two"}, {"dataset": "toyfaces"}, {"epoch": 2}], ids=str
 )
+def test_a_sidecar_that_was_moved_is_refused(change):
+    run = write_run("one")
+    sidecar = run.folder / "epoch-0001.json"
+    store.write_json(sidecar, store.read_json(sidecar) | change)
+    with pytest.raises(StoreError, match=r"epoch-0001\.json is of .*moved or renamed"):
+        run.sidecar(1)
+
+
+def test_no_damage_to_a_sidecar_is_read_as_other_facts():
+    run = write_run("one")
+    facts, sidecar = run.sidecar("last"), run.folder / "epoch-0005.json"
+    assert run.epochs[-1] == 5
+    for what in damages(sidecar, 100):
+        try:
+            assert run.sidecar("last") == facts, what
+        except StoreError as error:
+            assert str(sidecar) in str(error), what
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("{", "Cannot read"), ("[]", "no facts"), ("{}", "no seal")])
 def test_a_broken_sidecar_is_named_and_the_other_runs_stay(text, complaint):
     other, run = write_run("other"), write_run("one")
     (run.folder / "epoch-0005.json").write_text(text)

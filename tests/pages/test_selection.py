@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 
@@ -53,8 +52,7 @@ def test_another_training_does_not_change_what_a_short_link_opens(tmp_path):
     (shipped_run,) = source.iterdir()
     later = shutil.copytree(shipped_run, store.cache_root() / "runs" / "digits" / "small_cnn" / "later")
     for sidecar in later.glob("*.json"):
-        facts = json.loads(sidecar.read_text())
-        sidecar.write_text(json.dumps({**facts, "run": "later", "created": "2999-01-01T00:00:00+00:00"}))
+        store.write_json(sidecar, {**store.read_json(sidecar), "run": "later", "created": "2999-01-01T00:00:00+00:00"})
     assert rb.list_runs("digits", "small_cnn")[0].name == "later"
     app = open_page()
     assert app.selectbox(key="run").value == shipped_run.name and "later" in app.selectbox(key="run").options
@@ -102,7 +100,7 @@ def test_a_run_that_vanished_is_said(cache):
     source = store.bundled_root() / "runs" / "digits" / "small_cnn" / "modern-8px-12ep-seed0"
     mine = shutil.copytree(source, cache / "runs" / "digits" / "small_cnn" / "mine")
     for path in mine.glob("*.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "run": "mine"}))
+        store.write_json(path, {**store.read_json(path), "run": "mine"})
     app = open_page(run="mine")
     assert app.selectbox(key="run").value == "mine" and not app.warning
     shutil.rmtree(mine)
