@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rbcore import store
+from rbcore import attributes, store
 from rbcore.best import BEST, best_table
 from rbcore.best import stored_methods as methods_of
 from rbcore.datasets import Dataset, load_dataset
@@ -57,23 +57,21 @@ def load_model(
         If the weights are damaged.
     """
     MODELS[name]
-    if run is None:
-        fitting = [
-            found
-            for found in list_runs(dataset.name, name)
-            if found.facts["dataset_fingerprint"] == dataset.fingerprint
-        ]
-        chosen = next((found for found in fitting if found.is_plain and found.is_complete), None) or find_run(
-            dataset.name, name, size=dataset.size, seed=dataset.seed, validation=dataset.validation or None
-        )
-    else:
-        chosen = find_run(dataset.name, name, run)
+    usable = (found for found in list_runs(dataset.name, name) if found.is_plain and found.is_complete)
+    fitting = next((found for found in usable if _fits(found, dataset)), None) if run is None else None
+    which = {"size": dataset.size, "seed": dataset.seed, "validation": dataset.validation or None}
+    chosen = fitting or find_run(dataset.name, name, run, **which)
     _refuse_other_data(chosen, dataset)
     return load_checkpoint(chosen, epoch, resolve_device(device))
 
 
+def _fits(run: Run, dataset: Dataset) -> bool:
+    """Whether a run was trained on this very content."""
+    return bool(run.facts["dataset_fingerprint"] == dataset.fingerprint)
+
+
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
-    if run.facts["dataset_fingerprint"] != dataset.fingerprint:
+    if not _fits(run, dataset):
         raise DatasetError(
             f"The run {run.name!r} was trained on other content of {run.dataset!r} (size {run.facts['size']}, seed "
             f"{run.facts['seed']}, validation {run.facts['validation']:g}) than was loaded (size {dataset.size}, seed {dataset.seed}, "
@@ -91,16 +89,28 @@ def open_run(
 ) -> tuple[Dataset, Run]:
     """Find a run and load the dataset it was trained on, at the run's size, seed and validation split.
 
+    Where no run is named, it is the newest complete plain one that was trained on the files at hand: those in ``root``, or in the folder
+    used last.
+
     Raises
     ------
     DatasetError
         If the files at hand are not those the run was trained on.
     """
-    found = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
-    which = {name: found.facts[name] for name in ("size", "seed", "validation")}
-    loaded = load_dataset(dataset, root=root, **which, progress=progress)
-    _refuse_other_data(found, loaded)
-    return loaded, found
+    newest = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
+    candidates = [newest] if run else [newest, *(found for found in list_runs(dataset, model) if found.is_usual)]
+    opened: dict[tuple[int, int, float], Dataset] = {}
+    for found in candidates:
+        size, seed, validation = which = (found.facts["size"], found.facts["seed"], found.facts["validation"])
+        if which not in opened:
+            opened[which] = load_dataset(
+                dataset, root=root, size=size, seed=seed, validation=validation, progress=progress
+            )
+        if _fits(found, opened[which]):
+            return opened[which], found
+    loaded = next(iter(opened.values()))
+    _refuse_other_data(newest, loaded)
+    return loaded, newest
 
 
 def _key_facts(
@@ -121,14 +131,18 @@ def stored_distances(
 ) -> store.StoredTable | None:
     """Return what the store holds of a run's epoch and a method, or None; no image and no weight is read.
 
-    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the split. The method
-    ``best`` joins what the store holds of all attacks, see `rbcore.best.best_table`.
+    The table's ``rows`` have the columns that `estimate_distances` returns, and may cover a part of the split. Class and attributes are
+    those of today's files, see `rbcore.attributes`. The method ``best`` joins what the store holds of all attacks, see
+    `rbcore.best.best_table`.
     """
     sidecar = run.sidecar(epoch)
+    weights, fingerprint = sidecar["sha256"], sidecar["dataset_fingerprint"]
     if method == BEST:
-        return best_table(sidecar["sha256"], sidecar["dataset_fingerprint"], split)
-    chosen, values = resolve_method(method, parameters)
-    return store.read_table(_key_facts(sidecar["sha256"], sidecar["dataset_fingerprint"], split, chosen, values))
+        stored = best_table(weights, fingerprint, split)
+    else:
+        chosen, values = resolve_method(method, parameters)
+        stored = store.read_table(_key_facts(weights, fingerprint, split, chosen, values))
+    return None if stored is None else attributes.joined(stored, fingerprint, sidecar["classes"])
 
 
 def stored_methods(run: Run, epoch: str | int) -> list[str]:
@@ -194,7 +208,7 @@ def estimate_distances(
     """
     if method == BEST:
         rows, ids = _best(model, dataset, split).rows, _sample_ids(dataset, _wanted(dataset, split, limit, every))
-        return rows[rows["sample_id"].isin(ids)].reset_index(drop=True)
+        return attributes.with_attributes(rows[rows["sample_id"].isin(ids)], dataset.samples)
     chosen, values = resolve_method(method, parameters)
     if batch_size is not None and batch_size < 1:
         raise MethodError(f"batch_size={batch_size} leaves no image in a batch; give a number from 1.")
@@ -214,6 +228,7 @@ def estimate_distances(
         progress(n_done, len(wanted), what)
 
     report(0)
+    attributes.keep_samples(dataset)
     engine = _engine(model, dataset, split, chosen, values, cancel, batch_size)
     for batch in in_batches(missing, engine.rows_a_batch) if len(missing) else ():
         started = time.perf_counter()
@@ -227,7 +242,8 @@ def estimate_distances(
         store.write_part(key_facts, _sample_id(dataset, int(batch[0])), rows, history)
     is_new = len(missing) > 0 or len(finished) > 0
     table = _joined(model, dataset, key_facts, order) if is_new else _in_order(dataset, tables, order)
-    return table[table["sample_id"].isin(_sample_ids(dataset, wanted))].reset_index(drop=True)
+    chosen_rows = table[table["sample_id"].isin(_sample_ids(dataset, wanted))]
+    return attributes.with_attributes(chosen_rows, dataset.samples)
 
 
 def _best(model: Model, dataset: Dataset, split: str) -> store.StoredTable:
@@ -318,6 +334,7 @@ def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray)
         table = _in_order(dataset, tables, order)
         if parts:  # another call may have joined them already
             names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
+            names["attributes"] = attributes.attribute_hashes(dataset.samples)
             histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in parts]
             store.write_table(table, key_facts, {**names, "computed": _summed(histories)})
             store.remove_parts(key_facts, parts)
@@ -362,11 +379,12 @@ def _seeds(dataset: Dataset) -> np.ndarray:
 
 
 def _as_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFrame:
-    samples = dataset.samples.iloc[found.rows].drop(columns="split").reset_index(drop=True)
-    labels = samples.pop("label").astype("int64")
-    results = pd.DataFrame(
+    """Return what the store keeps: results alone, without class and attributes."""
+    samples = dataset.samples.iloc[found.rows].reset_index(drop=True)
+    labels = samples["label"].astype("int64")
+    return pd.DataFrame(
         {
-            "sample_id": samples.pop("sample_id"),
+            "sample_id": samples["sample_id"],
             "label": labels,
             "prediction": found.prediction.astype("int64"),
             "is_correct": found.prediction == labels,
@@ -377,7 +395,6 @@ def _as_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFrame
             **found.columns,
         }
     )
-    return pd.concat([results, samples], axis=1)
 
 
 def _in_order(dataset: Dataset, tables: list[pd.DataFrame], order: np.ndarray) -> pd.DataFrame:
@@ -452,7 +469,8 @@ def perturbed_images(
     chosen, values = resolve_method(method, parameters)
     engine = _engine(model, dataset, split, chosen, values, cancel, BATCH_SIZE)
     parts = [engine.estimate(batch) for batch in in_batches(rows, BATCH_SIZE)]
-    table = pd.concat([_as_rows(dataset, part, chosen) for part in parts], ignore_index=True)
+    rows_found = pd.concat([_as_rows(dataset, part, chosen) for part in parts], ignore_index=True)
+    table = attributes.with_attributes(rows_found, dataset.samples)
     clean, perturbed = dataset.pixels(rows), np.concatenate([part.perturbed for part in parts])
     table["probability"] = _probabilities(model, clean, table.get("network_prediction", table["prediction"]))
     table["perturbed_probability"] = _probabilities(model, perturbed, table["perturbed_prediction"])

@@ -16,6 +16,7 @@ KINDS = {
     "distances": "tables of distances",
     "parts": "finished batches of estimates that did not end",
     "datasets": "decoded images",
+    "samples": "attributes of the images",
 }
 """The folders of a cache and what lies in them."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from rbcore import store
+from rbcore.attributes import keep_samples
 from rbcore.datasets import Dataset
 from rbcore.distances.networks import refuse_unusable
 from rbcore.epochs import accuracy
@@ -90,6 +91,7 @@ def import_weights(
     if existing is not None:
         refuse_another(existing, facts)
         return existing
+    keep_samples(dataset)
     found: Facts = {
         f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in dataset.splits
     }

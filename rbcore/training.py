@@ -14,10 +14,11 @@ from pathlib import Path
 import safetensors
 import torch
 
-from rbcore.datasets import Dataset
+from rbcore.attributes import keep_samples
+from rbcore.datasets import DATASETS, Dataset
 from rbcore.epochs import Trainer, accuracy
 from rbcore.errors import CheckpointError
-from rbcore.mitigations import Mitigation, applied
+from rbcore.mitigations import Mitigation, applied, groups_sha256
 from rbcore.models import IMAGENET, MODELS, build_network, load_imagenet
 from rbcore.models.checkpoints import (
     Run,
@@ -39,10 +40,14 @@ NO_WEIGHTS = "none"
 
 
 def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
-    """Return the name of a run: what sets it apart from its siblings; a mitigated one is named after its plain one."""
+    """Return the name of a run: what sets it apart from its siblings; a mitigated one is named after its plain one.
+
+    Where the files decide what the dataset is, eight digits of its fingerprint are in the name: two folders share none.
+    """
     split = f"-val{dataset.validation:g}" if dataset.validation else ""
     plain = f"{recipe.name}-{dataset.size}px-{recipe.epochs}ep-seed{dataset.seed}{split}"
-    return plain + mitigation.suffix if mitigation else plain
+    content = f"-{dataset.fingerprint[:8]}" if DATASETS[dataset.name].is_open else ""
+    return plain + content + (mitigation.suffix if mitigation else "")
 
 
 def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
@@ -55,7 +60,6 @@ def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], 
         "validation": dataset.validation,
         "input_shape": list(dataset.input_shape),
         "classes": list(dataset.classes),
-        "partitions": list(dataset.partitions),
         "mean": list(mean),
         "std": list(std),
         "model": model,
@@ -138,6 +142,7 @@ def train(
         "recipe": chosen.as_facts(),
         "weights": _named_weights(start),
         "mitigation": mitigation.as_facts() if mitigation else None,
+        "mitigated_groups": groups_sha256(mitigation, dataset.samples),
         "n_epochs": chosen.epochs,
     }
     kept = kept_epochs(keep, chosen.epochs)
@@ -146,6 +151,7 @@ def train(
         refuse_another(existing, facts)
         if existing.is_complete and set(kept) <= set(existing.epochs):
             return existing
+    keep_samples(dataset)
     make_folder(folder)
     refuse_if_disk_is_short(folder, announced_bytes(dataset, model, chosen, keep))
     torch_device = resolve_device(device)

@@ -4,7 +4,7 @@ import pytest
 
 from rbcore import store
 from rbcore.api import estimate_distances, load_model, perturbed_images, stored_distances
-from rbcore.best import join_best, note_of, stored_methods, title_of
+from rbcore.best import best_table, join_best, note_of, stored_methods, title_of
 from rbcore.datasets import load_dataset
 from rbcore.errors import MethodError
 from rbcore.models.checkpoints import find_run
@@ -57,7 +57,8 @@ def test_the_best_of_the_store(digits):
     assert set(best.key_facts["of"]) == shipped | {"minimal"}
     joined = best.rows.merge(minimal, on="sample_id", suffixes=("", "_minimal"))
     assert len(joined) == 30 and (joined["distance"].dropna() <= joined["distance_minimal"].dropna()).all()
-    assert best.checksum == store.sha256_of_rows(best.rows)
+    raw = best_table(model.weights_sha256, digits.fingerprint, "test")
+    assert raw.checksum == store.sha256_of_rows(raw.rows) and best.checksum != raw.checksum
     pd.testing.assert_frame_equal(estimate_distances(model, digits, "best", limit=30), joined_part(best.rows, minimal))
     names = stored_methods(model.weights_sha256, digits.fingerprint, "test")
     assert {"minimal", "smoothing n0=10 n=50"} <= set(names)

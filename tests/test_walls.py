@@ -23,6 +23,7 @@ ALLOWED = {
     "distances": COMMON | {"result_tables"},
     "best": {"store", "distances"},
     "result_tables": {"errors"},
+    "attributes": {"datasets", "errors", "partitions", "running", "store"},
     "measures": {"errors", "registry", "partitions", "result_tables"},
     "inference": {"errors", "measures", "partitions", "registry", "result_tables"},
     "charts": {"measures", "inference", "result_tables"},
@@ -61,7 +62,7 @@ ALLOWED = {
     "recipes": COMMON,
     "mitigations": {"errors", "registry", "partitions", "store"},
     "epochs": COMMON | {"recipes", "datasets", "store", "mitigations"},
-    "training": COMMON | {"recipes", "datasets", "models", "store", "epochs", "mitigations"},
+    "training": COMMON | {"attributes", "recipes", "datasets", "models", "store", "epochs", "mitigations"},
 }
 
 

@@ -13,7 +13,8 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import offers
 from pages.shell.selection import Selection
-from rbcore import analyses, inference, store
+from pages.shell.text import plain
+from rbcore import analyses, attributes, inference, store
 from rbcore.api import SPLIT, Perturbations, pass_rate, passes_of
 from rbcore.best import BEST, counts
 from rbcore.datasets import Dataset
@@ -36,6 +37,8 @@ def distances(selection: Selection) -> StoredTable:
         sentence = f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
         offers.offer_estimates([selection], sentence, "Compute them now")
         st.stop()
+    if stored.notice:
+        st.info(plain(stored.notice))
     return stored
 
 
@@ -76,28 +79,30 @@ def stamps() -> Stamps:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one table of sigma comes from; ``stamp`` is None where no distances are stored."""
+    """Where one table of sigma comes from: ``stamp`` of its distances, None where none are stored, and ``groups`` of its attributes."""
 
     run: Run
     epoch: int
     method: str
     by: str
     stamp: str | None
+    groups: str
 
     def key(self, within: str, policy: rb.Policy) -> str:
         """Return what the table's numbers depend on, as text."""
-        return repr((self.stamp, self.by, within, policy))
+        return repr((self.stamp, self.groups, self.by, within, policy))
 
 
 def place(found: Stamps, run: Run, epoch: int, method: str, by: str) -> Place:
     """Return the place of a run's epoch, a method and a partition. The best of all attacks changes with any of them."""
     sidecar = run.sidecar(epoch)
     where = (sidecar["sha256"], sidecar["dataset_fingerprint"])
+    groups = attributes.stamp_of(sidecar["dataset_fingerprint"])
     if method != BEST:
         chosen, values = resolve_method(method)
-        return Place(run, epoch, method, by, found.get((*where, spell_method(chosen, values))))
+        return Place(run, epoch, method, by, found.get((*where, spell_method(chosen, values))), groups)
     of = sorted(at for (*of, name), at in found.items() if tuple(of) == where and counts(resolve_method(name)[0]))
-    return Place(run, epoch, method, by, " ".join(of) or None)
+    return Place(run, epoch, method, by, " ".join(of) or None, groups)
 
 
 def computed_methods(found: Stamps, runs: Iterable[Run]) -> list[str]:
@@ -159,8 +164,8 @@ def joined(key: str, _make: Callable[[], Any]) -> Any:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images")
-def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str) -> Dataset:
-    """Return the dataset a run was trained on; other files in its folder are an error, which is not kept."""
+def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str, groups: str) -> Dataset:
+    """Return the dataset a run was trained on, kept by the stamp of its groups; other files are an error, which is not kept."""
     loaded = rb.load_dataset(name, size=size, seed=seed, validation=validation)
     if loaded.fingerprint != fingerprint:
         raise rb.RobustnessBiasError(
@@ -172,7 +177,7 @@ def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str
 def dataset_of(facts: Facts) -> Dataset:
     """Return the dataset that a run's facts name."""
     names = ("dataset", "size", "seed", "validation", "dataset_fingerprint")
-    return dataset(*(facts[name] for name in names))
+    return dataset(*(facts[name] for name in names), attributes.stamp_of(facts["dataset_fingerprint"]))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from itertools import combinations
 
 import streamlit as st
 
 import rbcore as rb
 from pages.shell import menu
 from pages.shell.text import plain
-from rbcore import best, store
+from rbcore import attributes, best, store
 from rbcore.datasets import DATASETS, DatasetSpec
 from rbcore.distances import method_spellings
 from rbcore.errors import StoreError
@@ -18,7 +17,6 @@ from rbcore.models.checkpoints import Run, damaged_runs
 from rbcore.partitions import CLASS
 
 STATE, EPOCH_PUT = "selection", "epoch was put"
-MOST_CROSSED = 4
 MOST_NAMED = 3
 """Damaged files that the sidebar names."""
 USUAL_METHOD = "deepfool"
@@ -129,13 +127,18 @@ def methods_on_offer(model: str, run: Run | None, epoch: int | None) -> list[str
 def partitions_on_offer(spec: DatasetSpec, runs: list[Run]) -> list[str]:
     """Return the dataset's partitions, and the intersections of its attributes where they are few.
 
-    Where the files decide on the attributes, the newest run knows them.
+    Where the files decide on the attributes, they are those of the data of the run that is shown, else of the newest.
     """
-    names = list(runs[0].facts["partitions"]) if spec.is_open and runs else list(spec.partitions)
-    attributes = [name for name in names if name != CLASS]
-    pairs = combinations(attributes, 2) if len(attributes) <= MOST_CROSSED else ()
+    names = list(spec.partitions)
+    if spec.is_open and runs:
+        asked = st.session_state.get("run", st.query_params.get("run"))
+        run = next((run for run in runs if run.name == asked), runs[0])
+        try:
+            names = attributes.partitions_of(run.facts["dataset_fingerprint"])
+        except rb.RobustnessBiasError as error:
+            st.warning(plain(str(error)))
     first = [spec.shown_by] if spec.shown_by in names else []
-    return list(dict.fromkeys([*first, *names, *(f"{one}*{other}" for one, other in pairs)]))
+    return list(dict.fromkeys([*first, *names, *attributes.crossed(names)]))
 
 
 def picker(label: str, key: str, options: list[str], help: str | None = None) -> str:

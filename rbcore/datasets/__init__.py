@@ -1,6 +1,7 @@
 """Datasets by name. To add one: a file in this folder that registers a `DatasetSpec`, and its import below."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 # Their import registers them, in the order in which pickers and listings show them; the first is what a newcomer sees.
@@ -26,6 +27,7 @@ __all__ = [
     "load_dataset",
     "remember_check",
     "remember_folder",
+    "with_validation",
 ]
 
 
@@ -95,7 +97,7 @@ def _load(
     dataset = spec.load(place, spec.default_size if size is None else size, seed, progress)
     if spec.needs_folder and is_new and place is not None:
         remember_folder(spec, place)
-    return dataset
+    return replace(dataset, root=place if spec.needs_folder else None)
 
 
 def _download(spec: DatasetSpec, place: Path, progress: Progress) -> None:

@@ -103,6 +103,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(0.229, 0.224, 0.225),
         seed=seed,
         skipped=tuple(skipped),
+        attribute_files=tuple(folder / fold for fold in FOLDS),
     )
 
 

@@ -55,10 +55,14 @@ class Dataset:
     skipped
         What was left out.
     fingerprint
-        SHA-256 of the content: pixels, labels, attributes, split, names of the samples. It does not depend on where the
-        files lie.
+        SHA-256 of what distances depend on: pixels, labels, split, names of the samples and classes. It depends neither on the
+        attributes, which may be corrected, nor on where the files lie.
     validation
         Share of the training images of every label that was set aside as the split ``validation``; 0 for no such split.
+    attribute_files
+        Files that attributes were read from; one that is not there may come.
+    root
+        Folder of the files; None for data that come with a package.
     """
 
     name: str
@@ -73,6 +77,8 @@ class Dataset:
     skipped: tuple[SkippedFile, ...]
     fingerprint: str
     validation: float = 0.0
+    attribute_files: tuple[Path, ...] = ()
+    root: Path | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -132,10 +138,12 @@ def make_dataset(
     std: tuple[float, ...],
     seed: int,
     skipped: tuple[SkippedFile, ...] = (),
+    attribute_files: tuple[Path, ...] = (),
 ) -> Dataset:
     """Check the parts of a dataset against each other, add the classes' names, and take the fingerprint.
 
-    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders that know it already.
+    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders that know it already, and
+    ``attribute_files`` by those that read attributes from files.
     """
     if len(images) != len(samples):
         raise DatasetError(f"The dataset {name!r} has {len(images)} images but {len(samples)} rows of facts.")
@@ -154,11 +162,14 @@ def make_dataset(
             "images": digest,
             "shape": list(images.shape),
             "white": white,
-            "samples": sha256_of_rows(samples),
+            "samples": sha256_of_rows(samples[["sample_id", "split", "label"]]),
             "classes": classes,
         }
     )
-    return Dataset(name, images, white, samples, classes, mean, std, images.shape[-1], seed, skipped, fingerprint)
+    return Dataset(
+        *(name, images, white, samples, classes, mean, std, images.shape[-1], seed, skipped, fingerprint),
+        attribute_files=attribute_files,
+    )
 
 
 Loader = Callable[[Path | None, int, int, Progress], Dataset]
@@ -220,8 +231,8 @@ class DatasetSpec:
     def is_open(self) -> bool:
         """Whether the files decide on classes and partitions.
 
-        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.partitions.partition_names` gives the
-        partitions of a table of distances.
+        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.attributes.partitions_of` gives the
+        partitions.
         """
         return not self.classes
 

@@ -81,6 +81,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(0.5, 0.5, 0.5),
         seed=seed,
         skipped=tuple(skipped),
+        attribute_files=(folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"),
     )
 
 

@@ -76,6 +76,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(0.5, 0.5, 0.5),
         seed=seed,
         skipped=tuple(skipped),
+        attribute_files=(folder / FILE_NAME,),
     )
 
 

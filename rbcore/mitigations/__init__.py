@@ -8,8 +8,19 @@ import pandas as pd
 from rbcore.mitigations.adversarial import AdversarialTraining
 from rbcore.mitigations.regularizer import Regularizer, Sides, sides_of
 from rbcore.mitigations.reweighting import Reweighting, reweighting_of, weights_of
+from rbcore.partitions import group_labels
+from rbcore.store import sha256_of_rows
 
-__all__ = ["AdversarialTraining", "Applied", "Mitigation", "Regularizer", "Reweighting", "applied", "reweighting_of"]
+__all__ = [
+    "AdversarialTraining",
+    "Applied",
+    "Mitigation",
+    "Regularizer",
+    "Reweighting",
+    "applied",
+    "groups_sha256",
+    "reweighting_of",
+]
 
 Mitigation = Regularizer | AdversarialTraining | Reweighting
 
@@ -40,3 +51,11 @@ def applied(mitigation: Mitigation | None, samples: pd.DataFrame) -> Applied:
     if isinstance(mitigation, Reweighting):
         return Applied(weights=weights_of(mitigation, samples))
     return Applied(attack=mitigation)
+
+
+def groups_sha256(mitigation: Mitigation | None, samples: pd.DataFrame) -> str | None:
+    """Return the SHA-256 of the groups a mitigation acts on, which its weights depend on; None where it knows no groups."""
+    if mitigation is None or isinstance(mitigation, AdversarialTraining):
+        return None
+    groups = group_labels(samples.drop(columns="split"), mitigation.by)
+    return sha256_of_rows(pd.DataFrame({"sample_id": samples["sample_id"], "group": groups}))
