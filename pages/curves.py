@@ -184,6 +184,8 @@ intervals = [
     if row.is_ranked and np.isfinite(row.high - row.low)
     else inference.UNDEFINED
     if row.is_ranked
+    else inference.NEVER_TRAINED
+    if row.n_train == 0
     else inference.TOO_FEW
     for row in bias.itertuples()
 ]

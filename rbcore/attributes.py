@@ -15,12 +15,10 @@ import pandas as pd
 from rbcore import store
 from rbcore.datasets import DATASETS, Dataset, with_validation
 from rbcore.errors import DatasetError, StoreError
-from rbcore.partitions import CLASS, group_labels, partition_names
+from rbcore.partitions import CLASS, N_TRAIN, group_labels, partition_names
 from rbcore.running import no_progress
 from rbcore.store import Facts, StoredTable
 
-N_TRAIN = "n_train"
-"""Name of what `with_attributes` adds to a table's ``attrs``: by partition and group, how many images the training split holds."""
 OWN = ("split", "label")
 """Columns of samples that a table of distances has already, or does not need."""
 MOST_CROSSED = 4

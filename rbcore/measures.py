@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
-from rbcore.partitions import group_labels, group_order
+from rbcore.partitions import group_labels, group_order, training_counts
 from rbcore.registry import unknown_name
 from rbcore.result_tables import checked
 
@@ -81,6 +81,8 @@ class Grouped:
         For each group, whether each of these samples is classified correctly.
     n, n_correct, n_failed
         For each group all its samples, those classified correctly, and those without a distance.
+    n_train
+        For each group the images it was trained on, float64; NaN where that is not known.
     policy
         The policy that was applied.
     """
@@ -91,6 +93,7 @@ class Grouped:
     n: np.ndarray
     n_correct: np.ndarray
     n_failed: np.ndarray
+    n_train: np.ndarray
     policy: Policy
 
     def index(self, group: str) -> int:
@@ -158,6 +161,7 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
         np.array([member.sum() for member in members]),
         np.array([correct[member].sum() for member in members]),
         np.array([failed[member].sum() for member in members]),
+        training_counts(distances, by, groups),
         policy,
     )
 

@@ -33,6 +33,9 @@ RESULT_COLUMNS = (
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
 
+N_TRAIN = "n_train"
+"""Name under which ``attrs`` of a table of distances say how many images the training split holds, by partition and group."""
+
 LEADING_NUMBER = re.compile(r"(?P<below><?)(?P<value>-?\d+(\.\d+)?(e[+-]?\d+)?)(?=$|-|\+| )")
 
 TIMES = " × "  # noqa: RUF001  (the sign between the names of an intersection's parts)
@@ -107,3 +110,26 @@ def group_order(labels: pd.Series) -> list[str]:
         return False, float(number["value"]), not number["below"], name.casefold()
 
     return sorted(labels.unique(), key=rank)
+
+
+def training_counts(table: pd.DataFrame, by: str, groups: list[str]) -> np.ndarray:
+    """Return how many images of each group the network was trained on, float64, shape (n_groups,); NaN where that is not known.
+
+    Parameters
+    ----------
+    table
+        A table of distances as `rbcore.estimate_distances` returns it: its ``attrs`` hold the counts.
+    by, groups
+        A partition as it is spelled above, and its groups. An intersection has no image where one of its parts has none.
+    """
+    known: dict[str, dict[str, int]] = table.attrs.get(N_TRAIN, {})
+    parts = [part.strip() for part in by.split("*")]
+    if "*".join(parts) in known:
+        counts = known["*".join(parts)]
+        return np.array([counts.get(group, 0) for group in groups], dtype=np.float64)
+
+    def is_absent(group: str) -> bool:
+        named = zip(parts, group.split(TIMES), strict=False)
+        return any(part in known and value not in known[part] for part, value in named)
+
+    return np.array([0.0 if is_absent(group) else np.nan for group in groups])

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -5,8 +6,9 @@ from rbcore import attributes, store
 from rbcore.api import estimate_distances, load_model, open_run, stored_distances
 from rbcore.datasets import load_dataset
 from rbcore.errors import CheckpointError, DatasetError
-from rbcore.inference import robustness_bias
+from rbcore.inference import NEVER_TRAINED, robustness_bias, verdict, verdicts
 from rbcore.mitigations import Reweighting
+from rbcore.partitions import N_TRAIN, training_counts
 from rbcore.training import train
 from tests.official_layouts import write_class_folders
 
@@ -126,9 +128,35 @@ def test_training_counts_come_with_the_rows(tmp_path):
     dataset, run = trained(own_folder(tmp_path))
     rows = estimate_distances(load_model("logistic_regression", dataset), dataset, METHOD)
     train_split = dataset.samples[dataset.samples["split"] == "train"]
-    counted = rows.attrs[attributes.N_TRAIN]
+    counted = rows.attrs[N_TRAIN]
     assert counted["camera"] == train_split["camera"].value_counts().to_dict()
     assert counted["class"] == train_split["class"].value_counts().to_dict()
     assert rows[rows["is_correct"]].reset_index(drop=True).attrs == rows.attrs
     assert stored_distances(run, "last", METHOD).rows.attrs == rows.attrs
     assert not robustness_bias(rows, "camera").empty
+
+
+def test_a_class_that_was_never_trained_is_named_as_that_and_not_as_least_robust(tmp_path):
+    for split, classes in (("train", ("cat", "dog")), ("test", ("cat", "dog", "emu"))):
+        write_class_folders(tmp_path / split, classes, n=24)
+    dataset, run = trained(tmp_path)
+    estimate_distances(load_model("logistic_regression", dataset), dataset, METHOD)
+    rows = stored_distances(run, "last", METHOD).rows
+    bias = robustness_bias(rows, "class").set_index("group", drop=False)
+    assert bias.loc["emu", "n_train"] == 0 and bias.loc["cat", "n_train"] == 24
+    assert not bias.loc["emu", "is_ranked"] and pd.isna(bias.loc["emu", "p"])
+    assert list(verdicts(bias))[-1] == NEVER_TRAINED
+    sentence = verdict(bias)
+    assert "Emu" not in sentence.split(".")[0] and "emu (n = 24) was never trained" in sentence
+    without = robustness_bias(rows[rows["class"] != "emu"], "class").set_index("group")
+    assert without["p_holm"].notna().all()
+    assert np.isnan(robustness_bias(pd.DataFrame(rows.to_dict("list")), "class")["n_train"]).all()  # a stranger's table
+
+
+def test_an_intersection_was_never_trained_where_one_of_its_parts_was_not():
+    table = pd.DataFrame()
+    table.attrs[N_TRAIN] = {"a": {"x": 3}, "b": {"u": 2, "v": 1}, "a*b": {"x × u": 2}}
+    np.testing.assert_equal(training_counts(table, "a*b", ["x × u", "x × v"]), [2, 0])
+    np.testing.assert_equal(training_counts(table, "b*a", ["u × x", "u × y"]), [np.nan, 0])
+    np.testing.assert_equal(training_counts(table, "age:30", ["<30"]), [np.nan])
+    np.testing.assert_equal(training_counts(pd.DataFrame(), "a", ["x"]), [np.nan])

@@ -10,6 +10,7 @@ from rbcore.inference import (
     FEWEST,
     LESS_ROBUST,
     MORE_ROBUST,
+    NEVER_TRAINED,
     NO_DIFFERENCE,
     TOO_FEW,
     overlap,
@@ -18,7 +19,7 @@ from rbcore.inference import (
 )
 from rbcore.inference.standardisation import FEWEST_IN_CELL
 from rbcore.measures import DEFAULT_POLICY, Policy
-from rbcore.partitions import group_labels
+from rbcore.partitions import group_labels, training_counts
 
 MIX_RULE = "95% interval leaves out 0, at a common mix"
 """What the verdicts of `adjusted_bias` rest on, in words: there is no test of them."""
@@ -97,6 +98,7 @@ def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Poli
     )
     table["n"] = group_labels(distances, by).value_counts().reindex(counts.index).to_numpy(int)
     table = table.merge(found, on="group", how="left")
-    table["is_ranked"] = is_served & (table["n_counted"] >= FEWEST)
-    shows = [~table["is_ranked"], table["high"] < 0, table["low"] > 0]
-    return table.assign(verdict=np.select(shows, [TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE))
+    table["n_train"] = training_counts(distances, by, list(table["group"]))
+    table["is_ranked"] = is_served & (table["n_counted"] >= FEWEST) & (table["n_train"] != 0)
+    shows = [table["n_train"] == 0, ~table["is_ranked"], table["high"] < 0, table["low"] > 0]
+    return table.assign(verdict=np.select(shows, [NEVER_TRAINED, TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE))

@@ -26,7 +26,8 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``is_ranked``, ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``sigma``, ``low``,
+        One row a group: ``group``, ``n``, ``n_train``, ``is_ranked``, ``accuracy``, ``accuracy_low``,
+        ``accuracy_high``, ``sigma``, ``low``,
         ``high``; each as `rbcore.inference.robustness_bias` has it.
     """
     grouped = split_groups(distances, by, policy)
@@ -36,7 +37,8 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
         {
             "group": grouped.groups,
             "n": grouped.n,
-            "is_ranked": [len(values) >= FEWEST for values in grouped.values],
+            "n_train": grouped.n_train,
+            "is_ranked": np.array([len(values) >= FEWEST for values in grouped.values]) & (grouped.n_train != 0),
             "accuracy": grouped.n_correct / grouped.n,
             "accuracy_low": accuracy_low,
             "accuracy_high": accuracy_high,

@@ -12,6 +12,7 @@ from rbcore.inference import (
     CONFIDENCE,
     LESS_ROBUST,
     MORE_ROBUST,
+    NEVER_TRAINED,
     NO_DIFFERENCE,
     TOO_FEW,
     UNDEFINED,
@@ -31,6 +32,7 @@ VERDICT_COLOURS = {
     MORE_ROBUST: "#0571B0",
     UNDEFINED: "#E69F00",
     TOO_FEW: "#C9C9C9",
+    NEVER_TRAINED: "#B3A2C8",
 }
 AXES_HEIGHT, LEGEND_ROW = 125, 17
 FARTHEST = 3
@@ -42,8 +44,8 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
     Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; grey: no difference shown;
-    pale: too few images to say, so that their intervals, which may reach beyond any axis, are not drawn. A very long
-    interval runs into the edge of the chart (see `FARTHEST`).
+    pale: too few images to say, or a group that was never trained, so that their intervals, which may reach
+    beyond any axis, are not drawn. A very long interval runs into the edge of the chart (see `FARTHEST`).
     """
     is_drawn = bias["is_ranked"] & np.isfinite(bias["high"] - bias["low"])
     ends = bias[["low", "high"]].where(is_drawn)

@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import CONFIDENCE, LESS_ROBUST, MORE_ROBUST, NO_DIFFERENCE, TOO_FEW, UNDEFINED
+from rbcore.inference import CONFIDENCE, LESS_ROBUST, MORE_ROBUST, NEVER_TRAINED, NO_DIFFERENCE, TOO_FEW, UNDEFINED
 
 Side = TypeVar("Side", alt.Column, alt.Row)
 
@@ -158,7 +158,7 @@ def _marks(base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_lab
         f"M{max(-side, at - 1):.3f},{min(1, at + side):.3f}L{min(side, at + 1):.3f},{max(-1, at - side):.3f}"
         for at in np.linspace(-side, side, 2 * round(width / 12) + 1)
     )
-    shapes = {NO_DIFFERENCE: "circle", TOO_FEW: hatching, UNDEFINED: "cross"}
+    shapes = {NO_DIFFERENCE: "circle", TOO_FEW: hatching, UNDEFINED: "cross", NEVER_TRAINED: "square"}
     scale = alt.Scale(domain=shown, range=[shapes.get(verdict, MISSING_SHAPE) for verdict in shown])
     legend = alt.Legend(orient="bottom", symbolSize=90, symbolStrokeWidth=1.2, labelLimit=240, columns=1)
     layers = []

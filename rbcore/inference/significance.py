@@ -63,7 +63,7 @@ def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS,
     centre = -np.log(comparison.below.sum(axis=1))
     log_ratio, error = comparison.log_ratio(*permuted_moments(values, n_permutations, np.random.default_rng(seed)))
     permuted = np.abs(studentised(log_ratio - centre, error))
-    is_tested = (group_sizes(grouped) >= FEWEST) & (comparison.below @ means > 0)
+    is_tested = (group_sizes(grouped) >= FEWEST) & (grouped.n_train != 0) & (comparison.below @ means > 0)
     p = np.where(is_tested, exceedance(np.abs(statistic), permuted), np.nan)
     p_global = np.nan
     if is_tested.any():

@@ -48,7 +48,8 @@ def robustness_bias(
     -------
     pandas.DataFrame
         One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_counted``, those that count under the policy;
-        ``is_ranked``, whether these are at least `FEWEST`; ``is_optimistic``, whether the group or its rest has fewer than
+        ``n_train``, images of it in the training split, NaN where that is not known; ``is_ranked``, whether at least `FEWEST` count and
+        the group was trained, as far as is known; ``is_optimistic``, whether the group or its rest has fewer than
         `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim; ``accuracy``, with ``accuracy_low`` and
         ``accuracy_high`` (Clopper-Pearson); ``auc``, the area under I_P (L2), with ``auc_low`` and ``auc_high``; ``sigma``
         (eq. 3; negative, less robust than the rest), with ``low`` and ``high``; ``failed_low`` and ``failed_high``, sigma if
@@ -75,7 +76,8 @@ def robustness_bias(
             "n_correct": grouped.n_correct,
             "n_failed": grouped.n_failed,
             "n_counted": n_counted,
-            "is_ranked": n_counted >= FEWEST,
+            "n_train": grouped.n_train,
+            "is_ranked": (n_counted >= FEWEST) & (grouped.n_train != 0),
             "is_optimistic": np.minimum(n_correct, n_correct.sum() - n_correct) < FEWEST_CORRECT,
             "accuracy": grouped.n_correct / grouped.n,
             "accuracy_low": accuracy_low,

@@ -20,26 +20,36 @@ MOST_NAMED = 3
 LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "no difference shown", "more robust"
 UNDEFINED = "not defined"
 TOO_FEW = "too few images"
+NEVER_TRAINED = "never trained"
+"""The training split holds no image of the group, so its sigma says nothing about how the network treats those it knows."""
 
 
 def verdicts(bias: pd.DataFrame) -> np.ndarray:
-    """Return for every row of a table of `robustness_bias` what its test shows after Holm's correction, shape (n,), one of five."""
+    """Return for every row of a table of `robustness_bias` what its test shows after Holm's correction, shape (n,), one of six."""
     sigma, p = bias["sigma"].to_numpy(np.float64), bias["p_holm"].to_numpy(np.float64)
     is_shown = p <= LEVEL
     conditions = [
+        is_untrained(bias),
         ~bias["is_ranked"].to_numpy(bool),
         np.isnan(sigma) | np.isnan(p),
         is_shown & (sigma < 0),
         is_shown & (sigma > 0),
     ]
-    return np.select(conditions, [TOO_FEW, UNDEFINED, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE)
+    return np.select(conditions, [NEVER_TRAINED, TOO_FEW, UNDEFINED, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE)
+
+
+def is_untrained(bias: pd.DataFrame) -> np.ndarray:
+    """Return for every row of a table of `robustness_bias` whether its group is known to have no training image, bool, shape (n,)."""
+    return np.asarray(bias["n_train"] == 0) if "n_train" in bias else np.zeros(len(bias), dtype=bool)
 
 
 def verdict_phrases(bias: pd.DataFrame) -> list[str]:
     """Return the verdict of every row with what it rests on: "less robust (p = .003 after Holm)", "too few images (n = 7)"."""
     phrases = []
     for shown, n, p in zip(verdicts(bias), bias["n_counted"], bias["p_holm"], strict=True):
-        if shown == TOO_FEW:
+        if shown == NEVER_TRAINED:
+            phrases.append(f"{NEVER_TRAINED} (n = {n:,})")
+        elif shown == TOO_FEW:
             phrases.append(f"{TOO_FEW} (n = {n:,})")
         elif shown == UNDEFINED:
             phrases.append(f"{UNDEFINED}: the rest has no area")
@@ -80,7 +90,7 @@ def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataF
     if than is None:
         least = least_robust(bias)
         than = 0.0 if least is None else float(least["sigma"])
-    few = bias[bias["is_ranked"].eq(False) & (bias["sigma"] <= than) & (bias["sigma"] < 0)]
+    few = bias[bias["is_ranked"].eq(False) & ~is_untrained(bias) & (bias["sigma"] <= than) & (bias["sigma"] < 0)]
     return few.sort_values("sigma", kind="stable")
 
 
@@ -107,11 +117,13 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
     kind
         What the groups are, as "digit", for names that are bare numbers; see `name_of_group`.
     """
+    untrained = _untrained_in_words(bias, kind)
+    known = bias[~is_untrained(bias)]
     row = least_robust(bias)
     if row is None:
         return (
             f"No group can be ranked: in each fewer than {FEWEST} images count, or sigma is not defined "
-            f"(n = {int(bias['n'].sum())} in all).{_too_few_in_words(bias, kind)}"
+            f"(n = {int(bias['n'].sum())} in all).{_too_few_in_words(bias, kind)}{untrained}"
         )
     interval = f"{confidence:.0%} bootstrap interval [{row['low']:+.2f}, {row['high']:+.2f}]"
     if not np.isfinite(row["high"] - row["low"]):
@@ -123,10 +135,10 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
     first = name_of_group(row["group"], kind, begins=True)
     (shown,) = verdicts(row.to_frame().T)
     if shown != LESS_ROBUST:
-        few = " with enough images" if (~bias["is_ranked"]).any() else ""
+        few = " with enough images" if (~known["is_ranked"]).any() else ""
         return (
             f"No group{few} is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
-            f"{_too_few_in_words(bias, kind)}"
+            f"{_too_few_in_words(bias, kind)}{untrained}"
         )
     lowest = bias[bias["is_ranked"]].sort_values("sigma").iloc[0]
     but = (
@@ -136,12 +148,12 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
     )
     is_least = (
         f"Of the groups with enough images {name} is the least robust"
-        if (~bias["is_ranked"]).any()
+        if (~known["is_ranked"]).any()
         else f"{first} is the least robust group"
     )
     return (
         f"{is_least}: the area under its curve is {-row['sigma']:.0%} smaller than that of the rest ({numbers}).{but}"
-        f"{_too_few_in_words(bias, kind)}"
+        f"{_too_few_in_words(bias, kind)}{untrained}"
     )
 
 
@@ -159,6 +171,20 @@ def _too_few_in_words(bias: pd.DataFrame, kind: str) -> str:
     more = [f"{n_more:,} more {'group' if n_more == 1 else 'groups'}"] if n_more else []
     verb, are = ("lies", "is") if len(few) == 1 else ("lie", "are")
     return f" {listed(names + more)} {verb} {where}, {listed(values)}, but {are} too few to test."
+
+
+def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
+    """Return a sentence on the groups without a training image, after a space; nothing where there is none."""
+    rows = bias[is_untrained(bias)]
+    if rows.empty:
+        return ""
+    names = [
+        f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
+        for index, (_, row) in enumerate(rows.iloc[:MOST_NAMED].iterrows())
+    ]
+    more = [f"{len(rows) - len(names):,} more"] if len(rows) > len(names) else []
+    was, it = ("was", "it is") if len(rows) == 1 else ("were", "they are")
+    return f" {listed(names + more)} {was} never trained, so {it} not compared, but still part of the rest of every other group."
 
 
 def _size_in_words(row: pd.Series) -> str:
