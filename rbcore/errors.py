@@ -1,8 +1,28 @@
 """Every error this library raises on purpose: one sentence that names the thing, the value and the remedy."""
 
+import re
+import unicodedata
+
+LONGEST_WORD = 400
+"""Letters of a word that are shown; a path or a name may be longer, and is cut in its middle."""
+LINE_BREAK = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
+
 
 class RobustnessBiasError(Exception):
     """Base of all errors raised on purpose; its text is fit to be shown to a user as it is."""
+
+    def __str__(self) -> str:
+        """Return the text in one line; control characters and stray bytes, which it may quote from a file, are spelled out."""
+        text = LINE_BREAK.sub(" ", super().__str__())
+        spelled = "".join(
+            letter.encode("ascii", "backslashreplace").decode()
+            if unicodedata.category(letter) == "Cs"
+            else f"\\x{ord(letter):02x}"
+            if unicodedata.category(letter) == "Cc"
+            else letter
+            for letter in text
+        )
+        return re.sub(r"\S{%d,}" % LONGEST_WORD, lambda word: f"{word[0][:200]}...{word[0][-100:]}", spelled)
 
 
 class UnknownNameError(RobustnessBiasError):
