@@ -141,15 +141,13 @@ def estimate(
     spec = DATASETS[dataset]
     data_options = {"root": str(root) if root else None, "no_checksum": no_checksum}
     builder_option = str(builder) if builder else None
-    found = find_run(
-        dataset, model, run, **data_options, builder=builder_option, device=None if device == "auto" else device
-    )
+    find_run(dataset, model, run, **data_options, builder=builder_option, device=None if device == "auto" else device)
     place = root or known_folder(spec)
     if no_checksum and place is not None:
         remember_check(spec, place, False)
-    epochs = chosen_epochs(found, epoch)
     with progress_bar() as progress:
-        loaded, found = api.open_run(dataset, model, run=found.name, root=root, progress=progress)
+        loaded, found = api.open_run(dataset, model, run=run, root=root, progress=progress)
+    epochs = chosen_epochs(found, epoch)
     rows = []
     for number in epochs:
         network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
@@ -207,13 +205,16 @@ def bias(
         str, typer.Option("--correct-by", help="own or network: whose class must be the label, for certificates.")
     ] = DEFAULT_POLICY.correct_by,
     tau_max: Annotated[float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")] = None,
+    root: Root = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Print the robustness bias of every group, from distances that `estimate` has kept."""
+    """Print the robustness bias of every group, from distances that `estimate` has kept; --root finds the run by its images."""
     parameters = parse_settings(settings)
     policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max, correct_by=correct_by)
     DATASETS[dataset]
-    found = find_run(dataset, model, run)
+    found = find_run(dataset, model, run) if root is None else api.open_run(dataset, model, run=run, root=root)[1]
+    if root is None and run is None:
+        _say_which_images(found)
     tables = []
     for number in chosen_epochs(found, epoch):
         stored = api.stored_distances(found, number, method, split=split, **parameters)
@@ -229,7 +230,20 @@ def bias(
         tables.append(table)
         covered = f"{len(stored.rows):,} of {found.facts[f'n_{split}']:,} {split} images"
         typer.echo(f"epoch {number}, {covered}: {inference.verdict(table)}", err=True)
+        if stored.notice:
+            typer.echo(stored.notice, err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
+
+
+def _say_which_images(found: Run) -> None:
+    """Say which run is meant where other runs of the model were trained on other images of the same dataset."""
+    usable = [run for run in list_runs(found.dataset, found.model) if run.is_usual]
+    if len({run.facts["dataset_fingerprint"] for run in usable}) > 1:
+        typer.echo(
+            f"Run {found.name}, the newest. Others were trained on other images of {found.dataset}: name the folder by "
+            "--root, or the run by --run.",
+            err=True,
+        )
 
 
 @cli.command()

@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from rbcore import attributes, store
+from rbcore.__main__ import cli
 from rbcore.api import estimate_distances, load_model, open_run, stored_distances
 from rbcore.datasets import load_dataset
 from rbcore.errors import CheckpointError, DatasetError
@@ -110,6 +112,11 @@ def test_two_folders_share_no_name_and_a_run_is_found_by_its_data(tmp_path):
     assert open_run("folder", "logistic_regression", root=tmp_path / "second")[1].name == other.name
     assert load_model("logistic_regression", first).facts["run"] == one.name
     assert load_model("logistic_regression", second).facts["run"] == other.name
+    for command in ("estimate", "bias"):
+        arguments = [command, "folder", "logistic_regression", METHOD, "--root", str(tmp_path / "first")]
+        done = CliRunner().invoke(cli, arguments + (["--by", "class", "--format", "csv"] if command == "bias" else []))
+        assert done.exit_code == 0, done.output
+    assert stored_distances(one, "last", METHOD) is not None and stored_distances(other, "last", METHOD) is None
     with pytest.raises(DatasetError, match="trained on other content"):
         open_run("folder", "logistic_regression", root=tmp_path / "second", run=one.name)
 
