@@ -3,8 +3,8 @@
 import re
 import unicodedata
 
-LONGEST_WORD = 400
-"""Letters of a word that are shown; a path or a name may be longer, and is cut in its middle."""
+LONG_WORD = re.compile(r"\S{400,}")
+"""A path or a name that is cut in its middle where it is shown."""
 LINE_BREAK = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
 
 
@@ -22,7 +22,7 @@ class RobustnessBiasError(Exception):
             else letter
             for letter in text
         )
-        return re.sub(r"\S{%d,}" % LONGEST_WORD, lambda word: f"{word[0][:200]}...{word[0][-100:]}", spelled)
+        return LONG_WORD.sub(lambda word: f"{word[0][:200]}...{word[0][-100:]}", spelled)
 
 
 class UnknownNameError(RobustnessBiasError):

@@ -8,7 +8,7 @@ from rbcore.registry import unknown_name
 
 
 def test_ordinary_text_stays_as_it_is():
-    text = "The cache file /a/é × b.parquet is damaged (1e-5). Delete it."  # noqa: RUF001
+    text = "The cache file /a/é × b.parquet is damaged (1e-5). Delete it."
     assert str(StoreError(text)) == text
 
 
