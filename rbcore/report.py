@@ -12,6 +12,7 @@ import pandas as pd
 
 from rbcore.charts import AnyChart, chart_svg
 from rbcore.errors import StoreError
+from rbcore.spreadsheet import csv_text
 from rbcore.store import make_folder, write_atomically
 
 ENDS = ("low", "high")
@@ -66,7 +67,7 @@ def write_report(folder: Path, title: str, lead: Sequence[str], sections: Sequen
     make_folder(folder)
     for section in sections:
         if section.table is not None:
-            _write(folder / f"{section.name}.csv", section.table.to_csv(index=False, float_format="%.6g"))
+            _write(folder / f"{section.name}.csv", csv_text(section.table, float_format="%.6g"))
     _write(folder / PAGE, page_text(title, lead, sections, _linked_file))
     return folder / PAGE
 
@@ -90,7 +91,7 @@ def _linked_file(section: Section) -> str:
 def csv_inside(section: Section) -> str:
     """Return a link that holds the section's table itself, unrounded, for a page that stands alone."""
     table = pd.DataFrame() if section.table is None else section.table
-    data = base64.b64encode(table.to_csv(index=False).encode()).decode()
+    data = base64.b64encode(csv_text(table).encode()).decode()
     return f'download="{section.name}.csv" href="data:text/csv;base64,{data}"'
 
 

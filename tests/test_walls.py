@@ -15,6 +15,7 @@ ALLOWED = {
     "errors": set(),
     "registry": {"errors"},
     "running": {"errors"},
+    "spreadsheet": set(),
     "store": {"errors"},
     "partitions": {"errors", "registry"},
     "datasets": COMMON | {"partitions", "store"},
@@ -40,7 +41,7 @@ ALLOWED = {
         "recipes",
         "result_tables",
     },
-    "report": {"charts", "errors", "store"},
+    "report": {"charts", "errors", "spreadsheet", "store"},
     "disk": {"distances", "errors", "models", "store"},
     "selection_report": {
         "api",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.shell import mode, tasks
+from pages.shell import gate, mode, tasks
 from pages.shell.text import plain
 from rbcore import disk
 from rbcore.store import cache_root
@@ -19,6 +19,7 @@ def draw() -> None:
     parts = ", ".join(f"{in_units(used[kind])} {what}" for kind, what in disk.KINDS.items() if used[kind])
     st.markdown(plain(f"{in_units(sum(used.values()))} in {cache_root()}{': ' if parts else ''}{parts}."))
     st.caption("What ships with the project is not counted and cannot be deleted.")
+    st.caption(plain(gate.in_words()))
     if mode.is_read_only():
         return
     if DELETED in st.session_state:

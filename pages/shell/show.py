@@ -12,6 +12,7 @@ import streamlit as st
 from pages.shell import selection
 from rbcore.analyses import kappa_in_words
 from rbcore.charts import AnyChart, chart_png, chart_svg
+from rbcore.spreadsheet import csv_text
 
 
 def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: str = "stretch", **events: Any) -> Any:
@@ -36,7 +37,7 @@ def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: s
         for label, suffix, kind, make in (
             ("PNG", "png", "image/png", partial(chart_png, drawn)),
             ("SVG", "svg", "image/svg+xml", partial(chart_svg, drawn)),
-            ("CSV", "csv", "text/csv", partial(table.to_csv, index=False)),
+            ("CSV", "csv", "text/csv", partial(csv_text, table)),
         ):
             st.download_button(
                 f"{name}: {label}",

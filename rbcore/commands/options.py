@@ -14,6 +14,7 @@ from rbcore.errors import MethodError, ModelError
 from rbcore.models import MODELS
 from rbcore.models.foreign import register_builder
 from rbcore.running import Progress
+from rbcore.spreadsheet import csv_text
 
 
 class Format(StrEnum):
@@ -56,7 +57,7 @@ Settings = Annotated[
 def print_table(table: pd.DataFrame, form: Format) -> None:
     """Print a table to standard output."""
     if form is Format.csv:
-        typer.echo(table.to_csv(index=False), nl=False)
+        typer.echo(csv_text(table), nl=False)
     elif form is Format.json:
         typer.echo(table.to_json(orient="records", indent=1))
     else:

@@ -40,13 +40,13 @@ def test_a_job_that_cannot_succeed_says_why_and_leaves_the_page_usable(monkeypat
     def altered(*arguments, **options):
         raise CheckpointError("epoch-0012.safetensors is not the file its sidecar describes.")
 
-    monkeypatch.setattr(api, "load_model", altered)
-    app = open_page(model="small_cnn", method="deepfool:paper")
-    wait_for_jobs(button(app, "Compute them now").click().run())
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "load_model", altered)
+        app = open_page(model="small_cnn", method="deepfool:paper")
+        wait_for_jobs(button(app, "Compute them now").click().run())
     (error,) = said(app.error)
     assert "not the file its sidecar describes" in error and "Traceback" not in error
     assert button(app, "Compute them now") and button(app, "Start again")
-    monkeypatch.undo()
     wait_for_jobs(button(app, "Start again").click().run())
     assert len(app.get("vega_lite_chart")) == 2 and not app.error
 
