@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +60,7 @@ def _wait_until_healthy(server: subprocess.Popen, address: str, log: Path) -> No
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
                 if answer.read() == b"ok":
                     return
-        except (urllib.error.URLError, TimeoutError):
+        except OSError:  # refused, or not answered yet: it listens while it still imports
             time.sleep(0.1)
     raise AssertionError(f"the server was not ready within {START_SECONDS} s: {log.read_text()}")
 
