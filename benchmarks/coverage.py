@@ -67,8 +67,10 @@ def make_grouped(groups: list[tuple[np.ndarray, np.ndarray]]) -> Grouped:
     n = np.array([len(values) for values, _ in groups])
     n_correct = np.array([correct.sum() for _, correct in groups])
     names = [f"g{index}" for index in range(len(groups))]
+    values, is_correct = [values for values, _ in groups], [correct for _, correct in groups]
+    nothing, one = np.zeros(len(n), int), np.ones(len(n))
     return Grouped(
-        names, [values for values, _ in groups], [correct for _, correct in groups], n, n_correct, 0 * n, DEFAULT_POLICY
+        names, values, is_correct, n, n_correct, nothing, nothing, np.full(len(n), np.nan), one, DEFAULT_POLICY
     )
 
 

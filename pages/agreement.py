@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import cards, definitions, menu, offers, selection, show
+from pages.shell import cards, definitions, menu, offers, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.best import BEST, note_of, title_of
@@ -248,8 +248,9 @@ st.markdown(
         f"{interval(compared.ratio_low, compared.ratio_high, '.3g')}, the median of {compared.n:,}."
     )
 )
-for name in (first, second):
+for name, table in zip((first, second), tables, strict=True):
     st.caption(plain(f"{title_of(name)}: {note_of(name)}"))
+    results.warn_of_fallbacks(table.rows, name)
 show_images(pairs)
 show_groups(sigmas, agreement)
 show_certificates(names)

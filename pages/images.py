@@ -255,6 +255,7 @@ st.title("Images at the boundary", anchor=False)
 st.caption(f"{plain(chosen.title)}. {chosen.method_note}")
 stored = results.distances(chosen)
 rows = stored.rows
+results.warn_of_fallbacks(rows, chosen.method)
 if (rows["bound"] == "lower").all():
     st.info(
         "A certificate says how far an image is safe; it has no changed image to show. Pick an attack in the sidebar."

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, menu, mode, offers, selection, show
+from pages.shell import definitions, menu, mode, offers, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
 from rbcore.best import title_of
@@ -172,6 +172,8 @@ notes += [
     for when, table in (("Plain", first), ("Mitigated", second))
 ]
 st.caption(plain(" ".join(notes)))
+for table in (first, second):
+    results.warn_of_fallbacks(table.rows, chosen.method)
 if chosen.method.split(":")[0].split(" ")[0] not in TRUSTED:
     st.info(
         plain(

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 import typer
 
-from rbcore import analyses, api, inference, reproduction
+from rbcore import analyses, api, inference, reproduction, sampling
 from rbcore import verification as checks
 from rbcore.best import BEST
 from rbcore.command_lines import estimate_command, spelled
@@ -42,6 +42,7 @@ from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs
+from rbcore.partitions import group_labels
 from rbcore.running import keep_freed_memory
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -125,6 +126,12 @@ def estimate(
     every: Annotated[
         int, typer.Option("--every", help="Only every so many-th image; 5 is the paper's choice for smoothing.")
     ] = 1,
+    at_least: Annotated[
+        int | None, typer.Option("--at-least", help="At least so many images of every group of --by.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="PARTITION", help="With --at-least: class, an attribute, or a*b.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Images a pass; found by measuring by default.")
     ] = None,
@@ -151,7 +158,9 @@ def estimate(
     rows = []
     for number in epochs:
         network = api.load_model(model, loaded, epoch=number, run=found.name, device=device)
-        cost = api.estimate_cost(network, loaded, method, split=split, limit=limit, every=every, **parameters)
+        cost = api.estimate_cost(
+            network, loaded, method, split=split, limit=limit, every=every, at_least=at_least, by=by, **parameters
+        )
         if cost is not None and cost.n_images:
             typer.echo(
                 f"epoch {number}: up to {cost.n_images:,} images x {cost.passes:,} passes, about "
@@ -166,18 +175,23 @@ def estimate(
                 split=split,
                 limit=limit,
                 every=every,
+                at_least=at_least,
+                by=by,
                 batch_size=batch_size,
                 progress=progress,
                 **parameters,
             )
         correct = table.loc[table["is_correct"], "distance"]
+        warning = inference.fallback_warning(int((table["status"] == "fallback").sum()), len(correct))
+        if warning:
+            typer.echo(f"epoch {number}: {warning}", err=True)
         counts = table["status"].value_counts().to_dict()
         rows.append(
             {
                 "run": found.name,
                 "epoch": number,
                 "n": len(table),
-                "accuracy": table["is_correct"].mean(),
+                "accuracy": sampling.share_correct(table),
                 "mean_distance": correct.mean(),
                 "median_distance": correct.median(),
                 "status": " ".join(f"{name}={count}" for name, count in sorted(counts.items())),
@@ -232,6 +246,20 @@ def bias(
         typer.echo(f"epoch {number}, {covered}: {inference.verdict(table)}", err=True)
         if stored.notice:
             typer.echo(stored.notice, err=True)
+        drawn = sampling.in_words(stored.rows, group_labels(stored.rows, by))
+        if drawn:
+            typer.echo(drawn, err=True)
+        is_part = len(stored.rows) < found.facts[f"n_{split}"]
+        if is_part and method != BEST and len(inference.too_few_but_lower(table)):
+            more = estimate_command(
+                *(dataset, model, method, parameters),
+                epoch=number,
+                run=found.name,
+                split=split,
+                at_least=sampling.USUAL_AT_LEAST,
+                by=by,
+            )
+            typer.echo(f"Measure more of the groups with too few images: {more}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rbcore import attributes, store
+from rbcore import attributes, sampling, store
 from rbcore.best import BEST, best_table
 from rbcore.best import stored_methods as methods_of
 from rbcore.datasets import Dataset, load_dataset
@@ -21,6 +21,7 @@ from rbcore.distances.passes import images_a_second
 from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
 from rbcore.models.checkpoints import Run, find_run, list_runs, load_checkpoint
+from rbcore.partitions import group_labels
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Facts
 
@@ -159,6 +160,8 @@ def estimate_distances(
     split: str = SPLIT,
     limit: int | None = None,
     every: int = 1,
+    at_least: int | None = None,
+    by: str | None = None,
     batch_size: int | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never,
@@ -179,6 +182,9 @@ def estimate_distances(
         Only the first so many images, in a random order fixed by the dataset's seed.
     every
         Only every so many-th image, in the order of the files; 5 is the paper's choice for smoothing.
+    at_least, by
+        At least so many images of every group of a partition (or all of a smaller group), beside those of ``limit`` or ``every``;
+        without these, only they. Rows then carry a ``sampling_weight``, by which every measure corrects; see `rbcore.sampling`.
     batch_size
         Images a pass through the network; found by measuring where not given, and recorded. Another size uses other kernels
         and moves a distance by about 1e-5 of itself.
@@ -207,14 +213,17 @@ def estimate_distances(
         If ``cancel`` said so.
     """
     if method == BEST:
-        rows, ids = _best(model, dataset, split).rows, _sample_ids(dataset, _wanted(dataset, split, limit, every))
-        return attributes.with_attributes(rows[rows["sample_id"].isin(ids)], dataset.samples)
+        rows, ids = (
+            _best(model, dataset, split).rows,
+            _sample_ids(dataset, _wanted(dataset, split, limit, every, at_least, by)),
+        )
+        return _with_attributes(rows[rows["sample_id"].isin(ids)], dataset, split, by)
     chosen, values = resolve_method(method, parameters)
     if batch_size is not None and batch_size < 1:
         raise MethodError(f"batch_size={batch_size} leaves no image in a batch; give a number from 1.")
     key_facts = _key_facts(model.weights_sha256, dataset.fingerprint, split, chosen, values)
     order = dataset.rows(split)
-    wanted = _wanted(dataset, split, limit, every)
+    wanted = _wanted(dataset, split, limit, every, at_least, by)
     stored, finished = store.read_table(key_facts), store.read_parts(key_facts)
     tables = ([stored.rows] if stored else []) + [part.rows for part in finished]
     done = {sample for rows in tables for sample in rows["sample_id"]}
@@ -228,12 +237,14 @@ def estimate_distances(
         progress(n_done, len(wanted), what)
 
     report(0)
+    drawn: Facts = {sampling.STRATA: by} if by is not None else {}
     attributes.keep_samples(dataset)
     engine = _engine(model, dataset, split, chosen, values, cancel, batch_size)
     for batch in in_batches(missing, engine.rows_a_batch) if len(missing) else ():
         started = time.perf_counter()
         rows = _as_rows(dataset, engine.estimate(batch, report), chosen)
         history = {
+            **drawn,
             **_environment(model, engine.batch_size),
             "rows": len(batch),
             "seconds": time.perf_counter() - started,
@@ -243,7 +254,13 @@ def estimate_distances(
     is_new = len(missing) > 0 or len(finished) > 0
     table = _joined(model, dataset, key_facts, order) if is_new else _in_order(dataset, tables, order)
     chosen_rows = table[table["sample_id"].isin(_sample_ids(dataset, wanted))]
-    return attributes.with_attributes(chosen_rows, dataset.samples)
+    return _with_attributes(chosen_rows, dataset, split, by)
+
+
+def _with_attributes(rows: pd.DataFrame, dataset: Dataset, split: str, by: str | None) -> pd.DataFrame:
+    samples = dataset.samples
+    joined = attributes.with_attributes(rows, samples)
+    return sampling.weigh_by(joined, samples[samples["split"] == split], by or "")
 
 
 def _best(model: Model, dataset: Dataset, split: str) -> store.StoredTable:
@@ -283,6 +300,8 @@ def estimate_cost(
     split: str = SPLIT,
     limit: int | None = None,
     every: int = 1,
+    at_least: int | None = None,
+    by: str | None = None,
     **parameters: Any,
 ) -> Cost | None:
     """Say what `estimate_distances` would take with these arguments; None where the method cannot know.
@@ -293,7 +312,7 @@ def estimate_cost(
     if passes is None:
         return None
     chosen, values = resolve_method(method, parameters)
-    wanted = _sample_ids(dataset, _wanted(dataset, split, limit, every))
+    wanted = _sample_ids(dataset, _wanted(dataset, split, limit, every, at_least, by))
     stored = store.read_table(_key_facts(model.weights_sha256, dataset.fingerprint, split, chosen, values))
     missing = wanted if stored is None else wanted[~wanted.isin(stored.rows["sample_id"])]
     seconds = len(missing) * passes / pass_rate(model, dataset, method) if len(missing) else 0.0
@@ -314,7 +333,9 @@ def pass_rate(model: Model, dataset: Dataset, method: str) -> float:
     return images_a_second(model.network, image, backward=resolve_method(method)[0].bound == "upper")
 
 
-def _wanted(dataset: Dataset, split: str, limit: int | None, every: int) -> np.ndarray:
+def _wanted(
+    dataset: Dataset, split: str, limit: int | None, every: int, at_least: int | None = None, by: str | None = None
+) -> np.ndarray:
     """Return the rows of a split that a call asks for, in the split's own random order."""
     if limit is not None and limit < 1:
         raise MethodError(f"limit={limit} leaves no image; give a number from 1.")
@@ -323,7 +344,14 @@ def _wanted(dataset: Dataset, split: str, limit: int | None, every: int) -> np.n
     order = dataset.rows(split)
     chosen = order if every == 1 else order[np.isin(order, np.sort(order)[::every])]
     wanted: np.ndarray = chosen[:limit]
-    return wanted
+    if at_least is None and by is None:
+        return wanted
+    if at_least is None or by is None or at_least < 1:
+        raise MethodError(
+            f"at_least={at_least} with by={by!r} draws nothing: give a number from 1 and a partition, as in at_least=60, by='class'."
+        )
+    labels = group_labels(dataset.samples.iloc[order], by).to_numpy()
+    return sampling.draw(order[:0] if limit is None and every == 1 else wanted, order, labels, at_least)
 
 
 def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray) -> pd.DataFrame:

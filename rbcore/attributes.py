@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rbcore import store
+from rbcore import sampling, store
 from rbcore.datasets import DATASETS, Dataset, with_validation
 from rbcore.errors import DatasetError, StoreError
 from rbcore.partitions import CLASS, N_TRAIN, group_labels, partition_names
@@ -189,7 +189,10 @@ def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredT
     samples, facts = found
     checksum = store.sha256_of_facts({"rows": stored.checksum, "attributes": facts["attributes"]})
     notice = change_of_attributes(_attributes_then(stored.provenance), facts["attributes"])
-    return replace(stored, rows=with_attributes(stored.rows, samples), checksum=checksum, notice=notice)
+    rows = with_attributes(stored.rows, samples)
+    split = samples[samples["split"] == stored.key_facts["split"]]
+    rows = sampling.weigh_by(rows, split, sampling.strata_of(stored.provenance))
+    return replace(stored, rows=rows, checksum=checksum, notice=notice)
 
 
 def _attributes_then(provenance: Facts) -> Mapping[str, str]:

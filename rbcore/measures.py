@@ -19,6 +19,7 @@ from rbcore.errors import MeasureError
 from rbcore.partitions import group_labels, group_order, training_counts
 from rbcore.registry import unknown_name
 from rbcore.result_tables import checked
+from rbcore.sampling import WEIGHT, readable
 
 CHOICES = {
     "misclassified": ("zero", "exclude"),
@@ -79,10 +80,12 @@ class Grouped:
         For each group the distances that count, float64: 0 where misclassified (under ``zero``).
     is_correct
         For each group, whether each of these samples is classified correctly.
-    n, n_correct, n_failed
-        For each group all its samples, those classified correctly, and those without a distance.
+    n, n_correct, n_failed, n_fallback
+        For each group all its samples, those classified correctly, those without a distance, and those whose distance is a fallback.
     n_train
         For each group the images it was trained on, float64; NaN where that is not known.
+    sampling_weights
+        For each group how many images of the split each of its samples stands for; 1 unless the table is stratified.
     policy
         The policy that was applied.
     """
@@ -93,7 +96,9 @@ class Grouped:
     n: np.ndarray
     n_correct: np.ndarray
     n_failed: np.ndarray
+    n_fallback: np.ndarray
     n_train: np.ndarray
+    sampling_weights: np.ndarray
     policy: Policy
 
     def index(self, group: str) -> int:
@@ -101,6 +106,11 @@ class Grouped:
         if group not in self.groups:
             raise unknown_name("group", group, self.groups)
         return self.groups.index(group)
+
+    @property
+    def pooled_weights(self) -> np.ndarray:
+        """What each group counts in a pooled rest, shape (n_groups,): its samples that count, or the images they stand for."""
+        return self.sampling_weights * np.array([len(values) for values in self.values], dtype=np.float64)
 
     def capped(self) -> list[np.ndarray]:
         """Return the values, each at most ``tau_max``: their mean is the area under I_P up to it."""
@@ -123,7 +133,7 @@ def is_counted(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.n
 
 
 def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLICY) -> Grouped:
-    """Split a table of distances into the groups of a partition.
+    """Split a table of distances into the groups of a partition; of a stratified one as `rbcore.sampling` says.
 
     Raises
     ------
@@ -137,9 +147,12 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
     if distances.empty:
         raise MeasureError("The table of distances has no rows, so no group can be measured.")
     labels = group_labels(distances, by)
+    distances = readable(distances, labels)
+    labels = labels.loc[distances.index] if len(distances) < len(labels) else labels
     correct = is_correct(distances, policy)
     distance = distances["distance"].to_numpy(np.float64)
-    failed = (distances["status"] == "failed").to_numpy()
+    failed, fallback = ((distances["status"] == status).to_numpy() for status in ("failed", "fallback"))
+    weights = distances[WEIGHT].to_numpy(np.float64) if WEIGHT in distances.columns else np.ones(len(distances))
     counts = is_counted(distances, policy)
     value = np.where(correct, distance, 0.0)
     groups = group_order(labels)
@@ -161,7 +174,9 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
         np.array([member.sum() for member in members]),
         np.array([correct[member].sum() for member in members]),
         np.array([failed[member].sum() for member in members]),
+        np.array([fallback[member].sum() for member in members]),
         training_counts(distances, by, groups),
+        np.array([weights[member].mean() for member in members]),
         policy,
     )
 
@@ -230,8 +245,7 @@ def areas_under_curves(grouped: Grouped) -> np.ndarray:
 def sigma_bias(grouped: Grouped) -> np.ndarray:
     """Return sigma(P) of every group (eq. 3), shape (n_groups,)."""
     areas = areas_under_curves(grouped)
-    weights = np.array([len(values) for values in grouped.values], dtype=np.float64)
-    return relative_difference(areas, rest_of_areas(areas, weights, grouped.policy.rest))
+    return relative_difference(areas, rest_of_areas(areas, grouped.pooled_weights, grouped.policy.rest))
 
 
 def sigma_bounds_of_failed(grouped: Grouped) -> tuple[np.ndarray, np.ndarray]:
@@ -245,8 +259,9 @@ def sigma_bounds_of_failed(grouped: Grouped) -> tuple[np.ndarray, np.ndarray]:
     capped = grouped.capped()
     largest = max(values.max() for values in capped)
     sums, counts = np.array([values.sum() for values in capped]), np.array([len(values) for values in capped])
-    weights = (counts + grouped.n_failed).astype(np.float64)
-    at_zero, at_largest = sums / weights, (sums + grouped.n_failed * largest) / weights
+    n = (counts + grouped.n_failed).astype(np.float64)
+    at_zero, at_largest = sums / n, (sums + grouped.n_failed * largest) / n
+    weights = grouped.sampling_weights * n
     rest_at_zero = rest_of_areas(at_zero, weights, grouped.policy.rest)
     rest_at_largest = rest_of_areas(at_largest, weights, grouped.policy.rest)
     return relative_difference(at_zero, rest_at_largest), relative_difference(at_largest, rest_at_zero)
@@ -257,10 +272,28 @@ def robustness_bias_at(grouped: Grouped, taus: np.ndarray) -> np.ndarray:
 
     It conditions on correct samples whatever the policy, so it is not the gap between two curves I_P; the rest is pooled.
     """
-    correct = [values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)]
     result = np.full((len(grouped.groups), len(taus)), np.nan)
-    for index, own in enumerate(correct):
-        rest = np.concatenate([values for other, values in enumerate(correct) if other != index] or [np.empty(0)])
-        if len(own) and len(rest):
-            result[index] = np.abs(proportion_beyond(own, taus) - proportion_beyond(rest, taus))
+    for index, (own, n_own, rest, n_rest) in enumerate(correct_beyond(grouped, taus)):
+        if n_own and n_rest:
+            result[index] = np.abs(own - rest)
+    return result
+
+
+def correct_beyond(grouped: Grouped, taus: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray, float]]:
+    """Return for every group the share of its correct samples beyond each tau and their number, and the same of its pooled rest.
+
+    The rest's number is how many equally weighted samples say as much (Kish); all shares are NaN where it is 0.
+    """
+    correct = [values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)]
+    n = np.array([len(own) for own in correct], dtype=np.float64)
+    shares = np.array([proportion_beyond(own, taus) if len(own) else np.zeros(len(taus)) for own in correct])
+    weights = grouped.sampling_weights * n
+    result = []
+    for index, share in enumerate(shares):
+        others = np.arange(len(n)) != index
+        total = weights[others].sum()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rest = weights[others] @ shares[others] / total
+        n_rest = total**2 / (grouped.sampling_weights[others] @ weights[others]) if total else 0.0
+        result.append((share, float(n[index]), rest, float(n_rest)))
     return result

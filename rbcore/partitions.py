@@ -30,6 +30,7 @@ RESULT_COLUMNS = (
     "network_prediction",
     "smoothed_prediction",
     "votes",
+    "sampling_weight",
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
 

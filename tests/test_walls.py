@@ -24,9 +24,10 @@ ALLOWED = {
     "distances": COMMON | {"result_tables"},
     "best": {"store", "distances"},
     "result_tables": {"errors"},
-    "attributes": {"datasets", "errors", "partitions", "running", "store"},
-    "measures": {"errors", "registry", "partitions", "result_tables"},
-    "inference": {"errors", "measures", "partitions", "registry", "result_tables"},
+    "attributes": {"datasets", "errors", "partitions", "running", "sampling", "store"},
+    "sampling": {"errors", "partitions"},
+    "measures": {"errors", "registry", "partitions", "result_tables", "sampling"},
+    "inference": {"errors", "measures", "partitions", "registry", "result_tables", "sampling"},
     "charts": {"measures", "inference", "result_tables"},
     "analyses": COMMON
     | {
@@ -40,6 +41,7 @@ ALLOWED = {
         "partitions",
         "recipes",
         "result_tables",
+        "sampling",
     },
     "report": {"charts", "errors", "spreadsheet", "store"},
     "disk": {"distances", "errors", "models", "store"},

@@ -42,6 +42,14 @@ def distances(selection: Selection) -> StoredTable:
     return stored
 
 
+def warn_of_fallbacks(rows: pd.DataFrame, method: str) -> None:
+    """Draw a warning where so many distances are fallbacks that numbers made of them say little of the network."""
+    correct, fallback = int(rows["is_correct"].sum()), int((rows["status"] == "fallback").sum())
+    caution = inference.fallback_warning(fallback, correct)
+    if caution:
+        st.warning(plain(f"{method}: {caution}"))
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
 def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: rb.Policy) -> pd.DataFrame:
     """Return `rbcore.robustness_bias`, kept by the checksum of the rows and the policy's text."""

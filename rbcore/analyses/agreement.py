@@ -16,6 +16,7 @@ from rbcore.inference import CONFIDENCE, UNDEFINED, wilson_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.partitions import group_labels
 from rbcore.result_tables import checked
+from rbcore.sampling import proportional
 
 ALL = "all"
 
@@ -131,7 +132,7 @@ def paired_sigmas(
     MeasureError
         If the tables have no image in common or put one into different groups; and as `rbcore.measures.split_groups`.
     """
-    first, second = checked(first, ["sample_id"]), checked(second, ["sample_id"])
+    first, second = (proportional(checked(rows, ["sample_id"])) for rows in (first, second))
     common = set(first["sample_id"]) & set(second["sample_id"])
     if not common:
         raise MeasureError("The two tables have no image in common, so their sigmas cannot be compared.")

@@ -9,7 +9,15 @@ import pandas as pd
 from rbcore.analyses.agreement import agreement_of, paired_sigmas
 from rbcore.api import stored_distances
 from rbcore.errors import MeasureError
-from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma, listed, name_of_group, too_few_but_lower
+from rbcore.inference import (
+    FEWEST,
+    accuracy_interval,
+    bootstrap_sigma,
+    caution_of,
+    listed,
+    name_of_group,
+    too_few_but_lower,
+)
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.models.checkpoints import Run
 from rbcore.recipes import named_epochs
@@ -26,9 +34,8 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``n_train``, ``is_ranked``, ``accuracy``, ``accuracy_low``,
-        ``accuracy_high``, ``sigma``, ``low``,
-        ``high``; each as `rbcore.inference.robustness_bias` has it.
+        One row a group: ``group``, ``n``, ``n_train``, ``n_correct``, ``n_fallback``, ``is_ranked``, ``accuracy``, ``accuracy_low``,
+        ``accuracy_high``, ``sigma``, ``low``, ``high``; each as `rbcore.inference.robustness_bias` has it.
     """
     grouped = split_groups(distances, by, policy)
     low, high = bootstrap_sigma(grouped)
@@ -37,6 +44,8 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
         {
             "group": grouped.groups,
             "n": grouped.n,
+            "n_correct": grouped.n_correct,
+            "n_fallback": grouped.n_fallback,
             "n_train": grouped.n_train,
             "is_ranked": np.array([len(values) >= FEWEST for values in grouped.values]) & (grouped.n_train != 0),
             "accuracy": grouped.n_correct / grouped.n,
@@ -130,6 +139,8 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
         if names
         else ""
     )
+    caution = caution_of(here)
+    but += f" {caution}" if caution else ""
     own = table[table["group"] == least["group"]].sort_values("epoch")
     is_below = (own["high"] < 0).to_numpy()
     n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]

@@ -10,6 +10,7 @@ from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE
 from rbcore.measures import DEFAULT_POLICY, Policy, is_correct, is_counted
 from rbcore.result_tables import checked
+from rbcore.sampling import proportional
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def median_distance(
     MeasureError
         If no image counts.
     """
-    distances = checked(distances)
+    distances = proportional(checked(distances))
     correct = is_correct(distances, policy)
     values = np.where(correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
     if not len(values):

@@ -18,6 +18,7 @@ from rbcore.measures import (
     split_groups,
 )
 from rbcore.models.checkpoints import Run, list_runs
+from rbcore.sampling import proportional
 
 SAME = ("dataset_fingerprint", "size", "seed", "builder_sha256", "recipe", "weights", "n_epochs", "validation")
 """Facts in which a mitigated run and its plain one agree."""
@@ -160,7 +161,8 @@ def _cost(rows: pd.DataFrame, by: str, group: str, tau: float, policy: Policy) -
     rb_low, rb_high = rb_interval(grouped, taus)
     sides = split_groups(with_sides(rows, by, group), SIDE, policy)
     areas = dict(zip(sides.groups, areas_under_curves(sides), strict=True))
-    n, n_correct = len(rows), int(is_correct(rows, policy).sum())
+    fair = proportional(rows)
+    n, n_correct = len(fair), int(is_correct(fair, policy).sum())
     accuracy_low, accuracy_high = binomial_interval(np.array([n_correct]), n)
     return {
         "n": n,

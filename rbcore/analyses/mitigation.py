@@ -26,6 +26,7 @@ from rbcore.measures import (
 from rbcore.partitions import group_labels
 from rbcore.registry import unknown_name
 from rbcore.result_tables import checked
+from rbcore.sampling import proportional
 
 REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
@@ -97,7 +98,7 @@ def compare(
     MeasureError
         As `rbcore.inference.compare_bias`.
     """
-    before, after = (checked(rows, ("sample_id", "label", "prediction")) for rows in (before, after))
+    before, after = (proportional(checked(rows, ("sample_id", "label", "prediction"))) for rows in (before, after))
     bias = compare_bias(before, after, by, policy=policy)
     groups = list(bias["group"])
     if group not in groups:

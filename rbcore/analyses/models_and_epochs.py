@@ -12,6 +12,7 @@ from rbcore.distances import resolve_method
 from rbcore.inference import (
     LESS_ROBUST,
     NO_DIFFERENCE,
+    caution_of,
     listed,
     name_of_group,
     robustness_bias,
@@ -174,6 +175,12 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         names = [name_of_group(name, kind) for name in below.index[below == below.max()].astype(str)]
         are = "is" if len(names) == 1 else "are"
         sentence = f"At the last epoch {_named(names)} {are} less robust than the rest in {below.max()} of {models} ({rule}; {n})."
+    cautious = [str(model) for model, bias in last.groupby("model", sort=False) if caution_of(bias)]
+    if cautious:
+        sentence += (
+            " Caution: more than a tenth of the distances of correct images are fallbacks, which no attack found, for "
+            f"{_named(cautious)}."
+        )
     sentence += _too_few_in_words(table[table["epoch"] == "last"], n_models, kind)
     first = ranked[ranked["epoch"] == "first"]
     both = first.merge(last, on=["model", "group"], suffixes=("_first", "_last"))

@@ -97,15 +97,15 @@ METHODS.add(
         version=2,
         description=(
             "Foolbox L2CarliniWagnerAttack (Carlini & Wagner 2017): Adam on distance plus a weighted margin, the weight found by "
-            "bisection (paper, section 4.1)"
+            "bisection; its defaults find what the budget of the paper (section 4.1, preset paper) leaves to the fallback"
         ),
         parameters=(
             Parameter("steps", 100, 1, 100_000, "steps of Adam for each weight, all of them taken"),
-            Parameter("binary_search_steps", 5, 1, 100, "weights tried, one after the other"),
+            Parameter("binary_search_steps", 6, 1, 100, "weights tried, one after the other"),
             Parameter(
-                "stepsize", 5e-3, 1e-6, 1.0, "learning rate of Adam, in units of the inverse tanh of pixels in [-1, 1]"
+                "stepsize", 5e-2, 1e-6, 1.0, "learning rate of Adam, in units of the inverse tanh of pixels in [-1, 1]"
             ),
-            Parameter("initial_const", 1e-2, 1e-10, 1e10, "first weight, in squared pixel distance per unit of logit"),
+            Parameter("initial_const", 1e-1, 1e-10, 1e10, "first weight, in squared pixel distance per unit of logit"),
             Parameter("confidence", 0.0, 0.0, 1_000.0, "margin beyond the boundary, in units of the logits"),
         ),
         presets={

@@ -21,6 +21,7 @@ from rbcore.measures import (
 )
 from rbcore.partitions import group_labels, group_order
 from rbcore.result_tables import checked
+from rbcore.sampling import proportional
 
 PRODUCTS = tuple(combinations_with_replacement(range(4), 2))
 """Pairs of value and counting of the first side (0, 1) and of the second (2, 3), whose mean products give covariances."""
@@ -64,7 +65,7 @@ def compare_bias(
         If the tables have no image in common, hold one twice, or differ in an image's group or label; if there is one group
         only; and as `rbcore.measures.split_groups` for the common images on either side.
     """
-    first, second = (checked(rows, ("sample_id", "label")) for rows in (first, second))
+    first, second = (proportional(checked(rows, ("sample_id", "label"))) for rows in (first, second))
     left, right = first.set_index("sample_id"), second.set_index("sample_id")
     common = left.index.intersection(right.index, sort=False)
     if common.empty:

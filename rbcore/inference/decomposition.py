@@ -55,15 +55,15 @@ def decompose_bias(
             "and a mean or sum of areas is no accuracy times a distance. Use these two settings."
         )
     grouped = split_groups(distances, by, policy)
-    sizes = group_sizes(grouped)
+    sizes, weights = group_sizes(grouped), grouped.pooled_weights
     columns = [
         np.stack([values, values**2, correct])
         for values, correct in zip(grouped.capped(), grouped.is_correct, strict=True)
     ]
-    estimate, error = _parts(np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes)
+    estimate, error = _parts(np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes, weights)
     random = np.random.default_rng(seed)
     drawn = np.stack([resampled_means(own, n_resamples, random) for own in columns], axis=2)
-    resampled, resampled_error = _parts(drawn, sizes)
+    resampled, resampled_error = _parts(drawn, sizes, weights)
     freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer
     tables = []
     for part, log_ratio, own_error, draws, errors in zip(
@@ -89,24 +89,24 @@ def _table(grouped: Grouped, part: str, log_ratio: np.ndarray, half: np.ndarray)
     )
 
 
-def _parts(means: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parts(means: np.ndarray, sizes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the three log ratios and their standard errors, each shape (3, n_draws, n_groups).
 
     Parameters
     ----------
     means
         Means of distance, squared distance and correctness, shape (3, n_draws, n_groups).
-    sizes
-        Samples that count, shape (n_groups,).
+    sizes, weights
+        Samples that count, and what each group counts in a pooled rest, each shape (n_groups,).
     """
     distance, square, correct = means
     others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
-    sums = sizes * np.stack([distance, correct])
-    scale = sizes**2 / np.maximum(sizes - 1, 1)  # from the variance of a group's samples to that of their sum
+    sums = weights * np.stack([distance, correct])
+    scale = weights**2 / np.maximum(sizes - 1, 1)  # from the variance of a group's samples to that of their sum
     spread = (
         scale * np.stack([square - distance**2, distance - distance * correct, correct - correct**2])
     )  # of distances, with correctness (a wrong sample has distance 0, so the mean product is the mean distance), of correctness
-    rest_size = sizes @ others
+    rest_size = weights @ others
     variance = np.zeros((len(PARTS), *distance.shape))
     with np.errstate(divide="ignore", invalid="ignore"):
         total = np.log(distance) - np.log(sums[0] @ others / rest_size)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from rbcore.inference.resampling import CONFIDENCE, MEMORY_CHUNK, N_RESAMPLES, SAME, group_moments, resampled_moments
-from rbcore.measures import Grouped, proportion_beyond, rest_weights
+from rbcore.measures import Grouped, correct_beyond, rest_weights
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -62,7 +62,7 @@ def group_sizes(grouped: Grouped) -> np.ndarray:
 
 def against_rest(grouped: Grouped) -> Comparison:
     """Return the comparison of every group with its rest, as the policy says what the rest is."""
-    return Comparison(np.eye(len(grouped.groups)), rest_weights(group_sizes(grouped), grouped.policy.rest))
+    return Comparison(np.eye(len(grouped.groups)), rest_weights(grouped.pooled_weights, grouped.policy.rest))
 
 
 @dataclass(frozen=True)
@@ -191,15 +191,12 @@ def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDEN
     Newcombe's hybrid score interval (1998, method 10) for the difference of the two shares of correct samples beyond tau, and
     of it the absolute values: it starts at 0 where that interval includes 0. NaN where a side has no correct sample.
     """
-    correct = [values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)]
-    low, high = np.full((2, len(correct), len(taus)), np.nan)
-    for index, own in enumerate(correct):
-        rest = np.concatenate([values for other, values in enumerate(correct) if other != index] or [np.empty(0)])
-        if not len(own) or not len(rest):
+    low, high = np.full((2, len(grouped.groups), len(taus)), np.nan)
+    for index, (share, n_own, other, n_other) in enumerate(correct_beyond(grouped, taus)):
+        if not n_own or not n_other:
             continue
-        share, other = proportion_beyond(own, taus), proportion_beyond(rest, taus)
-        share_low, share_high = wilson_interval(share, len(own), confidence)
-        other_low, other_high = wilson_interval(other, len(rest), confidence)
+        share_low, share_high = wilson_interval(share, n_own, confidence)
+        other_low, other_high = wilson_interval(other, n_other, confidence)
         start = share - other - np.hypot(share - share_low, other_high - other)
         end = share - other + np.hypot(share_high - share, other - other_low)
         low[index] = np.where((start <= 0) & (end >= 0), 0.0, np.minimum(np.abs(start), np.abs(end)))
@@ -207,7 +204,7 @@ def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDEN
     return low, np.minimum(high, 1.0)
 
 
-def wilson_interval(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
+def wilson_interval(share: np.ndarray, n: float, confidence: float = CONFIDENCE) -> Ends:
     """Return Wilson's score interval of shares of n samples, each end of the shape of ``share``."""
     z = stats.norm.ppf((1 + confidence) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)

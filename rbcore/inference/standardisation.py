@@ -16,6 +16,7 @@ from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, split_groups
 from rbcore.partitions import group_labels, group_order
 from rbcore.registry import unknown_name
 from rbcore.result_tables import checked
+from rbcore.sampling import proportional
 
 FEWEST_IN_CELL = 5
 """Smallest cell of group and stratum that is re-weighted; a smaller one would carry its whole stratum."""
@@ -25,7 +26,7 @@ CELL = "cell"
 
 def overlap(distances: pd.DataFrame, by: str, within: str, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
     """Count the samples that count in each group and stratum: one row a group of ``by``, one column a stratum of ``within``."""
-    distances = checked(distances)
+    distances = proportional(checked(distances))
     groups, strata = group_labels(distances, by), group_labels(distances, within)
     counted = is_counted(distances, policy)
     table = pd.crosstab(groups[counted].to_numpy(), strata[counted].to_numpy())
@@ -48,7 +49,8 @@ def standardised_bias(
     Parameters
     ----------
     distances, by, policy
-        As `robustness_bias`. Under ``rest="pooled"`` the rest of a stratum is all its samples outside the group; under ``mean``
+        As `robustness_bias`; of a stratified table its proportional part.
+        Under ``rest="pooled"`` the rest of a stratum is all its samples outside the group; under ``mean``
         and ``sum`` each other group is re-weighted for itself.
     within
         The partition whose mix is made equal: an attribute, bins of a number, or ``"class"``.
@@ -72,7 +74,7 @@ def standardised_bias(
     UnknownNameError
         If there is no such partition or group.
     """
-    distances = checked(distances)
+    distances = proportional(checked(distances))
     split_groups(distances, by, policy)  # refuses what no measure is defined for
     counts = overlap(distances, by, within, policy)
     names = list(counts.index)

@@ -47,7 +47,7 @@ def robustness_bias(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_counted``, those that count under the policy;
+        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_fallback``; ``n_counted``, those that count;
         ``n_train``, images of it in the training split, NaN where that is not known; ``is_ranked``, whether at least `FEWEST` count and
         the group was trained, as far as is known; ``is_optimistic``, whether the group or its rest has fewer than
         `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim; ``accuracy``, with ``accuracy_low`` and
@@ -75,6 +75,7 @@ def robustness_bias(
             "n": grouped.n,
             "n_correct": grouped.n_correct,
             "n_failed": grouped.n_failed,
+            "n_fallback": grouped.n_fallback,
             "n_counted": n_counted,
             "n_train": grouped.n_train,
             "is_ranked": (n_counted >= FEWEST) & (grouped.n_train != 0),

@@ -14,6 +14,9 @@ LEVEL = 0.05
 FEWEST_CORRECT = 30
 """Correct samples below which an interval covers less often than it claims."""
 
+LARGEST_FALLBACK_SHARE = 0.1
+"""Share of the correct images with a fallback above which a table says little of the network."""
+
 MOST_NAMED = 3
 """Groups that a sentence names before it counts the others."""
 
@@ -94,6 +97,27 @@ def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataF
     return few.sort_values("sigma", kind="stable")
 
 
+def fallback_warning(n_fallback: int, n_correct: int) -> str:
+    """Return a sentence for wherever a number of a table is shown if more than a tenth of its correct images have a fallback.
+
+    Nothing otherwise. A fallback is no attack: its distance, a walk to the nearest image of another class, is about twice as long,
+    and more so for some groups than for others.
+    """
+    if n_fallback <= LARGEST_FALLBACK_SHARE * n_correct:
+        return ""
+    return (
+        f"Caution: the distances of {n_fallback / n_correct:.0%} of the correct images ({n_fallback:,} of {n_correct:,}) are fallbacks, "
+        "which no attack found; sizes and signs of sigma may be theirs. Take minimal, or a larger budget."
+    )
+
+
+def caution_of(bias: pd.DataFrame) -> str:
+    """Return what must be said beside any number of a table of `robustness_bias`; nothing where there is nothing to say."""
+    if "n_fallback" not in bias.columns:
+        return ""
+    return fallback_warning(int(bias["n_fallback"].sum()), int(bias["n_correct"].sum()))
+
+
 BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
 
 
@@ -117,6 +141,12 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
     kind
         What the groups are, as "digit", for names that are bare numbers; see `name_of_group`.
     """
+    caution = caution_of(bias)
+    said = _verdict(bias, confidence, kind)
+    return f"{said} {caution}" if caution else said
+
+
+def _verdict(bias: pd.DataFrame, confidence: float, kind: str) -> str:
     untrained = _untrained_in_words(bias, kind)
     known = bias[~is_untrained(bias)]
     row = least_robust(bias)

@@ -97,6 +97,13 @@ def test_groups_with_too_few_images_that_lie_lower_are_named():
     )
 
 
+def test_models_measured_by_fallbacks_are_named():
+    less = inference.LESS_ROBUST
+    table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, less], [less, less]]).assign(n_correct=40)
+    table["n_fallback"] = np.where(table["model"] == "B", 9, 4)  # 18 and 8 of 80
+    assert "fallbacks, which no attack found, for B." in verdict_over_models(table)
+
+
 def test_a_cell_is_found_and_said_with_its_interval_and_n():
     row = {
         "model": "A",

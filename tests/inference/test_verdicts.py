@@ -87,6 +87,15 @@ def test_a_group_with_too_few_images_that_lies_lower_is_named_beside_the_least_r
     assert verdict(bias_of([WHITE, INDIAN])).startswith("White is the least robust group")
 
 
+def test_a_table_of_fallbacks_says_so_with_every_verdict():
+    rows = two_groups(50)
+    for n_fallback, is_said in ((10, False), (11, True)):  # of 100 correct images
+        status = ["fallback"] * n_fallback + ["found"] * (100 - n_fallback)
+        text = verdict(robustness_bias(rows.assign(status=status), "group"))
+        assert ("Caution: the distances of 11% of the correct images (11 of 100) are fallbacks" in text) == is_said
+        assert ("Caution" in text) == is_said
+
+
 def test_a_group_that_is_never_right_is_named_however_few_it_has():
     text = verdict(bias_of([WHITE, INDIAN, ("Black", 3, 0, -1.0, NAN), ("7", 1, 0, -1.0, NAN)]), kind="digit")
     assert text.endswith(

@@ -1,0 +1,141 @@
+"""Which images of a split are measured where not all are, and how a sample that favors small groups is read without distortion.
+
+A stratified sample takes at least so many images of every group of a partition. Within a group they are the first ones in the split's
+random order, so each group is a fair draw of its own images; but together they are no fair draw of the split, since rare groups are
+over-represented. Each row carries a *sampling weight*, how many images of the split it stands for. Two readings are right:
+
+- groups within which all weights are equal are measured on all their rows, and pooled by their weights (``pooled`` rest);
+- by any other partition a group's own mean would be distorted, so only a `proportional` part of the rows is measured.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rbcore.errors import MeasureError
+from rbcore.partitions import group_labels
+
+WEIGHT = "sampling_weight"
+"""Column of a stratified table: images of the split that the row stands for."""
+STRATA = "strata"
+"""Name in a table's provenance, and in its ``attrs``, of the partition by which images were drawn."""
+USUAL_AT_LEAST = 60
+"""Images of every group that are offered: enough that about 30 are correct where every second one is."""
+SAME = 1e-9
+
+
+def draw(base: np.ndarray, order: np.ndarray, labels: np.ndarray, at_least: int) -> np.ndarray:
+    """Return the rows of a stratified sample, in the split's order.
+
+    Parameters
+    ----------
+    base
+        Rows that are taken in any case.
+    order
+        All rows of the split in its random order, shape (n,).
+    labels
+        The group of each of them.
+    at_least
+        Rows of every group that are taken, its first ones in the order; all of a group that has fewer.
+    """
+    rank = pd.Series(order).groupby(labels).cumcount().to_numpy()
+    drawn: np.ndarray = order[np.isin(order, base) | (rank < at_least)]
+    return drawn
+
+
+def weighted(rows: pd.DataFrame, labels: pd.Series, sizes: pd.Series) -> pd.DataFrame:
+    """Return rows with their sampling weights; as they are where all weights are equal.
+
+    Parameters
+    ----------
+    rows
+        A table of distances.
+    labels
+        The stratum of each row.
+    sizes
+        How many images of the split each stratum has, by its name.
+    """
+    weights = labels.map(sizes / labels.value_counts()).to_numpy(np.float64)
+    if np.ptp(weights) <= SAME * weights.max():
+        return rows
+    return rows.assign(**{WEIGHT: weights})
+
+
+def strata_of(provenance: Mapping[str, Any]) -> str:
+    """Return the partition by which images of a table were drawn, as it is spelled; empty for a table that is not stratified.
+
+    Of images drawn by several partitions it is their intersection: within it they are the first ones in the split's order still.
+    """
+    parts: dict[str, None] = {}
+    for history in (provenance, *(part for part in provenance.values() if isinstance(part, dict))):
+        for computed in history.get("computed", []):
+            parts |= dict.fromkeys(part.strip() for part in computed.get(STRATA, "").split("*") if part.strip())
+    return "*".join(parts)
+
+
+def weigh_by(rows: pd.DataFrame, split: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return a table of distances with the sampling weights of images drawn by a partition; as it is where nothing is distorted.
+
+    Parameters
+    ----------
+    rows
+        Distances with attributes.
+    split
+        All samples of the split, with the same attributes.
+    by
+        As `strata_of` returns it; nothing is weighed where it is empty.
+    """
+    if not by or rows.empty:
+        return rows
+    result = weighted(rows, group_labels(rows, by), group_labels(split, by).value_counts())
+    result.attrs = {**rows.attrs, STRATA: by}
+    return result
+
+
+def proportional(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the part of a stratified table that is a fair draw of the split, without weights: of every stratum the same share."""
+    if WEIGHT not in rows.columns:
+        return rows
+    weights = rows[WEIGHT].to_numpy(np.float64)
+    kept = np.zeros(len(rows), dtype=bool)
+    for weight in np.unique(weights):
+        members = np.flatnonzero(weights == weight)  # in the split's order, so that the first ones are a fair draw
+        kept[members[: max(1, round(len(members) * weight / weights.max()))]] = True
+    return rows[kept].drop(columns=WEIGHT)
+
+
+def readable(rows: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """Return the rows that groups with these labels may be measured on: all where each group has one weight, else `proportional`."""
+    if WEIGHT not in rows.columns:
+        return rows
+    weights = rows[WEIGHT].to_numpy(np.float64)
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise MeasureError(
+            f"The column {WEIGHT!r} holds a value that is no positive number. Estimate the distances again."
+        )
+    spread = rows.groupby(labels.to_numpy())[WEIGHT].agg(lambda own: np.ptp(own) <= SAME * own.max())
+    return rows if spread.all() else proportional(rows)
+
+
+def share_correct(rows: pd.DataFrame) -> float:
+    """Return the accuracy over a table's rows, each counted as often as its sampling weight says."""
+    return float(np.average(rows["is_correct"], weights=rows[WEIGHT] if WEIGHT in rows.columns else None))
+
+
+def in_words(rows: pd.DataFrame, labels: pd.Series) -> str:
+    """Return a sentence on how a stratified table is read by groups with these labels; nothing for any other table."""
+    if WEIGHT not in rows.columns:
+        return ""
+    by = f" by {rows.attrs[STRATA]}" if STRATA in rows.attrs else ""
+    part = readable(rows, labels)
+    if len(part) == len(rows):
+        return (
+            f"The images were drawn{by}, so that no group has too few: each group is a fair draw of its own images, and counts in the "
+            "rest of another as much as in the whole split."
+        )
+    return (
+        f"The images were drawn{by}, which would distort these groups: they are measured on {len(part):,} of {len(rows):,} images, a "
+        "fair draw of the split."
+    )
