@@ -32,17 +32,28 @@ def offer_estimate(device: str) -> None:
         "Test images", 1, n_test, n_test, help="The first so many in a random order fixed by the seed."
     )
     every = st.number_input("Every n-th image", 1, 100, 1, help="5 is the paper's choice for smoothing.")
+    at_least = st.number_input(
+        f"At least so many of each group by {chosen.partition_title} (0: no matter)",
+        0,
+        n_test,
+        0,
+        help="Beside those above, so that small groups are not missed; with all of these left as they are, only they. Measures "
+        "then weigh each group as in the whole test split.",
+    )
+    drawn = {"at_least": int(at_least), "by": chosen.by} if at_least else {}
+    if drawn and limit == n_test:
+        limit = None
     with st.expander("Parameters"):
         method = definitions.pick_parameters(chosen.method)
     wanted = replace(chosen, method=method)
-    cost = results.cost(wanted, min(limit, -(-n_test // every)))
+    cost = results.cost(wanted, min(limit or n_test, -(-n_test // every)))
     if cost:
         st.caption(cost)
     if st.button("Estimate", type="primary"):
         if runner.is_active(tasks.estimate_key(wanted)):
             st.info("These distances are being computed already; wait for that job or cancel it first.")
         else:
-            tasks.submit_estimate(wanted, limit=limit, every=every, device=device)
+            tasks.submit_estimate(wanted, limit=limit, every=every, device=device, **drawn)
             st.toast(training_form.QUEUED)
             if method != chosen.method:
                 st.info(plain(f"When done, they are offered in the sidebar as the method {method!r}."))

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import definitions, menu, results, selection, show
+from pages.shell import definitions, menu, offers, results, selection, show
 from pages.shell.text import plain
-from rbcore import analyses, inference, outcomes_in_words, verdict
+from rbcore import analyses, inference, outcomes_in_words, sampling, verdict
 from rbcore.charts import (
     BRUSH,
     CLICK,
@@ -44,6 +44,13 @@ st.caption(
     "Intervals and tests are over test images for this one trained model. Any difference between the groups: "
     f"{p_global}."
 )
+
+drawn = sampling.in_words(rows, group_labels(rows, chosen.by))
+if drawn:
+    st.caption(plain(drawn))
+few = inference.too_few_but_lower(bias)
+if len(few) and len(rows) < n_test:
+    offers.offer_more(chosen, [str(group) for group in few["group"]])
 
 taus = tau_grid(rows, policy)
 middle = 0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))

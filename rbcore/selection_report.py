@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rbcore import api, inference
+from rbcore import api, inference, sampling
 from rbcore.best import BEST, note_of, title_of
 from rbcore.charts import bias_intervals, robustness_curves
 from rbcore.command_lines import command, estimate_command, method_words
@@ -14,6 +14,7 @@ from rbcore.distances.outcomes import outcomes_in_words
 from rbcore.errors import MethodError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models.checkpoints import Run
+from rbcore.partitions import group_labels
 from rbcore.report import Figure, Section, csv_inside, page_text
 from rbcore.store import Facts, StoredTable, write_atomically
 
@@ -54,10 +55,12 @@ def html(run: Run, epoch: str | int, method: str, by: str, *, policy: Policy = D
     bias = inference.robustness_bias(rows, by, policy=policy)
     n_test = int(run.facts["n_test"])
     counted = f"all {n_test:,} test images" if len(rows) == n_test else f"{len(rows):,} of {n_test:,} test images"
+    lacks_images = len(inference.too_few_but_lower(bias)) > 0
     lead = (
         inference.verdict(bias),
         f"{spec.title}, by {by}; {run.model}, run {run.name}, epoch {number} of {run.n_epochs}; {title_of(method)}; n = {counted}.",
         f"Any difference between the groups: {inference.p_in_words(bias['p_global'].iloc[0])}.",
+        *filter(None, [sampling.in_words(rows, group_labels(rows, by))]),
         spec.caution,
     )
     sections = (
@@ -66,7 +69,16 @@ def html(run: Run, epoch: str | int, method: str, by: str, *, policy: Policy = D
         _outcomes(rows, method),
         _definitions(policy),
         _provenance(run, number, stored),
-        _commands(run, number, method, by, policy, is_whole=len(rows) == n_test, stored=stored),
+        _commands(
+            run,
+            number,
+            method,
+            by,
+            policy,
+            is_whole=len(rows) == n_test,
+            lacks_images=len(inference.too_few_but_lower(bias)) > 0,
+            stored=stored,
+        ),
     )
     return page_text(f"Robustness bias: {spec.title} by {by}", lead, sections, csv_inside)
 
@@ -172,7 +184,15 @@ def _spelled(value: object) -> str:
 
 
 def _commands(
-    run: Run, epoch: int, method: str, by: str, policy: Policy, *, is_whole: bool, stored: StoredTable
+    run: Run,
+    epoch: int,
+    method: str,
+    by: str,
+    policy: Policy,
+    *,
+    is_whole: bool,
+    lacks_images: bool,
+    stored: StoredTable,
 ) -> Section:
     methods = [method] if method != BEST else sorted(stored.key_facts["of"])
     lines = [_train(run), *(_estimate(run, epoch, name) for name in methods), _measure(run, epoch, method, by, policy)]
@@ -183,6 +203,9 @@ def _commands(
         text.append("FILE stands for the file of weights that was imported; its SHA-256 is above.")
     if not is_whole:
         text.append("The distances cover a part of the test images only; the second command computes all of them.")
+        if lacks_images and method != BEST:
+            text.append("The last command measures more images of the groups with too few.")
+            lines.append(_estimate(run, epoch, method, at_least=sampling.USUAL_AT_LEAST, by=by))
     return Section("commands", "How to get them again", tuple(text), code=tuple(lines))
 
 
@@ -217,8 +240,8 @@ def _mitigation_options(facts: Facts) -> dict[str, str | int | float]:
     return {which: whom} | {name: facts[name] for name in names if facts.get(name) is not None}
 
 
-def _estimate(run: Run, epoch: int, method: str) -> str:
-    return estimate_command(run.dataset, run.model, method, epoch=epoch, run=run.name)
+def _estimate(run: Run, epoch: int, method: str, *, at_least: int | None = None, by: str | None = None) -> str:
+    return estimate_command(run.dataset, run.model, method, epoch=epoch, run=run.name, at_least=at_least, by=by)
 
 
 def _measure(run: Run, epoch: int, method: str, by: str, policy: Policy) -> str:

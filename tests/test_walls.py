@@ -21,7 +21,7 @@ ALLOWED = {
     "datasets": COMMON | {"partitions", "store"},
     "command_lines": set(),
     "models": COMMON | {"command_lines", "recipes", "store"},
-    "distances": COMMON | {"result_tables"},
+    "distances": COMMON | {"partitions", "result_tables", "sampling"},
     "best": {"store", "distances"},
     "result_tables": {"errors"},
     "attributes": {"datasets", "errors", "partitions", "running", "sampling", "store"},
@@ -57,7 +57,7 @@ ALLOWED = {
         "measures",
         "models",
     }
-    | {"report", "store"},
+    | {"partitions", "report", "sampling", "store"},
     "reproduction": COMMON
     | {"analyses", "api", "charts", "datasets", "distances", "inference", "measures", "models", "report", "store"}
     | {"training"},

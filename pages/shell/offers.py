@@ -7,7 +7,11 @@ import streamlit as st
 from pages.shell import jobs, menu, mode, tasks
 from pages.shell.selection import Selection
 from pages.shell.text import plain
+from rbcore import inference, sampling
 from rbcore.best import BEST
+
+NAMED = 3
+"""Groups that an offer names."""
 
 
 def say_untrained(what: str, selection: Selection) -> None:
@@ -41,3 +45,16 @@ def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> N
         for item in wanted:
             tasks.submit_estimate(item)
         st.rerun()
+
+
+def offer_more(chosen: Selection, groups: Sequence[str]) -> None:
+    """Offer the job that measures more images of groups with too few, or follow it."""
+    key = tasks.estimate_key(chosen)
+    if jobs.runner().is_active(key):
+        jobs.watch((key,))
+    elif not mode.is_read_only() and chosen.method != BEST:
+        named = inference.listed([inference.name_of_group(group, chosen.partition_title) for group in groups[:NAMED]])
+        label = f"Measure at least {sampling.USUAL_AT_LEAST} images of each group, where there are so many"
+        if st.button(label, help=plain(f"More of {named}; measures then weigh each group as in the whole test split.")):
+            tasks.submit_estimate(chosen, at_least=sampling.USUAL_AT_LEAST, by=chosen.by)
+            st.rerun()

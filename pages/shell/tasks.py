@@ -75,7 +75,13 @@ def skipped_in_words(data: Dataset) -> str:
 
 
 def submit_estimate(
-    selection: Selection, *, limit: int | None = None, every: int = 1, device: str = "auto"
+    selection: Selection,
+    *,
+    limit: int | None = None,
+    every: int = 1,
+    at_least: int | None = None,
+    by: str | None = None,
+    device: str = "auto",
 ) -> jobs.Job:
     """Queue the estimation of the distances the selection lacks."""
     run, epoch = selection.run, selection.epoch
@@ -86,7 +92,15 @@ def submit_estimate(
         data, _ = api.open_run(run.dataset, run.model, run=run.name, progress=progress)
         model = api.load_model(run.model, data, epoch=epoch, run=run.name, device=device)
         table = api.estimate_distances(
-            model, data, selection.method, limit=limit, every=every, progress=progress, cancel=cancel
+            model,
+            data,
+            selection.method,
+            limit=limit,
+            every=every,
+            at_least=at_least,
+            by=by,
+            progress=progress,
+            cancel=cancel,
         )
         n_failed = int((table["status"] == "failed").sum())
         return f"distances of {len(table):,} images are ready, {n_failed} without a result."

@@ -5,6 +5,7 @@ import pandas as pd
 from rbcore.distances.base import resolve_method
 from rbcore.distances.smoothing import ceiling
 from rbcore.result_tables import checked
+from rbcore.sampling import share_correct
 
 WORDS = {
     "misclassified": "misclassified without any attack",
@@ -19,9 +20,9 @@ AT_CEILING = 1e-9
 def accuracy_in_words(rows: pd.DataFrame) -> str:
     """Say what share of the images is classified correctly; where the distances are the smoothed classifier g's, by it and by f."""
     if "network_prediction" not in rows:
-        return f"{rows['is_correct'].mean():.1%} classified correctly"
+        return f"{share_correct(rows):.1%} classified correctly"
     by_network = (rows["network_prediction"] == rows["label"]).mean()
-    return f"{rows['is_correct'].mean():.1%} classified correctly by the smoothed classifier g, {by_network:.1%} by the network f"
+    return f"{share_correct(rows):.1%} classified correctly by the smoothed classifier g, {by_network:.1%} by the network f"
 
 
 def outcomes_in_words(rows: pd.DataFrame, method: str) -> str:
