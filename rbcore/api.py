@@ -21,6 +21,7 @@ from rbcore.distances.passes import images_a_second
 from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
 from rbcore.models.checkpoints import Run, find_run, list_runs, load_checkpoint
+from rbcore.outputs import LOGITS
 from rbcore.partitions import group_labels
 from rbcore.running import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Facts
@@ -397,7 +398,15 @@ def _engine(
         batch_size=batch_size,
         device=model.device,
         cancel=cancel,
+        n_classes=len(dataset.classes),
+        outputs=_known_outputs(model),
     )
+
+
+def _known_outputs(model: Model) -> str | None:
+    """Return ``logits`` for what ships and for what was decided on import; None for what has to be found out."""
+    is_ours = MODELS[model.facts["model"]].source_sha256 is None
+    return LOGITS if is_ours or "outputs" in model.facts else None
 
 
 def _seeds(dataset: Dataset) -> np.ndarray:

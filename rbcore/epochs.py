@@ -297,12 +297,17 @@ def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Te
 
 def accuracy(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> float:
     """Return the share of rows that the network, in evaluation mode and float32, classifies correctly."""
-    n_correct = 0
+    return int((predicted_classes(network, dataset, rows, device) == dataset.labels(rows)).sum()) / len(rows)
+
+
+def predicted_classes(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return the predicted class of each row, int64, by a network in evaluation mode."""
+    parts = []
     with torch.no_grad():
         for start in range(0, len(rows), EVALUATION_BATCH):
-            images, labels = images_and_labels(dataset, rows[start : start + EVALUATION_BATCH], device)
-            n_correct += int((network(images).argmax(1) == labels).sum())
-    return n_correct / len(rows)
+            images, _ = images_and_labels(dataset, rows[start : start + EVALUATION_BATCH], device)
+            parts.append(network(images).argmax(1).cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def images_and_labels(dataset: Dataset, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,27 +1,34 @@
 """Make a run of weights that others trained, so that everything else treats them as any model."""
 
+import math
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import scipy.stats
 import torch
 
 from rbcore import store
 from rbcore.attributes import keep_samples
 from rbcore.datasets import Dataset
-from rbcore.distances.networks import refuse_unusable
-from rbcore.epochs import accuracy
+from rbcore.epochs import accuracy, predicted_classes
 from rbcore.errors import CheckpointError
-from rbcore.models import build_network
+from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs, now, refuse_another, run_folder, save_checkpoint
-from rbcore.models.foreign import fit_state_dict, read_state_dict
+from rbcore.models.fitting import choose_weights, fit_state_dict, has_one_logit
+from rbcore.models.foreign import read_weights
+from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
 from rbcore.running import resolve_device
 from rbcore.store import Facts
 from rbcore.training import run_facts
 
 SPLIT = "test"
-CHECKED = 128
-"""Images on which the outputs are looked at before the weights are accepted."""
+CHANCE_LEVEL = 0.05
+"""An accuracy is better than chance where chance alone would reach it with a smaller probability."""
+UNITS = "in units of [0, 1]; divide values in units of 255 by 255, as in 0.485,0.456,0.406 and 0.229,0.224,0.225"
 
 
 def run_name_of(file_name: str) -> str:
@@ -37,6 +44,8 @@ def import_weights(
     run: str | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    weights_key: str | None = None,
+    outputs: str | None = None,
     device: str = "auto",
 ) -> Run:
     """Make a run of weights that others trained, so that everything else treats them as any model.
@@ -44,7 +53,7 @@ def import_weights(
     Parameters
     ----------
     dataset
-        The data they are to be measured on; its number of classes must be theirs.
+        The data they are to be measured on; its number of classes must be theirs, or 2 where the network has one logit.
     model
         A registered builder.
     path
@@ -53,37 +62,49 @@ def import_weights(
         Name of the run; the file's own name where none is given.
     mean, std
         The normalisation they were trained with, one value a channel in units of [0, 1]; the dataset's where none is given.
+    weights_key
+        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits where none is given.
+    outputs
+        ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
 
     Returns
     -------
     Run
-        One epoch, with its accuracy on the dataset.
+        One epoch, with its accuracy on the dataset. Its facts hold ``notes``, what was taken and how, and ``warning``, which is
+        empty unless the accuracy is no better than chance.
 
     Raises
     ------
     CheckpointError
         If the file is no plain weights, does not fit, or the name is taken by other weights.
     MethodError
-        If the network gives probabilities, NaN or infinity.
+        If the network's output breaks the contract of `rbcore.outputs`.
     """
     file = Path(path).expanduser()
+    notes = [_said_normalization(mean, std, dataset)]
     mean, std = mean or dataset.mean, std or dataset.std
-    if len(mean) != dataset.input_shape[0] or len(std) != len(mean) or min(std) <= 0:
-        raise CheckpointError(
-            f"mean {mean} and std {std} do not fit {dataset.input_shape[0]} channels; std must be above 0."
-        )
-    network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
-    fit_state_dict(network.get_submodule("network"), read_state_dict(file), file, model)
-    torch_device = resolve_device(device)
-    network.to(torch_device).eval()
-    rows = dataset.rows(SPLIT)
-    with torch.no_grad():
-        refuse_unusable(network(torch.as_tensor(dataset.pixels(rows[:CHECKED]), device=torch_device)))
+    _refuse_normalization(mean, std, dataset.input_shape[0])
     name = run or run_name_of(file.name)
     folder = run_folder(dataset.name, model, name)
+    network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
+    weights = choose_weights(read_weights(file), network.get_submodule("network"), file, model, weights_key)
+    n_outputs = 0
+    if len(dataset.classes) == 2 and has_one_logit(network.get_submodule("network"), weights.tensors):
+        n_outputs = 1
+        network = build_network(model, dataset.input_shape, n_outputs, mean, std)
+    fit_state_dict(network.get_submodule("network"), weights.tensors, file, model)
+    torch_device = resolve_device(device)
+    network.to(torch_device).eval()
+    images = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:N_CHECKED]), device=torch_device)
+    known = None if MODELS[model].source_sha256 else LOGITS
+    reading = read_outputs(network, images, len(dataset.classes), known or outputs)
+    reading = replace(reading, n_outputs=n_outputs)
+    network = adapted(network, reading)
+    recipe = {"name": "imported", "file_sha256": store.sha256_of_file(file)}
+    choices = {"weights_key": weights_key, "outputs": outputs}
     facts = {
         **run_facts(dataset, model, name, mean, std),
-        "recipe": {"name": "imported", "file_sha256": store.sha256_of_file(file)},
+        "recipe": recipe | {choice: value for choice, value in choices.items() if value is not None},
         "mitigation": None,
         "n_epochs": 1,
     }
@@ -96,6 +117,54 @@ def import_weights(
         f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in dataset.splits
     }
     counts: Facts = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
+    said: Facts = {
+        "outputs": reading.as_facts(),
+        "notes": [*notes, *weights.notes, *_said_outputs(reading, dataset.classes)],
+        "warning": _chance_warning(network, dataset, torch_device),
+    }
     nothing: Facts = {"train_loss": None, "history": []}
-    save_checkpoint(folder, 1, network, {**facts, **found, **counts, **nothing, "created": now()})
+    save_checkpoint(folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()})
     return find_run(dataset.name, model, name)
+
+
+def _said_normalization(mean: Sequence[float] | None, std: Sequence[float] | None, dataset: Dataset) -> str:
+    used = [
+        f"{what} {', '.join(f'{value:g}' for value in given or own)} ({'as given' if given else 'the dataset' + chr(39) + 's own'})"
+        for what, given, own in (("mean", mean, dataset.mean), ("std", std, dataset.std))
+    ]
+    return f"Images are normalized with {' and '.join(used)}, in units of [0, 1]."
+
+
+def _refuse_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+    if len(mean) != channels or len(std) != channels:
+        raise CheckpointError(f"mean {mean} and std {std} do not fit {channels} channels; give one value a channel.")
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise CheckpointError(f"mean {mean} and std {std} have to be numbers, and std above 0.")
+    if max(mean) > 1 or max(std) > 1:
+        raise CheckpointError(f"mean {mean} and std {std} are not {UNITS}.")
+
+
+def _said_outputs(reading: Reading, classes: tuple[str, ...]) -> list[str]:
+    notes = list(reading.notes)
+    if "two_classes" in reading.steps:
+        notes.append(f"Below 0 the logit stands for {classes[0]!r}, above 0 for {classes[1]!r}.")
+    return notes
+
+
+def _chance_warning(network: torch.nn.Module, dataset: Dataset, device: torch.device) -> str:
+    """Return a warning if the test accuracy could be chance's, by a one-sided binomial test; else nothing.
+
+    Chance is what independent predictions of the same frequencies would agree with the labels.
+    """
+    rows = dataset.rows(SPLIT)
+    labels, predictions = dataset.labels(rows), predicted_classes(network, dataset, rows, device)
+    n_correct, n = int((labels == predictions).sum()), len(rows)
+    of_each = np.arange(len(dataset.classes))[:, None]
+    chance = float(((labels == of_each).mean(1) * (predictions == of_each).mean(1)).sum())
+    if scipy.stats.binom.sf(n_correct - 1, n, chance) < CHANCE_LEVEL:
+        return ""
+    shown = ", ".join(dataset.classes[:5]) + (", ..." if len(dataset.classes) > 5 else "")
+    return (
+        f"The test accuracy, {n_correct / n:.1%} (n = {n:,}), is no better than chance ({chance:.1%}). The usual causes are the order of "
+        f"the classes (here: {shown}), another mean and std than in training, and the order of the channels (here: RGB)."
+    )

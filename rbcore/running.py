@@ -59,6 +59,11 @@ def available_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that memory ran out, on the GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def keep_freed_memory() -> bool:
     """Let this process keep up to 2 GiB that it has freed, where its C library is glibc; return whether that was granted.
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
-from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient, refuse_unusable
-from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, is_out_of_memory, largest_size
+from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient
+from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, largest_size
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
-from rbcore.running import Cancel, never
+from rbcore.outputs import N_CHECKED, Reading, adapted, read_outputs, refuse_not_finite
+from rbcore.running import Cancel, is_out_of_memory, never
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Returns float32 images in [0, 1], shape (n, channels, height, width), for row numbers."""
@@ -71,7 +72,8 @@ class Engine:
     Parameters
     ----------
     network
-        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to logits (n, n_classes).
+        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to logits (n, n_classes). The contract
+        of `rbcore.outputs` is checked once, on the first anchors.
     pixels, labels
         Images by row number, and the true class of every row.
     method, parameters
@@ -87,6 +89,10 @@ class Engine:
         Where the network lies.
     cancel
         Asked before every forward pass.
+    n_classes
+        Classes of the data; None for as many as the network has.
+    outputs
+        ``logits`` where they are known to be, so that outputs in [0, 1] are no riddle; None to find out.
     """
 
     def __init__(
@@ -102,6 +108,8 @@ class Engine:
         batch_size: int | None = None,
         device: torch.device | str = "cpu",
         cancel: Cancel = never,
+        n_classes: int | None = None,
+        outputs: str | None = None,
     ) -> None:
         self.network = CountedNetwork(network, cancel)
         self.pixels = pixels
@@ -112,6 +120,9 @@ class Engine:
         self.seeds = np.arange(len(labels)) if seeds is None else seeds
         self.device = torch.device(device)
         self._batch_size = batch_size
+        self.n_classes = n_classes
+        self.outputs = outputs
+        self.reading: Reading | None = None
         self._has_gradient = False
         self._anchor_logits: Tensor | None = None
 
@@ -124,6 +135,7 @@ class Engine:
         if self._batch_size is None:
             image = self._images(self.anchors[:1])
             with frozen(self.network):
+                self._check_outputs()
                 quick = self.network.quick(image)
                 has_backward = self.method.passes is None
                 self._batch_size = (
@@ -177,8 +189,9 @@ class Engine:
                 f"Images must lie in [0, 1]; these span [{low:g}, {high:g}]. Put the normalisation into the model."
             )
         images = images.clamp(0, 1)
+        self._check_outputs()
         logits = self._logits(images)
-        refuse_unusable(logits)
+        refuse_not_finite(logits)
         classes = logits.argmax(1)
         taken = torch.nonzero((classes == labels) | self.method.smoothed).flatten()
         prediction = classes.cpu().numpy()
@@ -202,6 +215,14 @@ class Engine:
                 columns[name][at] = values
         finished(n - finished.n)
         return Estimates(rows, prediction, distance, status, perturbed_prediction, perturbed, columns)
+
+    def _check_outputs(self) -> None:
+        """Check the contract once, and read the network's output as logits from then on; `reading` says how."""
+        if self.reading is None:
+            images = self._images(self.anchors[:N_CHECKED]).clamp(0, 1)
+            self.reading = read_outputs(self.network.network, images, self.n_classes, self.outputs)
+            if not self.reading.is_plain:
+                self.network.network = adapted(self.network.network, self.reading)
 
     def _found(self, batch: Batch) -> "_Found":
         if self.method.bound == "upper":

@@ -1,4 +1,4 @@
-"""Networks as methods see them: counted, frozen, refused where unusable, and folded into a faster one of the same answers."""
+"""Networks as methods see them: counted, frozen, and folded into a faster one of the same answers."""
 
 import copy
 import math
@@ -11,7 +11,6 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rbcore.distances.base import Network
-from rbcore.errors import MethodError
 from rbcore.running import Cancel, never, stop_if
 
 ROUNDING = 1e-5
@@ -164,20 +163,6 @@ def frozen(network: Network) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in grads:
             parameter.requires_grad_(requires_grad)
-
-
-def refuse_unusable(logits: Tensor) -> None:
-    """Raise `MethodError` for outputs no distance can be measured on: NaN or infinity, or probabilities.
-
-    A saturated softmax has no gradient, so attacks fail on it in ways that look like success.
-    """
-    if not logits.isfinite().all():
-        raise MethodError(
-            "The model gives NaN or infinite outputs for clean images; its weights or normalisation are broken."
-        )
-    sums_to_one = (logits.sum(1) - 1).abs().max() < 1e-4
-    if logits.min() >= 0 and logits.max() <= 1 and sums_to_one:
-        raise MethodError("The model gives probabilities; remove its softmax, since distances need logits.")
 
 
 def has_gradient(network: nn.Module, images: Tensor) -> bool:

@@ -91,11 +91,6 @@ def seconds_of_a_pass(network: Network, images: Tensor, *, backward: bool = True
     return time.perf_counter() - started
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on the GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def halved(size: int) -> int:
     """Return half the number of images a pass, or raise `MethodError` if it is one already."""
     if size == 1:

@@ -18,6 +18,7 @@ import torch
 from rbcore.command_lines import Option, command
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
+from rbcore.outputs import Reading, adapted
 from rbcore.recipes import named_epochs
 from rbcore.registry import unknown_name
 from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
@@ -274,10 +275,13 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
             f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. Import or train again."
         )
     channels, height, width = facts["input_shape"]
+    reading = Reading.of_facts(facts.get("outputs"))
+    n_outputs = reading.n_outputs or len(facts["classes"])
     with torch.device("meta"):  # no initial weights: they would draw from the random stream of a training beside us
-        network = build_network(
-            facts["model"], (channels, height, width), len(facts["classes"]), tuple(facts["mean"]), tuple(facts["std"])
+        built = build_network(
+            facts["model"], (channels, height, width), n_outputs, tuple(facts["mean"]), tuple(facts["std"])
         )
+    network = adapted(built, reading)
     try:
         network.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:

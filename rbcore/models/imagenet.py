@@ -17,7 +17,7 @@ from rbcore.store import Facts, make_folder, sha256_of_file
 IMAGENET = "imagenet"
 """The source that means torchvision's own file, from torch's cache (TORCH_HOME) or downloaded into it."""
 
-_OLD_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
+OLD_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in torchvision's DenseNet file, ``denselayer1.norm.1.weight``, which its network calls ``denselayer1.norm1.weight``."""
 
 
@@ -53,7 +53,7 @@ def load_imagenet(name: str, network: nn.Module, source: str | Path) -> Facts:
         )
     path = _torchvision_file(name, spec.imagenet) if source == IMAGENET else Path(source).expanduser()
     backbone = network.get_submodule("network.backbone")
-    weights = {_OLD_DENSE_LAYER.sub(r"\1\2", key): tensor for key, tensor in _read_weights(path).items()}
+    weights = {OLD_DENSE_LAYER.sub(r"\1\2", key): tensor for key, tensor in _read_weights(path).items()}
     last_layer = spec.last_layer + "."
     weights = {key: tensor for key, tensor in weights.items() if not key.startswith(last_layer)}
     expected = {key: tensor for key, tensor in backbone.state_dict().items() if not key.startswith(last_layer)}

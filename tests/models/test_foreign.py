@@ -12,7 +12,7 @@ from rbcore.errors import CheckpointError, MethodError, ModelError
 from rbcore.importing import import_weights
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import find_run
-from rbcore.models.foreign import read_state_dict, register_builder
+from rbcore.models.foreign import read_weights, register_builder
 
 LINEAR = "logistic_regression"
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_named(digits, weights, tmp_path):
         import_weights(digits, LINEAR, saved({"epoch": 3}))
     with pytest.raises(CheckpointError, match="holds no named tensors"):
         import_weights(digits, LINEAR, saved([torch.ones(2)]))
-    with pytest.raises(CheckpointError, match=r"1 tensors are missing \(1.bias\), 1 are unexpected \(offset\)"):
+    with pytest.raises(CheckpointError, match=r"it lacks 1.bias and holds offset besides. 1 of 2 tensors do fit"):
         import_weights(digits, LINEAR, saved({"1.weight": weights["1.weight"], "offset": weights["1.bias"]}))
     fewer = {"1.weight": weights["1.weight"][:7].clone(), "1.bias": weights["1.bias"][:7].clone()}
     with pytest.raises(CheckpointError, match="it has 7 classes, the dataset 10"):
@@ -138,17 +138,32 @@ def test_a_builder_of_ones_own(digits, weights, tmp_path, monkeypatch):
         load_model("mine", digits)
 
 
-def test_a_builder_that_gives_probabilities_is_refused(digits, weights, tmp_path, monkeypatch):
+def test_a_softmax_that_is_the_last_module_is_left_out_and_one_inside_forward_refused(
+    digits, weights, tmp_path, monkeypatch
+):
     monkeypatch.setattr(MODELS, "_items", dict(MODELS._items))
+    torch.save(weights, tmp_path / "w.pth")
     builder = tmp_path / "soft.py"
     builder.write_text(
         "from torch import nn\ndef build(input_shape, n_classes):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, n_classes), nn.Softmax(1))\n"
     )
     register_builder(builder)
-    torch.save(weights, tmp_path / "w.pth")
-    with pytest.raises(MethodError, match="gives probabilities; remove its softmax"):
-        import_weights(digits, "soft", tmp_path / "w.pth")
+    run = import_weights(digits, "soft", tmp_path / "w.pth")
+    assert any("'network.2' gives probabilities and was left out" in note for note in run.facts["notes"])
+    images = torch.as_tensor(digits.pixels(digits.rows("test")[:50]))
+    torch.testing.assert_close(
+        load_model("soft", digits, run="w").network(images), load_model(LINEAR, digits).network(images)
+    )
+    hidden = tmp_path / "hidden.py"
+    hidden.write_text(
+        "from torch import nn\nclass Net(nn.Sequential):\n    def forward(self, x):\n        return super().forward(x).softmax(1)\n"
+        "def build(input_shape, n_classes):\n    return Net(nn.Flatten(), nn.Linear(64, n_classes))\n"
+    )
+    register_builder(hidden)
+    for said in (None, "logits", "probabilities"):
+        with pytest.raises(MethodError, match="gives probabilities; remove its softmax"):
+            import_weights(digits, "hidden", tmp_path / "w.pth", outputs=said)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +194,7 @@ def test_the_strangers_resnet20_reaches_its_accuracy(shared_data):
 
 def test_reading_leaves_tensors_as_they_are(weights, tmp_path):
     torch.save({"state_dict": weights}, tmp_path / "w.pth")
-    read = read_state_dict(tmp_path / "w.pth")
+    (read,) = read_weights(tmp_path / "w.pth").values()
     assert list(read) == list(weights)
     assert all(torch.equal(read[name], weights[name]) for name in weights)
     network = build_network(LINEAR, (1, 8, 8), 10, (0.3,), (0.375,))
