@@ -288,6 +288,12 @@ def import_(
         str | None, typer.Option("--mean", help="Normalisation they were trained with, as in .485,.456,.406")
     ] = None,
     std: Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")] = None,
+    outputs: Annotated[
+        str | None, typer.Option("--outputs", help="logits or probabilities, where the outputs leave that open.")
+    ] = None,
+    weights_key: Annotated[
+        str | None, typer.Option("--weights-key", help="Which set, where the file holds several, as in model_ema.")
+    ] = None,
     size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
     root: Root = None,
     no_checksum: NoChecksum = False,
@@ -303,7 +309,21 @@ def import_(
             dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
         )
     channels = [numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std))]
-    found = import_weights(loaded, model, file, run=run, mean=channels[0], std=channels[1], device=device)
+    found = import_weights(
+        loaded,
+        model,
+        file,
+        run=run,
+        mean=channels[0],
+        std=channels[1],
+        weights_key=weights_key,
+        outputs=outputs,
+        device=device,
+    )
+    for note in found.facts["notes"]:
+        typer.echo(note, err=True)
+    if found.facts["warning"]:
+        typer.echo(f"warning: {found.facts['warning']}", err=True)
     columns = ("run", "train_accuracy", "test_accuracy", "n_train", "n_test")
     print_table(pd.DataFrame([{name: found.facts[name] for name in columns}]), form)
 

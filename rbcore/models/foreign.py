@@ -133,7 +133,7 @@ def _unreadable(path: Path, head: bytes, kind: str, reason: str) -> CheckpointEr
             return CheckpointError(f"{path} is {what}.")
     if not head:
         return CheckpointError(f"{path} is empty; download or copy it again.")
-    return CheckpointError(f"{path} is not {kind}: {reason}; nothing in it was run. {SAVE}")
+    return CheckpointError(f"{path} is not {kind}; nothing in it was run ({reason}). {SAVE}")
 
 
 def _reason(error: Exception) -> str:

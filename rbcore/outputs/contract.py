@@ -116,6 +116,8 @@ def _form_of(network: Network, images: Tensor, n_classes: int | None) -> tuple[R
         raise MethodError(
             f"The network returns {kind} instead of float32 numbers; let its forward return float32 logits."
         )
+    if tensor.dtype == torch.float64 and images.dtype != torch.float64:
+        steps.append("float32")
     n, shape = len(images), tuple(tensor.shape)
     if len(shape) == 4 and shape[2:] == (1, 1):
         steps.append("flatten")
@@ -184,7 +186,7 @@ def _last_squashing(network: Network, reading: Reading, images: Tensor) -> str:
         for name, module in network.named_modules()
         if isinstance(module, SQUASHING)
     ]
-    form = tuple(step for step in reading.steps if step != "two_classes")
+    form = tuple(step for step in reading.steps if step not in ("float32", "two_classes"))
     try:
         final = _answer(adapted(network, replace(reading, steps=form)), images)
     finally:

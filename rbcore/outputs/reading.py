@@ -17,6 +17,7 @@ _STEPS: dict[str, Callable[[Any], Any]] = {
     "key": lambda output: output["logits"],
     "item": lambda output: output[0],
     "flatten": lambda output: output.flatten(1),
+    "float32": lambda output: output.float(),
     "two_classes": lambda output: torch.cat([torch.zeros_like(output), output], 1),
 }
 _SAID = {
@@ -24,6 +25,7 @@ _SAID = {
     "key": "the one entry 'logits' of its output",
     "item": "the one element of its output",
     "flatten": "its output without the trailing 1x1",
+    "float32": "its float64 output rounded to float32",
     "two_classes": "its one logit f as the two logits (0, f) of both classes",
 }
 
