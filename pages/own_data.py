@@ -11,6 +11,7 @@ from rbcore.models import MODELS
 CHECKPOINTS = ["pt", "pth", "th", "ckpt", "bin", "safetensors"]
 OWN = "folder"
 SMALLEST, LARGEST = 8, 400
+OUTPUTS = ("found out", "logits", "probabilities")
 
 
 def images() -> None:
@@ -87,6 +88,16 @@ def weights() -> None:
             key=f"own size {dataset}",
         )
         seed = st.number_input("Seed of the split", 0, 2**31 - 1, 0, help="Where no split is published.")
+        outputs = st.selectbox(
+            "Its outputs",
+            OUTPUTS,
+            help="Distances need logits. Say what the network gives where outputs between 0 and 1 leave that open.",
+        )
+        weights_key = st.text_input(
+            "Which weights",
+            placeholder="as in model_ema; empty: the first that fit",
+            help="The key they lie under, where the file holds several sets. What was read is said.",
+        )
         name = st.text_input("Name of the run", placeholder="that of the file")
     if spec.needs_folder and known_folder(spec) is None:
         st.caption(f"The folder of {plain(spec.title)} is not known yet: name and check it above first.")
@@ -102,6 +113,8 @@ def weights() -> None:
                 std=intake.numbers_of(std, "The standard deviation"),
                 size=size,
                 seed=seed,
+                weights_key=weights_key.strip() or None,
+                outputs=None if outputs == OUTPUTS[0] else outputs,
             )
         except RobustnessBiasError as error:
             st.error(plain(str(error)))

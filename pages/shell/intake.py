@@ -47,6 +47,8 @@ def submit_import(
     std: tuple[float, ...] | None,
     size: int,
     seed: int,
+    weights_key: str | None = None,
+    outputs: str | None = None,
 ) -> tuple[jobs.Job, str]:
     """Queue the import of weights from a path of the server or from an upload (its name and bytes); return the run's name too.
 
@@ -73,20 +75,20 @@ def submit_import(
         try:
             data = load_dataset(dataset, size=size, seed=seed, progress=progress)
             progress(0, 1, "measuring its accuracy")
-            run = import_weights(data, model, file, run=run_name, mean=mean, std=std)
+            run = import_weights(
+                data, model, file, run=run_name, mean=mean, std=std, weights_key=weights_key, outputs=outputs
+            )
         except RobustnessBiasError as error:
             raise type(error)(str(error).replace(str(file), str(file) if upload is None else shown)) from error
         if forget is not None:
             forget()
         facts = run.facts
-        return (
-            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,}). If you know it to be "
-            "better, mean and std or the order of the classes are not those it was trained with."
-        )
+        found = f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,})."
+        return " ".join([found, *([f"Warning: {facts['warning']}"] if facts["warning"] else []), *facts["notes"]])
 
     # A job that failed can be started again, so an upload stays until its job succeeds or is forgotten.
     forget = None if upload is None else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)
-    key = f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed}"
+    key = f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed} {weights_key} {outputs}"
     return jobs.runner().submit(key, f"Bring {shown} as {model} on {dataset}", work), run_name
 
 

@@ -7,7 +7,7 @@ no code in them can run; state dicts, at the top or under keys, one or several. 
 import importlib.util
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rbcore.errors import CheckpointError, ModelError
 from rbcore.models.base import MODELS, ModelSpec
-from rbcore.pickles import Built, Pickle, RefusedPickle, read_pickle
+from rbcore.pickles import Pickle, RefusedPickle, read_pickle
 from rbcore.store import sha256_of_file
 
 DEEPEST = 4
@@ -89,25 +89,10 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
         raise _unreadable(path, head, "plain weights", str(error)) from error
     except Exception as error:  # as above
         raise _unreadable(path, head, "plain weights", _reason(error)) from error
-    sets = dict(_sets(loaded, lambda value: isinstance(value, Tensor)))
+    sets = dict(_sets(loaded))
     if not sets:
         raise CheckpointError(f"{path} holds no named tensors{_instead(loaded)}. {SAVE}")
     return sets
-
-
-def weights_keys(path: Path) -> list[str]:
-    """Return the keys of the sets of weights in a file without reading them; none where it holds one, or is no checkpoint."""
-    try:
-        head = _head(path)
-        content = {} if _is_safetensors(path, head) else _look(path, head).content
-    except (CheckpointError, RefusedPickle):
-        return []
-    keys = [key for key, _ in _sets(content, _is_tensor) if key]
-    return keys if len(keys) > 1 else []
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Built) and value.name.startswith("torch._utils._rebuild_")
 
 
 def _head(path: Path) -> bytes:
@@ -210,18 +195,16 @@ _WIDTHS = {
 """Bytes a number in each kind of storage of torch."""
 
 
-def _sets(
-    tree: object, is_tensor: Callable[[Any], bool], key: str = "", depth: int = 0
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _sets(tree: object, key: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yield every mapping with named tensors, and its key; those of optimizers left out."""
     if not isinstance(tree, Mapping) or depth > DEEPEST or "param_groups" in tree:
         return
-    tensors = {name: value for name, value in tree.items() if isinstance(name, str) and is_tensor(value)}
+    tensors = {name: value for name, value in tree.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if tensors:
         yield key, tensors
     for name, inner in tree.items():
         if isinstance(name, str):
-            yield from _sets(inner, is_tensor, f"{key}.{name}" if key else name, depth + 1)
+            yield from _sets(inner, f"{key}.{name}" if key else name, depth + 1)
 
 
 def _instead(loaded: object) -> str:
