@@ -103,7 +103,7 @@ def _matches(key: str, tensors: dict[str, Tensor], own: list[str]) -> Iterator[_
         wanted = [name.removeprefix(ours) for name in own]
         first = wanted[0]
         theirs = [name.removesuffix(first) for name in tensors if name == first or name.endswith(f".{first}")]
-        for prefix in sorted({"", *theirs, *_common_prefixes(list(tensors))}, key=len):
+        for prefix in dict.fromkeys(["", *theirs, *_common_prefixes(list(tensors))]):  # in the order of the file
             renamed = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             if is_dense or ours:
                 renamed = {OLD_DENSE_LAYER.sub(r"\1\2", name): tensor for name, tensor in renamed.items()}
@@ -131,7 +131,13 @@ def _rank(key: str) -> int:
 
 def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(
-        one[name].shape == other[name].shape and torch.equal(one[name], other[name]) for name in one
+        one[name] is other[name]
+        or (
+            not _odd_kind(one[name], other[name])
+            and not _odd_kind(other[name], one[name])
+            and one[name].equal(other[name])
+        )
+        for name in one
     )
 
 

@@ -154,9 +154,10 @@ def _refuse_chance(network: Network, images: Tensor, logits: Tensor) -> None:
     ):
         answer = _answer(network, batch)
         if not isinstance(answer, Tensor) or answer.shape != (len(batch), logits.shape[1]):
+            given = tuple(getattr(answer, "shape", ()))
             raise MethodError(
-                f"The network returns shape {tuple(getattr(answer, 'shape', ()))} for {len(batch)} images and {tuple(logits.shape)} for "
-                f"{len(logits)}; use flatten(1) instead of squeeze(), so that the first axis is always the images."
+                f"The network returns shape {given} for a batch of {len(batch)} and {tuple(logits.shape)} for one of {len(logits)}; use "
+                "flatten(1) instead of squeeze(), so that the first axis is always the images."
             )
         change = float((answer[: len(expected)] - expected).abs().max() / logits.abs().max().clamp_min(TINY))
         if change <= SAME:
