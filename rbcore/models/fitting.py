@@ -81,7 +81,10 @@ def choose_weights(
         raise CheckpointError(_misfit(nearest, own, path, model))
     chosen = min(fitting.values(), key=lambda match: _rank(match.key))
     notes = []
-    others = [name for name, match in fitting.items() if not _same(match.tensors, chosen.tensors)]
+    others: list[str] = []
+    for name, match in fitting.items():
+        if not any(_same(match.tensors, fitting[known].tensors) for known in [chosen.key, *others]):
+            others.append(name)
     if others:
         notes.append(
             f"Read {_spelled(chosen.key)}; the file also holds {_some([_spelled(name) for name in others])} that fits: "
