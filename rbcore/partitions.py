@@ -15,6 +15,9 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from rbcore.errors import MeasureError
 from rbcore.registry import unknown_name
 
+UNKNOWN = "unknown"
+"""The group of samples whose value of an attribute is missing, beside all groups and bins."""
+
 CLASS = "class"
 """Name of the partition by class; the column of that name holds the classes' names."""
 
@@ -31,11 +34,18 @@ RESULT_COLUMNS = (
     "smoothed_prediction",
     "votes",
     "sampling_weight",
+    "probability",
+    "perturbed_probability",
 )
 """Columns of a table of distances that describe a result; every other column is a class or an attribute."""
 
 N_TRAIN = "n_train"
 """Name under which ``attrs`` of a table of distances say how many images the training split holds, by partition and group."""
+
+MOST_CODES = 10
+"""Different whole numbers up to which a column of numbers is taken for codes of categories, such as a race coded 0 to 4."""
+FEWEST_A_CODE = 5
+"""Samples of each code, in the mean, from which codes are offered as a partition: of fewer no group could be measured."""
 
 LEADING_NUMBER = re.compile(r"(?P<below><?)(?P<value>-?\d+(\.\d+)?(e[+-]?\d+)?)(?=$|-|\+| )")
 
@@ -46,9 +56,24 @@ def _is_number(column: pd.Series) -> bool:
     return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
+def _are_codes(column: pd.Series) -> bool:
+    """Return whether a column of numbers holds few different whole ones; where a value is missing it may be NaN."""
+    codes = column.dropna().unique()
+    return 0 < len(codes) <= MOST_CODES and bool((np.abs(codes) < 2**53).all() and (codes % 1 == 0).all())
+
+
+def is_coded(column: pd.Series) -> bool:
+    """Return whether a column of numbers is offered as categories: few different whole numbers, several samples of each."""
+    return _are_codes(column) and column.count() >= FEWEST_A_CODE * column.nunique()
+
+
 def partition_names(table: pd.DataFrame) -> list[str]:
-    """Return the simple partitions a table of distances offers, the class first: its class and categorical attributes."""
-    return [name for name in table.columns if name not in RESULT_COLUMNS and not _is_number(table[name])]
+    """Return the simple partitions a table offers, the class first: its class, categorical attributes, and numbers that are codes."""
+    return [
+        name
+        for name in table.columns
+        if name not in RESULT_COLUMNS and (not _is_number(table[name]) or is_coded(table[name]))
+    ]
 
 
 def group_labels(table: pd.DataFrame, by: str) -> pd.Series:
@@ -66,7 +91,11 @@ def group_labels(table: pd.DataFrame, by: str) -> pd.Series:
     UnknownNameError
         If the table has no such class or attribute.
     MeasureError
-        If a number is not cut into bins or has no such bins, or an attribute is missing for some rows.
+        If a number of many values is not cut into bins or has no such bins.
+
+    Notes
+    -----
+    Rows without a value are in the group `UNKNOWN`, beside the others; codes are named as whole numbers.
     """
     parts = [_simple_labels(table, part.strip()) for part in by.split("*")]
     labels = parts[0]
@@ -80,13 +109,17 @@ def _simple_labels(table: pd.DataFrame, by: str) -> pd.Series:
     if name not in table.columns or name in RESULT_COLUMNS:
         raise unknown_name("partition", name, partition_names(table))
     column = table[name]
-    if column.isna().any():
-        raise MeasureError(f"{int(column.isna().sum())} of {len(column)} rows have no value of {name!r}.")
+    is_known = column.notna().to_numpy()
+    known = column[is_known]
     if _is_number(column):
-        return _binned(column, name, cuts)
-    if cuts:
+        names = known.astype("int64").astype(str) if by == name and _are_codes(column) else _binned(known, name, cuts)
+    elif cuts:
         raise MeasureError(f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}.")
-    return column.astype(str)
+    else:
+        names = known.astype(str)
+    labels = np.full(len(column), UNKNOWN, dtype=object)
+    labels[is_known] = names
+    return pd.Series(labels, index=column.index, name=name).astype(str)
 
 
 def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
@@ -102,13 +135,13 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
 
 
 def group_order(labels: pd.Series) -> list[str]:
-    """Return the groups in the order in which they are always shown: numbers by value, then names by alphabet."""
+    """Return the groups in the order in which they are always shown: numbers by value, names by alphabet, then `UNKNOWN`."""
 
-    def rank(name: str) -> tuple[bool, float, bool, str]:
+    def rank(name: str) -> tuple[bool, bool, float, bool, str]:
         number = LEADING_NUMBER.match(name)
         if number is None:
-            return True, 0.0, True, name.casefold()
-        return False, float(number["value"]), not number["below"], name.casefold()
+            return name == UNKNOWN, True, 0.0, True, name.casefold()
+        return False, False, float(number["value"]), not number["below"], name.casefold()
 
     return sorted(labels.unique(), key=rank)
 

@@ -92,7 +92,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     except (OSError, safetensors.SafetensorError) as error:
         raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk this fails although there is no such file
+            temporary.unlink()
 
 
 def write_json(path: Path, facts: Facts) -> None:

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -53,8 +54,44 @@ def test_numbers_need_rising_cuts(by):
         group_labels(TABLE, by)
 
 
-def test_categories_cannot_be_cut_and_gaps_are_counted():
+def test_categories_cannot_be_cut():
     with pytest.raises(MeasureError, match="it is no number"):
         group_labels(TABLE, "gender:3")
-    with pytest.raises(MeasureError, match="2 of 6 rows have no value of 'race'"):
-        group_labels(TABLE.assign(race=["x", None, None, "y", "x", "y"]), "race")
+
+
+def test_missing_values_are_one_group_beside_groups_and_bins():
+    gaps = TABLE.assign(race=["x", None, None, "y", "x", "y"], age=[14, np.nan, 15, np.nan, 90, 24.5])
+    assert list(group_labels(gaps, "race")) == ["x", "unknown", "unknown", "y", "x", "y"]
+    assert list(group_labels(gaps, "age:15,60")) == ["<15", "unknown", "15-60", "unknown", "60+", "15-60"]
+    assert list(group_labels(gaps, "race*age:15"))[1] == "unknown × unknown"
+    assert list(group_labels(gaps.set_axis([0, 0, 1, 1, 2, 2]), "race")) == list(group_labels(gaps, "race"))
+    assert group_order(group_labels(gaps, "age:15,60")) == ["<15", "15-60", "60+", "unknown"]
+    assert group_order(pd.Series(["unknown", "zebra", "A"])) == ["A", "zebra", "unknown"]
+
+
+def coded(values):
+    return pd.DataFrame({"sample_id": [str(k) for k in range(len(values))], "class": "a", "code": values})
+
+
+def test_few_whole_numbers_are_categories_too():
+    """A race coded 0 to 4 is a partition without bins; its codes stay whole although a missing one makes the column float."""
+    table = coded([0, 1, 2, 3, 4, np.nan] * 6)
+    assert partition_names(table) == ["class", "code"]
+    counts = {**dict.fromkeys("01234", 6), "unknown": 6}
+    assert group_labels(table, "code").value_counts().to_dict() == counts
+    assert group_labels(table, "code:2").value_counts().to_dict() == {"<2": 12, "2+": 18, "unknown": 6}
+    assert group_order(group_labels(coded([10, 9, -1] * 9), "code")) == ["-1", "9", "10"]
+
+
+@pytest.mark.parametrize("values", [list(range(11)) * 9, [0.5, 1, 2] * 9, [1, 2, 3, 4], [np.nan] * 9, [np.inf, 1] * 9])
+def test_other_numbers_are_no_categories(values):
+    """Many values, fractions, and codes with too few samples each are not offered."""
+    assert partition_names(coded(values)) == ["class"]
+
+
+@pytest.mark.parametrize("column", ["smoothed_prediction", "votes", "network_prediction", "probability", "label"])
+def test_columns_of_results_are_no_partitions(column):
+    table = coded([0, 1] * 20).rename(columns={"code": column})
+    assert partition_names(table) == ["class"]
+    with pytest.raises(UnknownNameError):
+        group_labels(table, column)

@@ -29,7 +29,7 @@ def submit_check(dataset: str, root: str | None, *, size: int, checksum: bool | 
         return (
             f"{len(data.samples):,} images can be used at {data.size} x {data.size} pixels: {counts['train']:,} to train, "
             f"{counts['test']:,} to test; {len(data.classes)} classes{named}; partitions: {', '.join(data.partitions)}"
-            f"{skipped_in_words(data)}."
+            f"{skipped_in_words(data)}." + "".join(f"\n{note}" for note in data.notes)
         )
 
     key = f"check {dataset} {root} {size} {checksum} {download}"

@@ -260,7 +260,7 @@ def _loaded(
     no_checksum: bool,
     download: bool,
 ) -> Dataset:
-    """Load a dataset under a progress bar and tell which files were skipped."""
+    """Load a dataset under a progress bar; tell which files were skipped and what was decided about images and columns."""
     with progress_bar() as progress:
         data = load_dataset(
             name,
@@ -276,6 +276,8 @@ def _loaded(
         typer.echo(f"skipped {skip.file}: {skip.reason}", err=True)
     if len(data.skipped) > 10:
         typer.echo(f"... and {len(data.skipped) - 10} more", err=True)
+    for note in data.notes:
+        typer.echo(note, err=True)
     return data
 
 

@@ -13,6 +13,7 @@ from rbcore.datasets import folder  # noqa: F401
 # isort: on
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
 from rbcore.datasets.folders import download_folder, is_checked, known_folder, remember_check, remember_folder
+from rbcore.datasets.opening import is_folder, user_path
 from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError
 from rbcore.running import Progress, no_progress
@@ -77,11 +78,11 @@ def load_dataset(
     if not 0 <= seed < 2**31:
         raise DatasetError(f"seed={seed} is no seed; give a whole number from 0 to {2**31 - 1}.")
     refuse_share(validation)
-    place = Path(root).expanduser() if root is not None else known_folder(spec)
+    place = user_path(root) if root is not None else known_folder(spec)
     if download:
         place = place or download_folder()
         _download(spec, place, progress)
-    if place is None or spec.official is None or not place.is_dir():
+    if place is None or spec.official is None or not is_folder(place):
         return with_validation(_load(spec, place, size, seed, progress, is_new=root is not None), validation)
     if is_checked(spec, place) if checksum is None else checksum:
         spec.official.check(place)

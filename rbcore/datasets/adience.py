@@ -21,7 +21,9 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
 from rbcore.datasets.decoded import check_size, decode_files
+from rbcore.datasets.names import is_missing
 from rbcore.datasets.official import existing_folder
+from rbcore.datasets.opening import decode_text, is_file, read_below
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
 
@@ -38,7 +40,6 @@ AGES = {
 }
 """Class of each age label in the fold files."""
 GENDERS = {"f": "female", "m": "male"}
-NO_AGE = ("None", "")
 COLUMNS = ["user_id", "original_image", "face_id", "age", "gender"]
 FOLDS = {f"fold_{k}_data.txt": "test" if k == 4 else "train" for k in range(5)}
 KINDS = {"aligned": "landmark_aligned_face", "faces": "coarse_tilt_aligned_face"}
@@ -77,11 +78,12 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     if kind is None:
         raise DatasetError(f"The Adience folder {folder} holds no images; unpack aligned.tar.gz or faces.tar.gz there.")
     files = {face.sample_id: folder / face.path(kind) for face in faces.values()}
-    decoded = decode_files("adience", files, size, progress)
+    decoded = decode_files("adience", files, size, progress, root=folder)
     skipped += [SkippedFile(faces[skip.file].path(kind), skip.reason) for skip in decoded.broken]
     if not decoded.names:
+        reason = f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}." if decoded.broken else ""
         raise DatasetError(
-            f"None of the {len(faces):,} images that the fold files name could be read in {folder / kind}."
+            f"None of the {len(faces):,} images that the fold files name could be read in {folder / kind}.{reason}"
         )
     used = [faces[name] for name in decoded.names]
     samples = pd.DataFrame(
@@ -104,6 +106,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         seed=seed,
         skipped=tuple(skipped),
         attribute_files=tuple(folder / fold for fold in FOLDS),
+        notes=decoded.notes,
     )
 
 
@@ -113,7 +116,7 @@ def read_folds(folder: Path) -> tuple[dict[str, Face], list[SkippedFile]]:
     skipped: list[SkippedFile] = []
     for name, split in FOLDS.items():
         n_unlabelled = 0
-        for number, row in _rows(folder / name):
+        for number, row in _rows(folder / name, folder):
             face = parse_row(row, split)
             if face is None:
                 n_unlabelled += 1
@@ -133,24 +136,25 @@ def parse_row(row: list[str], split: str) -> Face | str | None:
     if len(row) < len(COLUMNS):
         return f"{len(row)} fields instead of at least {len(COLUMNS)}"
     user, image, face, age, gender = (field.strip() for field in row[: len(COLUMNS)])
-    if age in NO_AGE or gender not in GENDERS:
+    if is_missing(age) or gender.lower() not in GENDERS:
         return None
     if age not in AGES:
         return f"the age {age!r} belongs to no class"
     for field in (user, image, face):
         if not PLAIN_NAME.fullmatch(field):
             return f"{field!r} is no name of a user, face or image"
-    return Face(user, face, image, split, CLASSES.index(AGES[age]), GENDERS[gender])
+    return Face(user, face, image, split, CLASSES.index(AGES[age]), GENDERS[gender.lower()])
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _rows(path: Path, root: Path) -> list[tuple[int, list[str]]]:
     """Return the fields of each line below the heading, with the line's number."""
-    if not path.is_file():
+    if not is_file(path):
         raise DatasetError(f"The Adience folder {path.parent} misses the file {path.name}; all five folds are needed.")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = decode_text(read_below(path, root)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); get it anew.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path} cannot be read ({reason}); get it anew.") from error
     if not lines or lines[0].split("\t")[: len(COLUMNS)] != COLUMNS:
         raise DatasetError(f"{path} does not begin with the columns {', '.join(COLUMNS)}; get it anew.")
     return [(number, line.split("\t")) for number, line in enumerate(lines[1:], 2) if line.strip()]
@@ -158,7 +162,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def count_files(root: Path) -> str:
     """Say how many fold files and images lie in a folder."""
-    n_folds = sum((root / name).is_file() for name in FOLDS)
+    n_folds = sum(is_file(root / name) for name in FOLDS)
     counts = [
         f"{sum(1 for _ in (root / kind).glob('*/*.jpg')):,} in {kind}/" for kind in KINDS if (root / kind).is_dir()
     ]

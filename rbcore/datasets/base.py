@@ -63,6 +63,9 @@ class Dataset:
         Files that attributes were read from; one that is not there may come.
     root
         Folder of the files; None for data that come with a package.
+    notes
+        What was decided in reading it, one sentence or column each: names that were joined, images that were turned, what a column of
+        attributes holds and lacks.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Dataset:
     validation: float = 0.0
     attribute_files: tuple[Path, ...] = ()
     root: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -139,6 +143,7 @@ def make_dataset(
     seed: int,
     skipped: tuple[SkippedFile, ...] = (),
     attribute_files: tuple[Path, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Check the parts of a dataset against each other, add the classes' names, and take the fingerprint.
 
@@ -169,6 +174,7 @@ def make_dataset(
     return Dataset(
         *(name, images, white, samples, classes, mean, std, images.shape[-1], seed, skipped, fingerprint),
         attribute_files=attribute_files,
+        notes=notes,
     )
 
 

@@ -8,7 +8,8 @@
 
 The label is ``Smiling``: of the 40 attributes it is the one that can be seen in the picture and is no judgement of the person
 (unlike "Attractive") and no category of people (unlike "Male"), and its classes are of about the same size. All 40 attributes
-are partitions. Images are 178x218; the central 178x178 pixels are used. The published split is kept; the seed only orders rows.
+are partitions; one that is corrected to ``?``, ``NA`` or the like is ``unknown``, and an image without a label is left out. Images are
+178x218; the central 178x178 pixels are used. The published split is kept; the seed only orders rows.
 
 The folder (or ``celeba/`` in it) holds ``list_attr_celeba.txt``, ``list_eval_partition.txt`` and ``img_align_celeba/``.
 """
@@ -21,8 +22,11 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
 from rbcore.datasets.decoded import check_size, decode_files
+from rbcore.datasets.names import is_missing
 from rbcore.datasets.official import Official, OfficialFile, existing_folder
+from rbcore.datasets.opening import decode_text, is_folder, read_below
 from rbcore.errors import DatasetError
+from rbcore.partitions import UNKNOWN
 from rbcore.running import Progress
 
 # fmt: off
@@ -56,18 +60,20 @@ OFFICIAL = Official(
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
     """Load the train and test images that are on disk; the others are listed in ``skipped``."""
     check_size("CelebA", size)
-    folder = OFFICIAL.locate(existing_folder(root, "CelebA", "RBCORE_CELEBA_ROOT"))
-    samples, skipped = read_lists(folder)
+    named = existing_folder(root, "CelebA", "RBCORE_CELEBA_ROOT")
+    folder = OFFICIAL.locate(named)
+    samples, skipped = read_lists(folder, named)
     is_used = samples["split"].isin(("train", "test"))
     if n_left_out := int((~is_used).sum()):
         skipped.append(SkippedFile("list_eval_partition.txt", f"{n_left_out:,} validation images are not used"))
     samples = samples[is_used]
     files = {name: folder / IMAGES / name for name in samples.index}
-    decoded = decode_files("celeba", files, size, progress, is_cropped=True)
+    decoded = decode_files("celeba", files, size, progress, root=named, is_cropped=True)
     skipped += decoded.broken
     if not decoded.names:
+        reason = f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}." if decoded.broken else ""
         raise DatasetError(
-            f"None of the {len(samples):,} images that the lists name is in {folder / IMAGES}; unpack {IMAGES}.zip there."
+            f"None of the {len(samples):,} images that the lists name is in {folder / IMAGES}; unpack {IMAGES}.zip there.{reason}"
         )
     samples = samples.loc[decoded.names].reset_index(names="sample_id")
     return make_dataset(
@@ -82,14 +88,18 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         seed=seed,
         skipped=tuple(skipped),
         attribute_files=(folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"),
+        notes=decoded.notes,
     )
 
 
-def read_lists(folder: Path) -> tuple[pd.DataFrame, list[SkippedFile]]:
-    """Return ``split``, ``label`` and 40 attributes (yes or no) by image, and the lines that make no sense."""
+def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile]]:
+    """Return ``split``, ``label`` and 40 attributes (yes, no or unknown) by image, and the lines that cannot be used.
+
+    The lists lie in ``folder``, which is ``root`` or lies below it.
+    """
     skipped: list[SkippedFile] = []
     splits: dict[str, str] = {}
-    for number, fields in _lines(folder / "list_eval_partition.txt", 0):
+    for number, fields in _lines(folder / "list_eval_partition.txt", root, 0):
         if len(fields) == 2 and NAME.fullmatch(fields[0]) and fields[1] in SPLITS and fields[0] not in splits:
             splits[fields[0]] = SPLITS[fields[1]]
         else:
@@ -97,34 +107,40 @@ def read_lists(folder: Path) -> tuple[pd.DataFrame, list[SkippedFile]]:
                 SkippedFile("list_eval_partition.txt", f"line {number} is no new image with a split 0, 1 or 2")
             )
     path = folder / "list_attr_celeba.txt"
-    lines = _lines(path, 1)
+    lines = _lines(path, root, 1)
     if not lines or tuple(lines[0][1]) != ATTRIBUTES:
         raise DatasetError(
             f"{path} does not name the 40 attributes of CelebA in its second line; get it anew from {PAGE}."
         )
     rows: dict[str, list[str]] = {}
     for number, fields in lines[1:]:
-        name, values = fields[0], fields[1:]
-        if name not in splits or name in rows or len(values) != len(ATTRIBUTES) or not set(values) <= set(ANSWERS):
+        name = fields[0]
+        values = [UNKNOWN if is_missing(value) else ANSWERS.get(value, "") for value in fields[1:]]
+        if name not in splits or name in rows or len(values) != len(ATTRIBUTES) or "" in values:
             skipped.append(
                 SkippedFile(path.name, f"line {number} is no new image with a split and 40 values of 1 or -1")
             )
         else:
-            rows[name] = [ANSWERS[value] for value in values]
+            rows[name] = values
     if absent := [name for name in splits if name not in rows]:
         skipped += [SkippedFile(name, "it has no attributes") for name in absent]
+    unlabelled = [name for name, values in rows.items() if values[ATTRIBUTES.index(LABEL)] == UNKNOWN]
+    skipped += [SkippedFile(name, f"it has no label, since its value of {LABEL} is missing") for name in unlabelled]
+    for name in unlabelled:
+        del rows[name]
     samples = pd.DataFrame.from_dict(rows, orient="index", columns=list(ATTRIBUTES))
     samples.insert(0, "label", (samples[LABEL] == "yes").astype("int64"))
     samples.insert(0, "split", [splits[name] for name in samples.index])
     return samples, skipped
 
 
-def _lines(path: Path, n_skipped: int) -> list[tuple[int, list[str]]]:
+def _lines(path: Path, root: Path, n_skipped: int) -> list[tuple[int, list[str]]]:
     """Return the fields of each line that is not empty, with the line's number."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decode_text(read_below(path, root))
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); get it anew from {PAGE}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path} cannot be read ({reason}); get it anew from {PAGE}.") from error
     lines = enumerate(text.splitlines()[n_skipped:], n_skipped + 1)
     return [(number, line.split()) for number, line in lines if line.strip()]
 
@@ -132,7 +148,7 @@ def _lines(path: Path, n_skipped: int) -> list[tuple[int, list[str]]]:
 def count_files(root: Path) -> str:
     """Say how many images lie beside the lists."""
     folder = OFFICIAL.locate(root) / IMAGES
-    n = sum(1 for _ in os.scandir(folder)) if folder.is_dir() else 0
+    n = sum(1 for _ in os.scandir(folder)) if is_folder(folder) else 0
     return f"{n:,} images"
 
 

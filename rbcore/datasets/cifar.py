@@ -21,6 +21,7 @@ import pandas as pd
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.datasets.decoded import check_size, resize_images
 from rbcore.datasets.official import Archive, Official, OfficialFile, existing_folder
+from rbcore.datasets.opening import is_file
 from rbcore.datasets.safe_pickle import read_batch
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
@@ -117,16 +118,17 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
     """Load one of the three datasets; a size other than 32 resizes the images."""
     kind = KINDS[name]
     check_size(kind.title, size)
-    folder = kind.official.locate(existing_folder(root, kind.title, f"RBCORE_{name.upper()}_ROOT"))
+    named = existing_folder(root, kind.title, f"RBCORE_{name.upper()}_ROOT")
+    folder = kind.official.locate(named)
     labelled = {"label": kind} | ({OTHER[name][0]: KINDS[OTHER[name][1]]} if name in OTHER else {})
     meta = folder / kind.official.files[-1].name
-    names = read_batch(_present(meta))
+    names = read_batch(_present(meta), named)
     for other in labelled.values():
         if names.get(f"{other.key}_names") != list(other.classes):
             raise DatasetError(f"{meta} does not name the {len(other.classes)} classes of {other.title}; get it anew.")
     images, tables = [], []
     for done, (file, (split, start)) in enumerate(kind.batches.items()):
-        batch = read_batch(_present(folder / file))
+        batch = read_batch(_present(folder / file), named)
         images.append(_pixels(folder / file, batch))
         rows = range(start, start + len(images[-1]))
         table = pd.DataFrame({"sample_id": [f"{name}-{split}-{row:05d}" for row in rows], "split": split})
@@ -150,7 +152,7 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
 
 
 def _present(path: Path) -> Path:
-    if not path.is_file():
+    if not is_file(path):
         raise DatasetError(f"{path.parent} misses the file {path.name}; get the dataset anew from {PAGE}.")
     return path
 

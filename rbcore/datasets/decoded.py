@@ -4,29 +4,22 @@ import hashlib
 import io
 import math
 import shutil
-import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from rbcore.datasets.base import SkippedFile
+from rbcore.datasets.image_files import MARKS, Picture, notes_of, read_image
+from rbcore.datasets.opening import stat_below
 from rbcore.errors import DatasetError, StoreError
 from rbcore.running import Progress
 from rbcore.store import Facts, cache_root, make_folder, read_json, sha256_of_facts, write_atomically, write_json
 
 SIZES = (8, 400)
-MEGAPIXELS = 64
-"""The largest image that is decoded: a small file can unpack to any size, so its header is asked first."""
-DECODE_VERSION = 1
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError),
-    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
-"""What Pillow raises on damaged and hostile files."""
+DECODE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -43,12 +36,15 @@ class Decoded:
         Files that are no readable images.
     sha256
         SHA-256 of the pixels.
+    notes
+        What was done to some of them, such as a rotation, in words.
     """
 
     images: np.ndarray
     names: list[str]
     broken: list[SkippedFile]
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 def check_size(title: str, size: int) -> None:
@@ -63,6 +59,7 @@ def decode_files(
     size: int,
     progress: Progress,
     *,
+    root: Path,
     formats: tuple[str, ...] = ("JPEG",),
     is_cropped: bool = False,
 ) -> Decoded:
@@ -76,6 +73,8 @@ def decode_files(
         Name of the dataset; it stands in the array's file name, so its other arguments must not change between calls.
     files
         Path of each file by the name it is known by.
+    root
+        Folder below which they must lie.
     formats
         What a file may be, whatever its name says.
     is_cropped
@@ -83,39 +82,22 @@ def decode_files(
     """
     listing: list[list[object]] = []
     absent: list[SkippedFile] = []
+    checked: set[Path] = set()
     for name, path in files.items():
         try:
-            status = path.stat()
+            status = stat_below(path, root, checked)
         except OSError as error:
             absent.append(SkippedFile(name, f"the file cannot be opened ({error.strerror})"))
         else:
             listing.append([name, status.st_size, status.st_mtime_ns])
     names = [str(facts[0]) for facts in listing]
 
-    def read(number: int) -> np.ndarray | str:
-        return _read_image(files[names[number]], size, formats, is_cropped)
+    def read(number: int) -> Picture | str:
+        return read_image(files[names[number]], root, size, formats, is_cropped)
 
     key_facts = {"files": listing, "size": size, "version": DECODE_VERSION}
     decoded = _cached(f"{dataset}-{size}px", key_facts, names, (3, size, size), read, progress)
-    return Decoded(decoded.images, decoded.names, absent + decoded.broken, decoded.sha256)
-
-
-def _read_image(path: Path, size: int, formats: tuple[str, ...], is_cropped: bool) -> np.ndarray | str:
-    kinds = " or ".join(formats)
-    try:
-        with Image.open(path, formats=formats) as image:
-            width, height = image.size
-            if width * height > MEGAPIXELS * 1_000_000:
-                return f"{width} x {height} pixels are more than {MEGAPIXELS} megapixels"
-            if image.mode[0] in "IF":  # 16 bits or more a pixel, which a conversion would cut off, not scale
-                return f"its pixels are of the kind {image.mode!r}, not of 8 bits a colour"
-            side = min(width, height)
-            left, top = ((width - side) // 2, (height - side) // 2) if is_cropped else (0, 0)
-            box = (left, top, left + side, top + side) if is_cropped else None
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box)
-        return np.asarray(resized).transpose(2, 0, 1)
-    except UNREADABLE as error:
-        return f"no readable {kinds} ({type(error).__name__})"
+    return replace(decoded, broken=absent + decoded.broken)
 
 
 def resize_images(dataset: str, images: np.ndarray, size: int, progress: Progress) -> tuple[np.ndarray, str]:
@@ -128,9 +110,9 @@ def resize_images(dataset: str, images: np.ndarray, size: int, progress: Progres
     if (height, width) == (size, size):
         return images, digest
 
-    def read(number: int) -> np.ndarray:
+    def read(number: int) -> Picture:
         planes = [Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR) for plane in images[number]]
-        return np.stack([np.asarray(plane) for plane in planes])
+        return Picture(np.stack([np.asarray(plane) for plane in planes]))
 
     key_facts = {"images": digest, "size": size, "version": DECODE_VERSION}
     names = [str(number) for number in range(n)]
@@ -143,7 +125,7 @@ def _cached(
     key_facts: Facts,
     names: list[str],
     shape: tuple[int, int, int],
-    read: Callable[[int], np.ndarray | str],
+    read: Callable[[int], Picture | str],
     progress: Progress,
 ) -> Decoded:
     key = sha256_of_facts(key_facts)[:32]
@@ -176,7 +158,8 @@ def _read_cached(array_path: Path, facts_path: Path, start: int, shape: tuple[in
         return None  # absent, damaged or cut short: decoded anew
     if _sha256(images) != facts["sha256"]:
         return None
-    return Decoded(images, facts["names"], [SkippedFile(*skip) for skip in facts["broken"]], facts["sha256"])
+    broken = [SkippedFile(*skip) for skip in facts["broken"]]
+    return Decoded(images, facts["names"], broken, facts["sha256"], notes_of(facts["marks"]))
 
 
 def _sha256(images: np.ndarray) -> str:
@@ -190,7 +173,7 @@ def _decode(
     names: list[str],
     header: bytes,
     shape: tuple[int, int, int],
-    read: Callable[[int], np.ndarray | str],
+    read: Callable[[int], Picture | str],
     progress: Progress,
 ) -> Facts:
     """Write one image after another, so that memory never holds them all; return what the list beside the array says."""
@@ -204,6 +187,7 @@ def _decode(
         )
     used: list[str] = []
     broken: list[tuple[str, str]] = []
+    marks = dict.fromkeys(MARKS, 0)
     digest = hashlib.sha256()
 
     def write(path: Path) -> None:
@@ -214,7 +198,9 @@ def _decode(
                 if isinstance(image, str):
                     broken.append((name, image))
                 else:
-                    pixels = image.tobytes()
+                    for mark in image.marks:
+                        marks[mark] += 1
+                    pixels = image.pixels.tobytes()
                     digest.update(pixels)
                     file.write(pixels)
                     used.append(name)
@@ -222,4 +208,4 @@ def _decode(
             file.truncate(len(header) + n_bytes)  # broken files leave their room at the end, where nothing reads it
 
     write_atomically(array_path, write)
-    return {"names": used, "broken": broken, "sha256": digest.hexdigest()}
+    return {"names": used, "broken": broken, "sha256": digest.hexdigest(), "marks": marks}

@@ -19,6 +19,7 @@ import pandas as pd
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.datasets.decoded import check_size, resize_images
 from rbcore.datasets.official import Archive, Official, OfficialFile, existing_folder, published_path
+from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
 
@@ -44,12 +45,14 @@ SPLITS = (("train", "train", 60_000), ("test", "t10k", 10_000))
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
     """Load the published split; a size other than 28 resizes the images."""
     check_size("Fashion-MNIST", size)
-    folder = OFFICIAL.locate(existing_folder(root, "Fashion-MNIST", "RBCORE_FASHION_MNIST_ROOT"))
+    named = existing_folder(root, "Fashion-MNIST", "RBCORE_FASHION_MNIST_ROOT")
+    folder = OFFICIAL.locate(named)
     images, tables = [], []
     for done, (split, prefix, most) in enumerate(SPLITS):
-        images.append(read_idx(published_path(folder, f"{prefix}-images-idx3-ubyte.gz"), (SIZE, SIZE), most)[:, None])
+        path = published_path(folder, f"{prefix}-images-idx3-ubyte.gz")
+        images.append(read_idx(path, named, (SIZE, SIZE), most)[:, None])
         path = published_path(folder, f"{prefix}-labels-idx1-ubyte.gz")
-        labels = read_idx(path, (), most)
+        labels = read_idx(path, named, (), most)
         if len(labels) != len(images[-1]) or (labels >= len(CLASSES)).any():
             raise DatasetError(f"{path} does not hold a label from 0 to 9 for each image; get it anew from {PAGE}.")
         names = [f"fashion_mnist-{split}-{row:05d}" for row in range(len(labels))]
@@ -69,12 +72,13 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     )
 
 
-def read_idx(path: Path, item: tuple[int, ...], most: int) -> np.ndarray:
-    """Return the bytes of an IDX file, shape (n, *item); more than ``most`` items are refused, not unpacked."""
+def read_idx(path: Path, root: Path, item: tuple[int, ...], most: int) -> np.ndarray:
+    """Return the bytes of an IDX file below ``root``, shape (n, *item); more than ``most`` items are refused, not unpacked."""
     header = 4 * (2 + len(item))
     length = int(np.prod(item, dtype=np.int64))
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_below(path, root) as packed:
+            file = gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed
             content = file.read(header + most * length + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read ({error}); get it anew from {PAGE}.") from error

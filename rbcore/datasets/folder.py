@@ -1,14 +1,14 @@
 """Your own images: class folders of JPEG and PNG files, and an optional ``metadata.csv`` of attributes.
 
 Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the seed within each class. Classes are
-called after their folders, in alphabetical order. Images are squeezed to a square; what their EXIF says of rotation is not
-applied. Every column of ``metadata.csv`` becomes a partition or, where all its values are numbers, a number: see
-`rbcore.datasets.metadata`. What cannot be used is listed, and never fatal while enough is left.
+called after their folders, in alphabetical order; folders whose names a person cannot tell apart are one class. Images are squeezed to
+a square, as a person sees them: see `rbcore.datasets.image_files`. Every column of ``metadata.csv`` becomes a partition or a number:
+see `rbcore.datasets.metadata`. What cannot be used is listed, and never fatal while enough is left.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,15 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, SPLITS, Dataset, DatasetSpec, SkippedFile, make_dataset
 from rbcore.datasets.decoded import check_size, decode_files
-from rbcore.datasets.metadata import FILE_NAME, is_nameable, read_metadata
+from rbcore.datasets.metadata import FILE_NAME, read_metadata
+from rbcore.datasets.names import cleaned, differing_in_case, is_nameable, joined_names, respelled
 from rbcore.datasets.official import existing_folder
+from rbcore.datasets.opening import OUTSIDE, is_folder
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_SHARE = 0.2
-OUTSIDE = "it is a link that leads outside the folder"
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     check_size("A folder", size)
     folder = existing_folder(root, "A folder of your own", "RBCORE_FOLDER_ROOT")
     found, skipped = find_images(folder)
-    decoded = decode_files(
-        "folder", {file: facts.path for file, facts in found.items()}, size, progress, formats=("JPEG", "PNG")
-    )
+    found, notes = join_classes(found)
+    files = {file: facts.path for file, facts in found.items()}
+    decoded = decode_files("folder", files, size, progress, root=folder, formats=("JPEG", "PNG"))
+    notes += decoded.notes
     skipped += decoded.broken
     used = [found[name] for name in decoded.names]
     names = [facts.name for facts in used]
@@ -57,14 +59,11 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         skipped.append(SkippedFile(name, "none of this class's images can be used, so the class is left out"))
     labels = np.array([classes.index(name) for name in names])
     samples = pd.DataFrame({"sample_id": decoded.names, "split": _splits(used, labels, seed), "label": labels})
-    if (folder / FILE_NAME).exists():
-        if not _is_inside(folder / FILE_NAME, folder):
-            raise DatasetError(f"{folder / FILE_NAME} was not read: {OUTSIDE}; put the file itself there.")
-        attributes, wrong = read_metadata(
-            folder / FILE_NAME, decoded.names, {skip.file: skip.reason for skip in skipped}
-        )
+    if (table := _metadata_path(folder)) is not None:
+        attributes, wrong, decided = read_metadata(table, decoded.names, {skip.file: skip.reason for skip in skipped})
         samples = pd.concat([samples, attributes.reset_index(drop=True)], axis=1)
         skipped += wrong
+        notes += decided
     return make_dataset(
         name="folder",
         images=decoded.images,
@@ -76,8 +75,30 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(0.5, 0.5, 0.5),
         seed=seed,
         skipped=tuple(skipped),
-        attribute_files=(folder / FILE_NAME,),
+        attribute_files=(_metadata_path(folder) or folder / FILE_NAME,),
+        notes=tuple(notes),
     )
+
+
+def _metadata_path(folder: Path) -> Path | None:
+    """Return the table of attributes, whatever it is and however its name is capitalised; None where there is none."""
+    tables = [path for path in folder.iterdir() if path.name.lower() == FILE_NAME]
+    return max(tables, key=lambda path: (path.name == FILE_NAME, path.name), default=None)
+
+
+def join_classes(found: dict[str, Found]) -> tuple[dict[str, Found], list[str]]:
+    """Give class folders whose names a person cannot tell apart one name, and say so, and which differ in nothing but case."""
+    shown = joined_names((facts.name for facts in found.values()), is_case_joined=False)
+    notes = [
+        f"The class folders {name!r} and {', '.join(others)} look alike and are one class."
+        for name, others in sorted(respelled(shown).items())
+    ]
+    for family in differing_in_case(shown.values()):
+        names = " and ".join(repr(name) for name in family)
+        notes.append(
+            f"The class folders {names} differ in case only and are {len(family)} classes; rename them if they are one."
+        )
+    return {file: replace(facts, name=shown[facts.name]) for file, facts in found.items()}, notes
 
 
 def _splits(used: list[Found], labels: np.ndarray, seed: int) -> list[str]:
@@ -96,7 +117,7 @@ def find_images(root: Path) -> tuple[dict[str, Found], list[SkippedFile]]:
     """Return the image files by their path below ``root``, written with ``/``, and what is not used; no image is read."""
     found: dict[str, Found] = {}
     skipped: list[SkippedFile] = []
-    is_split = all((root / split).is_dir() for split in SPLITS)
+    is_split = all(is_folder(root / split) for split in SPLITS)
     for entry in _entries(root, root, skipped):
         if not entry.is_dir():
             if entry.name.lower().endswith(SUFFIXES):
@@ -139,7 +160,7 @@ def _entries(folder: Path, root: Path, skipped: list[SkippedFile]) -> Iterator[o
             continue
         if entry.is_symlink() and not _is_inside(Path(entry.path), root):
             skipped.append(SkippedFile(_shown(entry, root), OUTSIDE))
-        elif not is_nameable(entry.name):
+        elif not is_nameable(entry.name) or not cleaned(entry.name):
             skipped.append(
                 SkippedFile(_shown(entry, root), "its name is too long or holds control characters; rename it")
             )
@@ -161,7 +182,7 @@ def _shown(entry: os.DirEntry[str], root: Path) -> str:
 
 def count_files(root: Path) -> str:
     """Say how many classes and images a folder seems to hold."""
-    found, _ = find_images(root)
+    found, _ = join_classes(find_images(root)[0])
     return f"{len({facts.name for facts in found.values()})} classes, {len(found):,} images"
 
 

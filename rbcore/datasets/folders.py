@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from rbcore.datasets.base import DatasetSpec
+from rbcore.datasets.opening import is_file, user_path
 from rbcore.store import Facts, cache_root, read_json, write_json
 
 
@@ -13,7 +14,7 @@ def known_folder(spec: DatasetSpec) -> Path | None:
         return None
     variable = os.environ.get(spec.folder_variable)
     if variable:
-        return Path(variable).expanduser()
+        return user_path(variable)
     remembered = _read("folders").get(spec.name)
     return Path(remembered) if isinstance(remembered, str) else None
 
@@ -45,7 +46,7 @@ def remember_check(spec: DatasetSpec, folder: Path, is_wanted: bool) -> None:
 
 def _read(name: str) -> Facts:
     path = cache_root() / "datasets" / f"{name}.json"
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if is_file(path) else {}
 
 
 def _write(name: str, facts: Facts) -> None:

@@ -1,43 +1,63 @@
 """Attributes of one's own images: ``metadata.csv``, with a column ``file`` and any others.
 
-``file`` is an image's path relative to the folder, written with ``/``. A column whose values are all numbers stays a number;
-every other becomes a partition. An image without a value is in the group ``unknown`` (NaN in a column of numbers): it is not
-dropped, and no other image's value is lent to it. Every line that cannot be used is reported with its number.
+``file`` is an image's path relative to the folder, written with ``/``. What a column holds is decided in `rbcore.datasets.columns`: numbers
+or names of groups. An image without a value is in the group ``unknown`` (NaN in a column of numbers): it is not dropped, and no other
+image's value is lent to it. Every line that cannot be used is reported with its number, and what was decided about each column is said.
 """
 
-import csv
-import io
-import math
-import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import SkippedFile
+from rbcore.datasets.columns import Cell, read_column
+from rbcore.datasets.names import LONGEST, cleaned, is_nameable
+from rbcore.datasets.tables import Table, read_table
 from rbcore.errors import DatasetError
 from rbcore.partitions import CLASS, RESULT_COLUMNS
 
 FILE_NAME = "metadata.csv"
 FILE = "file"
-UNKNOWN = "unknown"
-RESERVED = {*RESULT_COLUMNS, CLASS, "split", "probability", "perturbed_probability"}
+RESERVED = {*RESULT_COLUMNS, CLASS, "split"}
 """Columns that tables of samples and distances have already."""
-LONGEST = 200
-MOST_GROUPS = 200
 MOST_REPORTED = 1000
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass
+class _Problems:
+    """Lines that cannot be used, and why: the first `MOST_REPORTED`, and how many more."""
+
+    reported: list[tuple[int, str]] = field(default_factory=list)
+    n_more: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.reported) >= MOST_REPORTED
+
+    def add(self, line: int, problem: str) -> None:
+        if self.is_full:
+            self.n_more += 1
+        else:
+            self.reported.append((line, problem))
+
+    def skipped(self) -> list[SkippedFile]:
+        said = [f"line {line}: {problem}" for line, problem in sorted(self.reported, key=lambda facts: facts[0])]
+        said += [f"{self.n_more:,} more lines have problems"] if self.n_more else []
+        return [SkippedFile(FILE_NAME, reason) for reason in said]
 
 
 def read_metadata(
     path: Path, files: Sequence[str], unused: Mapping[str, str]
-) -> tuple[pd.DataFrame, list[SkippedFile]]:
-    """Return one row of attributes for each of ``files``, in their order, and the lines and columns that were not used.
+) -> tuple[pd.DataFrame, list[SkippedFile], list[str]]:
+    """Return one row of attributes for each of ``files``, in their order; what was not used; and what was decided about each column.
 
     Parameters
     ----------
+    path
+        The table; it must lie in its folder, not elsewhere behind a link.
     files
         The images in use, as paths relative to the folder.
     unused
@@ -46,97 +66,79 @@ def read_metadata(
     Raises
     ------
     DatasetError
-        If it is no UTF-8 text, has no column ``file``, or not one line of it can be used.
+        If it cannot be read, is no text, has no column ``file`` or too many, or not one line of it can be used.
     """
-    records = _records(path)
-    _, first = next(records, (1, []))
-    header = [name.strip() for name in first] if isinstance(first, list) else [first]
-    if FILE not in header:
-        raise DatasetError(
-            f"{path} has no column 'file' but {_short(', '.join(header))!r}; write the columns' names in its first line, separated "
-            "by commas."
-        )
-    wrong = [SkippedFile(FILE_NAME, f"the column {_short(name)!r} {reason}") for name, reason in _bad_columns(header)]
-    columns = [name for name in dict.fromkeys(header) if name != FILE and _column_problem(name) is None]
-    known = {_normal(file): file for file in files}
-    other = {_normal(file): reason for file, reason in unused.items()}
-    values: dict[str, dict[str, str]] = {}
-    problems: list[tuple[int, str]] = []
-    n_records = 0
-    for line, record in records:
-        n_records += 1
-        if isinstance(record, str) or len(record) != len(header):
-            text = record if isinstance(record, str) else f"{len(record)} values for {len(header)} columns"
-            problems.append((line, text))
-            continue
-        named = dict(zip(reversed(header), reversed([value.strip() for value in record]), strict=True))
-        file = _normal(named[FILE])
-        problem = _path_problem(file, known, other)
-        if problem or known[file] in values:
-            problems.append((line, problem or f"another line describes {_short(file)!r}; the first one counts"))
-            continue
-        for column in columns:
-            if not named[column]:
-                problems.append((line, f"no value of {column!r}"))
-            elif not is_nameable(named[column]):
-                problems.append((line, f"the value of {column!r} is longer than {LONGEST} or holds control characters"))
-        values[known[file]] = {name: named[name] for name in columns if named[name] and is_nameable(named[name])}
-    wrong += [SkippedFile(FILE_NAME, f"line {line}: {problem}") for line, problem in problems[:MOST_REPORTED]]
-    if len(problems) > MOST_REPORTED:
-        wrong.append(SkippedFile(FILE_NAME, f"{len(problems) - MOST_REPORTED:,} more lines have problems"))
-    if n_records and not values:
-        line, problem = problems[0]
+    table = read_table(path, path.parent, FILE)
+    wrong = _bad_columns(table.header)
+    places = {name: place for place, name in reversed(list(enumerate(table.header))) if _column_problem(name) is None}
+    file_place = places.pop(FILE)
+    problems = _Problems()
+    lines, n_records = _lines_of_images(table, file_place, files, unused, problems)
+    if n_records and not lines:
+        line, problem = problems.reported[0]
         raise DatasetError(f"No line of {path} can be used; the first, line {line}: {problem}.")
-    if absent := [file for file in files if file not in values]:
+    if absent := [file for file in files if file not in lines]:
         wrong.append(SkippedFile(FILE_NAME, f"{len(absent):,} images have no line; the first is {absent[0]}"))
-    table = {}
-    for column in columns:
-        made = _as_column([values.get(file, {}).get(column) for file in files])
-        if isinstance(made, str):
-            wrong.append(SkippedFile(FILE_NAME, f"the column {column!r} {made}"))
+    columns, notes = {}, []
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        cells = [_cell(lines.get(file), place, name, problems) for file in files]
+        column = read_column(name, cells, has_decimal_commas=table.separator != ",")
+        for line, reason in column.odd:
+            problems.add(line, reason)
+        notes.append(column.note)
+        if column.values is not None:
+            columns[name] = column.values
+    return pd.DataFrame(columns, index=pd.Index(files)), problems.skipped() + wrong, notes
+
+
+def _lines_of_images(
+    table: Table, file_place: int, files: Sequence[str], unused: Mapping[str, str], problems: _Problems
+) -> tuple[dict[str, tuple[int, list[str]]], int]:
+    """Return number and cells of the line that describes each image, and how many records there are."""
+    known: dict[str, str | None] = {}
+    for file in files:
+        known[_normal(file)] = None if _normal(file) in known else file
+    known |= {file: file for file in files}
+    other = {_normal(file): reason for file, reason in unused.items()}
+    lines: dict[str, tuple[int, list[str]]] = {}
+    n_records = 0
+    for line, record in table.records:
+        n_records += 1
+        if isinstance(record, str) or len(record) != len(table.header):
+            text = record if isinstance(record, str) else f"{len(record)} values for {len(table.header)} columns"
+            problems.add(line, text)
+            continue
+        written = record[file_place].strip()
+        found = known.get(written) or known.get(_normal(written))
+        if found is None:
+            problems.add(line, "" if problems.is_full else _path_problem(_normal(written), known, other))
+        elif found in lines:
+            problems.add(line, f"another line describes {_short(found)!r}; the first one counts")
         else:
-            table[column] = made
-    return pd.DataFrame(table, index=pd.Index(files)), wrong
+            lines[found] = line, record
+    return lines, n_records
 
 
-def is_nameable(text: str) -> bool:
-    """Return whether text can name a group: not endless, and writable (no control character, no stray byte)."""
-    return len(text) <= LONGEST and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+def _cell(found: tuple[int, list[str]] | None, place: int, name: str, problems: _Problems) -> Cell | None:
+    if found is None:
+        return None
+    line, record = found
+    text = record[place].strip()
+    if is_nameable(text):
+        return Cell(cleaned(text), line)
+    problems.add(line, f"the value of {name!r} is longer than {LONGEST} or holds control characters")
+    return Cell("", line)
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each record with the number of its last line, or why it is none."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DatasetError(
-            f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} in line {line}); save it as CSV UTF-8."
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be read ({error.strerror}); check that it is a file you may open."
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.line_num, f"no valid CSV ({error})"
-        else:
-            if record:
-                yield reader.line_num, record
-
-
-def _bad_columns(header: list[str]) -> Iterator[tuple[str, str]]:
-    for place, name in enumerate(header):
-        problem = _column_problem(name)
+def _bad_columns(header: Sequence[str]) -> list[SkippedFile]:
+    seen: set[str] = set()
+    wrong = []
+    for name in header:
+        problem = _column_problem(name) or ("is there twice; the first counts" if name in seen else None)
         if problem:
-            yield name, problem
-        elif name in header[:place]:
-            yield name, "is there twice; the first counts"
+            wrong.append(SkippedFile(FILE_NAME, f"the column {_short(name)!r} {problem}"))
+        seen.add(name)
+    return wrong
 
 
 def _column_problem(name: str) -> str | None:
@@ -149,12 +151,12 @@ def _column_problem(name: str) -> str | None:
     return None
 
 
-def _path_problem(file: str, known: Mapping[str, str], other: Mapping[str, str]) -> str | None:
+def _path_problem(file: str, known: Mapping[str, str | None], other: Mapping[str, str]) -> str:
     if not file:
         return "no value of 'file'"
-    if file in known:
-        return None
     shown = repr(_short(file))
+    if file in known:
+        return f"{shown} fits several images whose names look alike; rename them"
     if file.startswith("/") or PureWindowsPath(file).drive or PureWindowsPath(file).root:
         return f"{shown} is an absolute path; write it relative to the folder"
     if ".." in PurePosixPath(file).parts:
@@ -166,21 +168,6 @@ def _path_problem(file: str, known: Mapping[str, str], other: Mapping[str, str])
 def _normal(file: str) -> str:
     """Return a path in the one spelling of its accents and separators that different systems agree on."""
     return unicodedata.normalize("NFC", file).replace("\\", "/").removeprefix("./")
-
-
-def _as_column(values: list[str | None]) -> list[str] | np.ndarray | str:
-    """Return numbers where all values are, else text; or in words why the column cannot be used."""
-    present = [value for value in values if value is not None]
-    if not present:
-        return "holds no value"
-    if all(NUMBER.fullmatch(value) and math.isfinite(float(value)) for value in present):
-        numbers = np.array([math.nan if value is None else float(value) for value in values])
-        is_whole = len(present) == len(values) and (np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all()
-        return numbers.astype(np.int64) if is_whole else numbers
-    n_groups = len(set(present))
-    if n_groups > MOST_GROUPS:
-        return f"holds {n_groups:,} different values; more than {MOST_GROUPS} groups cannot be compared"
-    return [UNKNOWN if value is None else value for value in values]
 
 
 def _short(text: str) -> str:

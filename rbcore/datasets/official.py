@@ -11,6 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from rbcore.datasets.names import LONGEST
+from rbcore.datasets.opening import is_file, is_folder, open_below
 from rbcore.errors import DatasetError
 from rbcore.running import Progress
 from rbcore.store import make_folder, write_atomically
@@ -72,12 +74,12 @@ class Official:
         return root / self.folder, root
 
     def _holds_any(self, folder: Path) -> bool:
-        return any(published_path(folder, file.name).is_file() for file in self.files)
+        return any(is_file(published_path(folder, file.name)) for file in self.files)
 
     def count(self, root: Path) -> str:
         """Say how many of the published files there are, by their names alone."""
         folder = self.locate(root)
-        n = sum(published_path(folder, file.name).is_file() for file in self.files)
+        n = sum(is_file(published_path(folder, file.name)) for file in self.files)
         return f"{n} of {len(self.files)} published files"
 
     def check(self, root: Path) -> None:
@@ -85,14 +87,14 @@ class Official:
         folder = self.locate(root)
         for file in self.files:
             path = published_path(folder, file.name)
-            if not path.is_file():
+            if not is_file(path):
                 raise DatasetError(f"{folder} misses the file {file.name}; get the dataset anew from {self.page}.")
             if path.name != file.name:
                 raise DatasetError(
                     f"{path} is unpacked, for which no checksum is published: put {Path(file.name).name} beside it, or accept it "
                     f"as it is {AS_IT_IS}."
                 )
-            found = md5_of_file(path)
+            found = md5_of_file(path, root)
             if found != file.md5:
                 raise DatasetError(
                     f"{path} is not the published file (MD5 {found}, published {file.md5}): get it anew, or accept it as it is "
@@ -110,7 +112,7 @@ class Official:
         if not self.archives:
             raise DatasetError(f"{title} cannot be fetched by a program; get it from {self.page} and name its folder.")
         folder = next((folder for folder in self._folders(root) if self._holds_any(folder)), root / self.folder)
-        missing = [file for file in self.files if not published_path(folder, file.name).is_file()]
+        missing = [file for file in self.files if not is_file(published_path(folder, file.name))]
         names = {file.name for file in missing}
         for archive in self.archives:
             name = archive.url.rsplit("/", 1)[-1]
@@ -134,8 +136,10 @@ def existing_folder(root: Path | None, title: str, variable: str) -> Path:
         raise DatasetError(
             f"{title} needs the folder of its images: pass root=, --root, set {variable}, or name it in the app on 'Your data and model'."
         )
-    if not root.is_dir():
-        raise DatasetError(f"The {title} folder {root} does not exist or is no folder; check the path.")
+    if not is_folder(root):
+        shown = str(root)
+        shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}... ({len(shown):,} characters)"
+        raise DatasetError(f"The {title} folder {shown} does not exist or is no folder; check the path.")
     return root
 
 
@@ -143,20 +147,20 @@ def published_path(folder: Path, name: str) -> Path:
     """Return a file's path, that of its unpacked twin where a ``.gz`` is absent but the twin is there."""
     path = folder / name
     unpacked = path.with_suffix("") if path.suffix == ".gz" else path
-    return unpacked if unpacked.is_file() and not path.is_file() else path
+    return unpacked if is_file(unpacked) and not is_file(path) else path
 
 
-def md5_of_file(path: Path) -> str:
-    """Return the MD5 of a file's bytes, in hex: what these datasets publish; it proves no origin."""
+def md5_of_file(path: Path, root: Path) -> str:
+    """Return the MD5 of the bytes of a file below ``root``, in hex: what these datasets publish; it proves no origin."""
     try:
-        with path.open("rb") as file:
+        with open_below(path, root) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); check that you may open it.") from error
 
 
 def _is_file_with(path: Path, md5: str) -> bool:
-    return path.is_file() and md5_of_file(path) == md5
+    return is_file(path) and md5_of_file(path, path.parent) == md5
 
 
 def fetch(archive: Archive, path: Path, title: str, page: str, progress: Progress) -> None:
@@ -172,7 +176,7 @@ def fetch(archive: Archive, path: Path, title: str, page: str, progress: Progres
                 done += len(chunk)
                 # The total is one more than what came until the file is checked: a bar closes when it is full.
                 progress(done, max(total, done) + 1, f"downloading {path.name}")
-        found = md5_of_file(temporary)
+        found = md5_of_file(temporary, temporary.parent)
         if found != archive.md5:
             raise DatasetError(
                 f"What came from {archive.url} is not the published file (MD5 {found}, published {archive.md5}); try again later."

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
 from rbcore.pickles import MOST_BYTES, Built, RefusedPickle, read_pickle
 
@@ -38,8 +39,8 @@ def _array_of(built: Built, room: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
 
 
-def read_batch(path: Path) -> dict[str, Any]:
-    """Return the dictionary a CIFAR batch holds: text, numbers, lists, and uint8 arrays.
+def read_batch(path: Path, root: Path) -> dict[str, Any]:
+    """Return the dictionary that a CIFAR batch below ``root`` holds: text, numbers, lists, and uint8 arrays.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def read_batch(path: Path) -> dict[str, Any]:
     """
     remedy = "Replace it by the published file."
     try:
-        with path.open("rb") as file:
+        with open_below(path, root) as file:
             data = file.read(MOST_BYTES + 1)
         content = read_pickle(data, _KNOWN.__contains__).content
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):

@@ -1,7 +1,8 @@
 """UTKFace: faces named ``[age]_[gender]_[race]_[date&time].jpg``, read from the folder of the original files.
 
 Labels are five bins of age; attributes are ``gender``, ``race`` and ``age`` as its makers assigned them. A name that does
-not hold valid facts, and a file that is no readable image, are skipped and listed: no image ever gets another's labels.
+not hold valid facts, and a file that is no readable image, are skipped and listed: no image ever gets another's labels. A gender or
+race that is corrected to NA, None or the like is ``unknown``.
 
 Published split (PAPER, section 4): 18,966 train and 4,742 test images. Here: a seeded random 80:20 split of what is found.
 """
@@ -14,8 +15,10 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
 from rbcore.datasets.decoded import check_size, decode_files
+from rbcore.datasets.names import is_missing
 from rbcore.datasets.official import existing_folder
 from rbcore.errors import DatasetError
+from rbcore.partitions import UNKNOWN
 from rbcore.running import Progress
 
 CLASSES = ("0-15", "15-25", "25-40", "40-60", "60+")
@@ -24,7 +27,9 @@ GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 OLDEST = 120
 SUFFIXES = (".jpg", ".jpeg")
-NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>\d)_(?P<race>\d)_\d+(\.jpg)?(\.chip)?\.jpe?g", re.IGNORECASE)
+NAME = re.compile(
+    r"(?P<age>\d{1,3})_(?P<gender>\d|[^\d_]+)_(?P<race>\d|[^\d_]+)_\d+(\.jpg)?(\.chip)?\.jpe?g", re.IGNORECASE
+)
 
 
 def parse_name(name: str) -> dict[str, object] | str:
@@ -32,14 +37,21 @@ def parse_name(name: str) -> dict[str, object] | str:
     match = NAME.fullmatch(name)
     if match is None:
         return "the name is not [age]_[gender]_[race]_[date&time].jpg"
-    age, gender, race = int(match["age"]), int(match["gender"]), int(match["race"])
+    age, gender, race = int(match["age"]), _named(match["gender"], GENDERS), _named(match["race"], RACES)
     if age > OLDEST:
         return f"age {age} is above {OLDEST}"
-    if gender >= len(GENDERS):
-        return f"gender {gender} is not 0 or 1"
-    if race >= len(RACES):
-        return f"race {race} is not 0 to {len(RACES) - 1}"
-    return {"gender": GENDERS[gender], "race": RACES[race], "age": age}
+    if gender is None:
+        return f"gender {match['gender']} is not 0 or 1"
+    if race is None:
+        return f"race {match['race']} is not 0 to {len(RACES) - 1}"
+    return {"gender": gender, "race": race, "age": age}
+
+
+def _named(code: str, names: tuple[str, ...]) -> str | None:
+    """Return what a code means, `UNKNOWN` for a word that says that it is missing, and None for any other."""
+    if is_missing(code):
+        return UNKNOWN
+    return names[int(code)] if code.isascii() and code.isdigit() and int(code) < len(names) else None
 
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
@@ -63,7 +75,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
             skipped.append(SkippedFile(name, parsed))
         else:
             facts[name] = parsed
-    decoded = decode_files("utkface", {name: files[name] for name in facts}, size, progress)
+    decoded = decode_files("utkface", {name: files[name] for name in facts}, size, progress, root=root)
     skipped += decoded.broken
     names = decoded.names
     if not names:
@@ -88,6 +100,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(1.0, 1.0, 1.0),
         seed=seed,
         skipped=tuple(skipped),
+        notes=decoded.notes,
     )
 
 

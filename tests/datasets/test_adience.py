@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_fold_files_that_are_missing_or_no_text_are_named(tmp_path):
     path = tmp_path / "fold_2_data.txt"
     for content, message in (
         (b"a\tb\n", "does not begin with the columns"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"user_id\xe9\n", "cannot be read"),
         (b"", "begin with"),
     ):
         path.write_bytes(content)
@@ -127,7 +128,7 @@ def test_the_real_folds(shared_data, tmp_path):
     assert Counter(face.gender for face in test) == {"female": 1848, "male": 1597}
     assert sum(int(skip.reason.split()[0]) for skip in skipped) == 19_370 - 14_007 - 3_445
     for fold in range(5):
-        (tmp_path / f"fold_{fold}_data.txt").symlink_to(shared_data / "adience" / f"fold_{fold}_data.txt")
+        shutil.copy(shared_data / "adience" / f"fold_{fold}_data.txt", tmp_path)
     drawn = [*list(faces.values())[:12], *test[:6]]
     for seed, face in enumerate(drawn):
         write_noise_image(tmp_path / face.path("aligned"), seed=seed)

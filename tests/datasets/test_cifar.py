@@ -108,4 +108,4 @@ def test_the_real_rows(shared_data, tmp_path):
     # The file of the classes' names is the published one, so these names and its checksum are those of the real dataset.
     folder = tmp_path / "cifar-100-python"
     shutil.copytree(root / "cifar-100-python", folder)
-    assert tuple(read_batch(folder / "meta")["fine_label_names"]) == cifar.FINE
+    assert tuple(read_batch(folder / "meta", folder)["fine_label_names"]) == cifar.FINE

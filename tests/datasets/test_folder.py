@@ -84,7 +84,6 @@ def test_what_is_no_usable_image_is_named(tmp_path):
     (cat / "half.jpg").write_bytes((cat / "0.jpg").read_bytes()[:400])
     (cat / ".hidden.jpg").write_bytes(b"")
     Image.new("RGB", (9, 9)).save(cat / "really a gif.png", format="GIF")
-    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(cat / "16 bits.png")
     write_png_header(cat / "bomb.png", 30_000, 30_000)
     write_png_header(cat / "large.png", 12_000, 10_000)
     write_png_header(cat / "just above.png", 8_001, 8_000)
@@ -99,7 +98,6 @@ def test_what_is_no_usable_image_is_named(tmp_path):
         "cat/empty.png": "no readable JPEG or PNG (UnidentifiedImageError)",
         "cat/half.jpg": "no readable JPEG or PNG (OSError)",
         "cat/really a gif.png": "no readable JPEG or PNG (UnidentifiedImageError)",
-        "cat/16 bits.png": "its pixels are of the kind 'I;16', not of 8 bits a colour",
         "cat/bomb.png": "no readable JPEG or PNG (DecompressionBombError)",
         "cat/large.png": "no readable JPEG or PNG (DecompressionBombWarning)",
         "cat/just above.png": "8001 x 8000 pixels are more than 64 megapixels",
@@ -251,8 +249,6 @@ def test_wrong_lines_are_named_by_number_and_lose_no_image(tmp_path):
         "line 8: 'cat/link.jpg' is not used: it is a link that leads outside the folder",
         "line 9: 'linked/secret.jpg' is not used: it is a link that leads outside the folder",
         "line 10: no value of 'file'",
-        "line 11: no value of 'place'",
-        "line 12: no value of 'age'",
         "line 13: 2 values for 3 columns",
         "line 14: 4 values for 3 columns",
         "line 16: the value of 'place' is longer than 200 or holds control characters",
@@ -285,7 +281,11 @@ def test_columns_that_cannot_be_used_are_named(tmp_path):
         "'place' is there twice",
     ):
         assert any(line.startswith("the column " + start) for line in said), (start, said)
-    assert "the column 'photo' holds 300 different values; more than 200 groups cannot be compared" in said
+    assert dataset.notes == (
+        "place: 1 group",
+        "photo: left out, since it holds 300 different values and more than 200 groups cannot be compared",
+        "none: 1 group",
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_columns_that_cannot_be_used_are_named(tmp_path):
         (["1", "2"], [1, 2]),
         (["-1.5", "+2e3"], [-1.5, 2000.0]),
         (["1_000", "2"], ["1_000", "2"]),
-        (["nan", "1"], ["nan", "1"]),
+        (["inf", "1"], ["inf", "1"]),
         (["1e999", "1"], ["1e999", "1"]),
         (["٣", "4"], ["٣", "4"]),
         (["true", "false"], ["true", "false"]),
@@ -315,10 +315,8 @@ def test_files_that_are_no_metadata_are_refused_with_the_remedy(tmp_path):
         DatasetError, match=r"metadata\.csv is not UTF-8 text \(byte 0xe9 in line 2\); save it as CSV UTF-8"
     ):
         metadata(root, "file,place", "cat/0.jpg,café", encoding="latin1")
-    with pytest.raises(DatasetError, match="is not UTF-8 text"):
-        metadata(root, "file,place", "cat/0.jpg,in", encoding="utf-16")
-    with pytest.raises(DatasetError, match="has no column 'file' but 'file;place'"):
-        metadata(root, "file;place", "cat/0.jpg;in")
+    with pytest.raises(DatasetError, match=r"has no column 'file' but 'image, place'; .* commas, semicolons or tabs"):
+        metadata(root, "image,place", "cat/0.jpg,in")
     with pytest.raises(DatasetError, match="has no column 'file' but ''"):
         metadata(root)
     with pytest.raises(
@@ -327,7 +325,7 @@ def test_files_that_are_no_metadata_are_refused_with_the_remedy(tmp_path):
         metadata(root, "file,place", "x,in", "y,in")
     (root / "metadata.csv").unlink()
     (root / "metadata.csv").symlink_to("/etc/passwd")
-    with pytest.raises(DatasetError, match="leads outside the folder; put the file itself there"):
+    with pytest.raises(DatasetError, match=r"leads outside the folder\); put the file itself there"):
         load(root)
     (root / "metadata.csv").unlink()
     (root / "metadata.csv").mkdir()

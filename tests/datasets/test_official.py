@@ -41,8 +41,8 @@ def publish_cifar10(folder, url):
         packed.add(source / "cifar-10-batches-py", "cifar-10-batches-py")
     inner = source / "cifar-10-batches-py"
     real = DATASETS["cifar10"].official
-    files = tuple(OfficialFile(file.name, md5_of_file(inner / file.name)) for file in real.files)
-    archive = Archive(f"{url}/cifar-10-python.tar.gz", md5_of_file(folder / "cifar-10-python.tar.gz"))
+    files = tuple(OfficialFile(file.name, md5_of_file(inner / file.name, inner)) for file in real.files)
+    archive = Archive(f"{url}/cifar-10-python.tar.gz", md5_of_file(folder / "cifar-10-python.tar.gz", folder))
     return replace(real, files=files, archives=(archive,))
 
 
@@ -98,7 +98,8 @@ def test_single_files_are_fetched_as_they_are(server, tmp_path, monkeypatch):
     folder, url = server
     inner = write_fashion_mnist(folder) / "FashionMNIST" / "raw"
     files = tuple(
-        OfficialFile(file.name, md5_of_file(inner / file.name)) for file in DATASETS["fashion_mnist"].official.files
+        OfficialFile(file.name, md5_of_file(inner / file.name, inner))
+        for file in DATASETS["fashion_mnist"].official.files
     )
     archives = tuple(Archive(f"{url}/FashionMNIST/raw/{file.name}", file.md5) for file in files)
     with_official(

@@ -35,7 +35,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path, prot
     content = {"alone": bomb, "value": {"data": bomb}, "key": {bomb: 1}, "in a list": {"labels": [1, bomb]}}[place]
     path = written(tmp_path, content, protocol)
     with pytest.raises(DatasetError, match=r"batch was not read: it asks for posix\.system, which no CIFAR batch does"):
-        read_batch(path)
+        read_batch(path, path.parent)
     assert not flag.exists()
     if place == "alone":
         pickle.loads(path.read_bytes())  # plain unpickling would have run it  # noqa: S301
@@ -55,7 +55,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path, prot
 )
 def test_no_other_function_is_called_however_harmless(tmp_path, function, arguments):
     with pytest.raises(DatasetError, match="it asks for"):
-        read_batch(written(tmp_path, {"data": Runs(function, *arguments)}))
+        read_batch(written(tmp_path, {"data": Runs(function, *arguments)}), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_no_other_function_is_called_however_harmless(tmp_path, function, argume
 )
 def test_what_is_no_batch_is_refused(tmp_path, content):
     with pytest.raises(DatasetError, match=r"batch (is no CIFAR batch|was not read).*Replace it by the published file"):
-        read_batch(written(tmp_path, content))
+        read_batch(written(tmp_path, content), tmp_path)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -91,7 +91,7 @@ def test_batches_are_read_as_numpy_would(tmp_path, protocol, order):
         path = written(
             tmp_path, pickle.dumps(content, protocol=protocol).replace(old, new) if protocol < 4 else content
         )
-        found = read_batch(path)
+        found = read_batch(path, path.parent)
         np.testing.assert_array_equal(found.pop("data"), data)
         assert found == {name: value for name, value in content.items() if name != "data"}
 
@@ -103,5 +103,5 @@ def test_python_2_wrote_bytes_as_text(tmp_path):
         b"(K\x01(K\x02K\x02tcnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
         b"\x89U\x04\x00\x7f\x80\xfftbU\x06labels](K\x05K\x06eu."
     )
-    found = read_batch(written(tmp_path, batch))
+    found = read_batch(written(tmp_path, batch), tmp_path)
     assert found["labels"] == [5, 6] and found["data"].tolist() == [[0, 127], [128, 255]]
