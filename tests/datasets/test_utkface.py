@@ -112,14 +112,13 @@ def test_bad_folders_are_named(tmp_path):
         load_dataset("utkface", root=write_faces(tmp_path / "faces", n=5), size=1000)
 
 
-def test_a_damaged_decoded_array_is_said_and_made_anew(tmp_path, cache):
+def test_a_damaged_decoded_array_is_made_anew(tmp_path, cache):
     faces = write_faces(tmp_path / "faces", n=10)
     fingerprint = load_dataset("utkface", root=faces).fingerprint
     array = next((cache / "datasets").glob("*.npy"))
     array.write_bytes(array.read_bytes()[:100])
-    with pytest.raises(DatasetError, match="are damaged"):
-        load_dataset("utkface", root=faces)
     assert load_dataset("utkface", root=faces).fingerprint == fingerprint
+    assert len(array.read_bytes()) > 100
 
 
 def test_the_real_faces(shared_data):
