@@ -76,7 +76,7 @@ def html(run: Run, epoch: str | int, method: str, by: str, *, policy: Policy = D
             by,
             policy,
             is_whole=len(rows) == n_test,
-            lacks_images=len(inference.too_few_but_lower(bias)) > 0,
+            lacks_images=lacks_images,
             stored=stored,
         ),
     )

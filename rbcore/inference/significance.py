@@ -72,6 +72,26 @@ def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS,
     return Significance(statistic, p, holm(p), benjamini_hochberg(p), p_global)
 
 
+HEAVY_TAIL, HEAVY_SHARE, TAIL = 2.0, 3.5, 0.05
+"""Tail index below which a variance is infinite; share of the largest squared deviation, times the root of n; share of the values that
+are the tail."""
+
+
+def is_heavy_tailed(values: np.ndarray) -> bool:
+    """Whether the variance of such distances may be infinite, so that the test claims differences too often.
+
+    Both must hold: the tail index of the largest 5% (Hill 1975) is below 2, and one value makes more than 3.5 / sqrt(n) of the sum of
+    squared deviations, a quarter for 200 values. `benchmarks/heavy_tails.md` has how often it fires.
+    """
+    positive = np.sort(values[values > 0])[::-1]
+    n_tail = max(5, int(TAIL * len(positive)))
+    if len(positive) <= n_tail or positive[0] <= positive[n_tail]:
+        return False
+    index = 1 / np.log(positive[:n_tail] / positive[n_tail]).mean()
+    squares = (values - values.mean()) ** 2
+    return bool(index < HEAVY_TAIL and squares.max() > HEAVY_SHARE / np.sqrt(len(values)) * squares.sum())
+
+
 def studentised(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return log ratios over their standard errors: 0 where there is no difference, infinite where nothing varies or a side is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from rbcore.inference.intervals import accuracy_interval, bootstrap_intervals, group_sizes
 from rbcore.inference.resampling import CONFIDENCE, N_PERMUTATIONS, N_RESAMPLES
-from rbcore.inference.significance import FEWEST, permutation_tests
+from rbcore.inference.significance import FEWEST, is_heavy_tailed, permutation_tests
 from rbcore.inference.verdicts import FEWEST_CORRECT
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -50,7 +50,8 @@ def robustness_bias(
         One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_fallback``; ``n_counted``, those that count;
         ``n_train``, images of it in the training split, NaN where that is not known; ``is_ranked``, whether at least `FEWEST` count and
         the group was trained, as far as is known; ``is_optimistic``, whether the group or its rest has fewer than
-        `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim; ``accuracy``, with ``accuracy_low`` and
+        `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim; ``is_heavy_tailed``, see
+        `rbcore.inference.significance.is_heavy_tailed`; ``accuracy``, with ``accuracy_low`` and
         ``accuracy_high`` (Clopper-Pearson); ``auc``, the area under I_P (L2), with ``auc_low`` and ``auc_high``; ``sigma``
         (eq. 3; negative, less robust than the rest), with ``low`` and ``high``; ``failed_low`` and ``failed_high``, sigma if
         the failed samples had counted worst and best; ``p`` of sigma = 0, ``p_holm`` and ``p_bh`` after corrections over the
@@ -80,6 +81,7 @@ def robustness_bias(
             "n_train": grouped.n_train,
             "is_ranked": (n_counted >= FEWEST) & (grouped.n_train != 0),
             "is_optimistic": np.minimum(n_correct, n_correct.sum() - n_correct) < FEWEST_CORRECT,
+            "is_heavy_tailed": [is_heavy_tailed(values) for values in grouped.capped()],
             "accuracy": grouped.n_correct / grouped.n,
             "accuracy_low": accuracy_low,
             "accuracy_high": accuracy_high,

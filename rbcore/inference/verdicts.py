@@ -113,9 +113,18 @@ def fallback_warning(n_fallback: int, n_correct: int) -> str:
 
 def caution_of(bias: pd.DataFrame) -> str:
     """Return what must be said beside any number of a table of `robustness_bias`; nothing where there is nothing to say."""
-    if "n_fallback" not in bias.columns:
-        return ""
-    return fallback_warning(int(bias["n_fallback"].sum()), int(bias["n_correct"].sum()))
+    said = []
+    if "n_fallback" in bias.columns:
+        said.append(fallback_warning(int(bias["n_fallback"].sum()), int(bias["n_correct"].sum())))
+    if "is_heavy_tailed" in bias.columns and bias["is_heavy_tailed"].any():
+        heavy = [str(group) for group in bias.loc[bias["is_heavy_tailed"], "group"]]
+        n_more = len(heavy) - MOST_NAMED
+        named = listed(heavy if n_more <= 0 else [*heavy[:MOST_NAMED], f"{n_more} more"])
+        said.append(
+            f"Caution: a few very large distances carry most of the spread of {named}, so that p and intervals may claim too much; set an "
+            "upper limit of tau, or look at the curves."
+        )
+    return " ".join(filter(None, said))
 
 
 BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")

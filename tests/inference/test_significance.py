@@ -7,10 +7,18 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from rbcore.inference import FEWEST, benjamini_hochberg, holm, permutation_tests, random_partitions
+from rbcore.inference import (
+    FEWEST,
+    benjamini_hochberg,
+    holm,
+    permutation_tests,
+    random_partitions,
+    robustness_bias,
+    verdict,
+)
 from rbcore.inference.intervals import Comparison
 from rbcore.inference.resampling import permuted_moments
-from rbcore.inference.significance import exceedance, studentised
+from rbcore.inference.significance import exceedance, is_heavy_tailed, studentised
 from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import many_groups, two_groups
 from tests.test_measures import NAN, table
@@ -137,3 +145,25 @@ def test_random_partitions_of_equal_samples_are_sigma_zero():
     rows = table([0.1] * 50, ["a"] * 20 + ["b"] * 30)
     assert (random_partitions(split_groups(rows, "group"), n_partitions=10)["sigma"].abs() < 1e-12).all()
     assert sigma_bias(split_groups(rows, "group")) == pytest.approx([0, 0])
+
+
+def test_heavy_tails_are_seen_and_light_ones_are_not():
+    """Of an infinite variance the test rejects a fifth and more at 5%: `benchmarks/heavy_tails.md`."""
+    random = np.random.default_rng(0)
+
+    def fires(draw) -> float:
+        return np.mean([is_heavy_tailed(draw()) for _ in range(200)])
+
+    assert fires(lambda: random.pareto(1.5, 200) + 1) > 0.5
+    assert fires(lambda: random.gamma(5, 0.2, 200)) == 0
+    assert fires(lambda: np.where(random.random(200) < 0.3, 0, random.gamma(2, 0.5, 200))) == 0
+    assert fires(lambda: random.lognormal(0, 0.5, 200)) < 0.02
+    assert not is_heavy_tailed(np.zeros(50)) and not is_heavy_tailed(np.ones(50)) and not is_heavy_tailed(np.ones(1))
+
+
+def test_a_verdict_on_heavy_tails_says_so():
+    random = np.random.default_rng(1)
+    values = np.r_[random.pareto(1.1, 200) + 1, random.gamma(5, 0.2, 200)]
+    bias = robustness_bias(table(values, ["wild"] * 200 + ["tame"] * 200), "group", n_resamples=99, n_permutations=99)
+    assert list(bias["is_heavy_tailed"]) == [False, True]
+    assert "carry most of the spread of wild, so that p and intervals may claim too much" in verdict(bias)
