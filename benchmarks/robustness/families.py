@@ -10,6 +10,7 @@ from benchmarks.robustness.hostile_metadata import metadata_cases
 from benchmarks.robustness.hostile_pictures import picture_cases
 from benchmarks.robustness.hostile_tables import table_input_cases
 from benchmarks.robustness.kills import kill_cases
+from benchmarks.robustness.valid_data import valid_data_cases
 from benchmarks.robustness.world import World
 
 FAMILIES = (
@@ -24,6 +25,7 @@ FAMILIES = (
     folder_cases,
     official_cases,
     kill_cases,
+    valid_data_cases,
 )
 """Each a generator of cases from the world and a seed."""
 
