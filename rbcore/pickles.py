@@ -5,10 +5,11 @@ memo of two entries. Here the few opcodes that data need are followed by hand, e
 bounds. Nothing a pickle names is ever imported or called: it becomes a `Built`.
 """
 
+import os
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import Any
 
 from rbcore.errors import RobustnessBiasError
@@ -182,6 +183,11 @@ def _step(machine: _Machine, name: str, argument: Any) -> None:
             stack.append(machine.stored[-1])
         case _:
             raise RefusedPickle(f"it uses {name}, which plain data do not need")
+
+
+def first_bytes(file: BufferedReader, most: int) -> bytes:
+    """Return at most so many bytes of an open file, in no more memory than it has bytes."""
+    return file.read(min(most, os.fstat(file.fileno()).st_size))
 
 
 def read_pickle(data: bytes, is_known: Callable[[Name], bool]) -> Pickle:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
-from rbcore.pickles import MOST_BYTES, Built, RefusedPickle, read_pickle
+from rbcore.pickles import MOST_BYTES, Built, RefusedPickle, first_bytes, read_pickle
 
 _ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _KNOWN = frozenset({*_ARRAYS, "numpy.ndarray", "numpy.dtype", "_codecs.encode"})
@@ -50,7 +50,7 @@ def read_batch(path: Path, root: Path) -> dict[str, Any]:
     remedy = "Replace it by the published file."
     try:
         with open_below(path, root) as file:
-            data = file.read(MOST_BYTES + 1)
+            data = first_bytes(file, MOST_BYTES + 1)
         content = read_pickle(data, _KNOWN.__contains__).content
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
             raise DatasetError(f"{path} is no CIFAR batch: it holds no dictionary by names. {remedy}")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rbcore.errors import CheckpointError, ModelError
 from rbcore.models.base import MODELS, ModelSpec
-from rbcore.pickles import Pickle, RefusedPickle, read_pickle
+from rbcore.pickles import Pickle, RefusedPickle, first_bytes, read_pickle
 from rbcore.store import sha256_of_file
 
 DEEPEST = 4
@@ -100,7 +100,7 @@ def _head(path: Path) -> bytes:
         raise CheckpointError(f"The checkpoint {shortened(path)} does not exist or is no file; check the path.")
     try:
         with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
+            return first_bytes(file, HEAD_BYTES)
     except OSError as error:
         raise CheckpointError(
             f"The checkpoint {path} cannot be read: {error.strerror}; check its permissions."

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,23 @@ def test_python_2_wrote_bytes_as_text(tmp_path):
     )
     found = read_batch(written(tmp_path, batch), tmp_path)
     assert found["labels"] == [5, 6] and found["data"].tolist() == [[0, 127], [128, 255]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"}r" + (2**31).to_bytes(4, "little") + b"0.",  # a memo of 2**31 entries took gigabytes
+        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b".",  # an array of 2**40 bytes
+        b"\x8e" + (2**40).to_bytes(8, "little") + b"x.",
+        b"}(K\x01" + b"K\x01\x86" + b"2\x86" * 200 + b"K\x01u.",  # a tuple whose hash takes 2**200 steps
+        b"K\x01" * 1_000_001 + b".",
+    ],
+)
+def test_no_few_bytes_take_much_memory_or_time(tmp_path, content):
+    path = written(tmp_path, content)
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match="Replace it by the published file"):
+        read_batch(path, tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50 * 2**20
