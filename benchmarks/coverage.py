@@ -29,6 +29,7 @@ from rbcore.measures import DEFAULT_POLICY, Grouped, proportion_beyond
 from rbcore.models.checkpoints import find_run
 
 N_DRAWS = 2000
+N_DRAWS_FEW = 1000
 N_DRAWS_FEWER = 500
 N_RESAMPLES = 1000
 N_PERMUTATIONS = 499
@@ -165,6 +166,45 @@ def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
         }
 
 
+CHANGED: dict[str, Draw] = {  # each with mean 1
+    "gamma(0.3)": lambda random, n: random.gamma(0.3, size=n) / 0.3,
+    "60% near 0": lambda random, n: (
+        np.where(random.random(n) < 0.6, random.exponential(0.02, n), random.exponential(1.0, n)) / 0.412
+    ),
+    "Pareto(2.5)": lambda random, n: (random.pareto(2.5, n) + 1) / (2.5 / 1.5),
+    "exponential": lambda random, n: random.exponential(size=n),
+}
+NOISE = 0.5
+
+
+def change_rows(n_draws: int) -> Iterator[dict[str, object]]:
+    """Coverage of a change of sigma: a group and its rest of one distribution, the group's distances then other by a factor."""
+    every = (("noise", 0.0), ("noise", 0.5), ("noise", -0.4), ("in proportion", 0.5))
+    rows = [(shape, (100, 400), kind, change) for shape in CHANGED for kind, change in every]
+    rows += [(shape, (400, 100), "noise", change) for shape in CHANGED for change in (0.0, 0.5)]
+    for number, (shape, sizes, kind, change) in enumerate(rows):
+        random = np.random.default_rng([number, 6])
+        below = above = narrow = 0
+        for draw in range(n_draws):
+            before = make_table([(CHANGED[shape](random, n), np.ones(n, dtype=bool)) for n in sizes])
+            noise = random.lognormal(-(NOISE**2) / 2, NOISE, sum(sizes)) if kind == "noise" else 1.0
+            factor = np.where(before["group"] == "g0", 1 + change, 1.0)
+            after = before.assign(distance=before["distance"] * factor * noise)
+            found = compare_bias(before, after, "group", n_resamples=N_RESAMPLES, seed=draw).iloc[0]
+            below, above = below + (found["high"] < change), above + (found["low"] > change)
+            half = min(found["high"] - found["difference"], found["difference"] - found["low"])
+            narrow += abs(found["difference"] - change) <= half
+        yield {
+            "distances": shape,
+            "sizes": " + ".join(map(str, sizes)),
+            "change of sigma": f"{change:+.1f}",
+            "second model": kind,
+            "covered": f"{1 - (below + above) / n_draws:.1%}",
+            "misses below, above": f"{below / n_draws:.1%}, {above / n_draws:.1%}",
+            "symmetric, as before": f"{narrow / n_draws:.1%}",
+        }
+
+
 def reject(
     random: np.random.Generator, groups: list[tuple[str, int, float, float]], n_draws: int
 ) -> tuple[str, str, str]:
@@ -279,6 +319,13 @@ SECTIONS = (
         "images, distances of the second model off by lognormal(0, 0.5).",
         other_interval_rows,
     ),
+    (
+        "Intervals of a change of sigma",
+        "The same images under two models, a group and its rest, equal in distances under the first. The second model's distances of the "
+        "group are those of the first times 1 + change; noise: and all distances times lognormal with mean 1 and sigma 0.5. 60% near "
+        "0: exponential, of mean 0.02 for these and 1 for the others. Symmetric: the narrower side of the interval on both sides.",
+        change_rows,
+    ),
     ("Tests, all groups alike", "How often p is at most 5%.", exchangeable_rows),
     (
         "Tests, sigma = 0 with unequal shapes and sizes",
@@ -308,19 +355,20 @@ def main() -> None:
     )
     options = parser.parse_args()
     known = {} if options.only is None else sections_of(options.output)
-    fewer = min(options.draws, N_DRAWS_FEWER)
-    errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (options.draws, fewer)]
+    few, fewer = min(options.draws, N_DRAWS_FEW), min(options.draws, N_DRAWS_FEWER)
+    errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (options.draws, few, fewer)]
     parts = [
         "# Coverage and error rates by simulation",
         f"`python -m benchmarks.coverage --draws {options.draws}`, {datetime.now().astimezone():%Y-%m-%d}, with the library's own "
         f"functions: {N_RESAMPLES:,} resamples an interval, {N_PERMUTATIONS} permutations a test. {options.draws:,} draws a row, so a "
-        f"figure of 95% or 5% has a standard error of {errors[0]}; {fewer:,} draws for the other intervals and the power ({errors[1]}). "
+        f"figure of 95% or 5% has a standard error of {errors[0]}; {few:,} draws for changes of sigma ({errors[1]}), {fewer:,} for the "
+        f"other intervals and the power ({errors[2]}). "
         f"Shipped table: DeepFool distances of the {len(shipped_distances()):,} correct test faces of `toyfaces`, `small_cnn`, last epoch.",
     ]
     for title, text, rows in SECTIONS:
         if options.only is None or title in options.only:
             start = time.perf_counter()
-            n_draws = fewer if rows in (other_interval_rows, power_rows) else options.draws
+            n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}.get(rows, options.draws)
             known[title] = f"## {title}\n\n{text}\n\n{markdown(rows(n_draws))}"
             print(f"{title}: {time.perf_counter() - start:.0f} s", flush=True)
         parts.append(known[title])

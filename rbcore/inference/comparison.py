@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference.intervals import half_width
+from rbcore.inference.intervals import difference_ends, half_width
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 from rbcore.inference.significance import FEWEST
 from rbcore.measures import (
@@ -49,7 +49,8 @@ def compare_bias(
     by, policy
         As `robustness_bias`. A failed sample, or a misclassified one under ``exclude``, leaves its own side only.
     confidence, n_resamples, seed
-        Of the paired interval: symmetric bootstrap-t of the difference, as `rbcore.inference.intervals` has it for sigma.
+        Of the paired interval: bootstrap-t of the difference, with ends that allow for skewed distances; see
+        `rbcore.inference.intervals.difference_ends`.
 
     Returns
     -------
@@ -86,17 +87,17 @@ def compare_bias(
     means = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
     n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
     sizes = np.array([member.sum() for member in members])
-    sigma_first, sigma_second, error = _paired_sigma(means[:, None], sizes, policy.rest)
+    of_data = _paired_sigma(means[:, None], sizes, policy.rest)
     random = np.random.default_rng(seed)
     drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
-    drawn_first, drawn_second, drawn_error = _paired_sigma(drawn, sizes, policy.rest)
-    sigma_first, sigma_second, error = sigma_first[0], sigma_second[0], error[0]
+    drawn_first, drawn_second, drawn_error, *_ = _paired_sigma(drawn, sizes, policy.rest)
+    sigma_first, sigma_second, error, with_first, with_second = (values[0] for values in of_data)
     freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer
     difference = sigma_second - sigma_first
     half = half_width(
         difference, error, drawn_second - drawn_first, drawn_error, freedom=freedom, confidence=confidence
     )
-    low, high = difference - half, difference + half
+    low, high = difference_ends(1 + sigma_first, 1 + sigma_second, with_first, with_second, error, half)
     is_known = np.isfinite(difference) & (sizes > 1) & (sigma_first > -1) & (sigma_second > -1)
     low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
     return pd.DataFrame(
@@ -122,8 +123,10 @@ def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
 
 
-def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sigma of both sides and the standard error of their difference (delta method), each shape (n_draws, n_groups).
+def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.ndarray, ...]:
+    """Return sigma of both sides, the standard error of their difference, and the covariance of each with it (delta method).
+
+    Five arrays of shape (n_draws, n_groups).
 
     Parameters
     ----------
@@ -143,13 +146,11 @@ def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.n
         else:
             rest_areas, rest_covariance = areas @ weights.T, covariance @ (weights**2).T
         sigma = relative_difference(areas, rest_areas)
-        variance = np.zeros(areas.shape[1:])
-        for slope, (first, both, second) in (
-            (1 / rest_areas, covariance),
-            ((1 + sigma) / rest_areas, rest_covariance),
-        ):
-            variance += slope[0] ** 2 * first - 2 * slope[0] * slope[1] * both + slope[1] ** 2 * second
-    return sigma[0], sigma[1], np.sqrt(np.maximum(variance, 0.0))
+        spreads = np.zeros((3, *areas.shape[1:]))  # variances of both sigmas, with the covariance between
+        for slope, shared in ((1 / rest_areas, covariance), ((1 + sigma) / rest_areas, rest_covariance)):
+            spreads += np.stack([slope[0] ** 2, slope[0] * slope[1], slope[1] ** 2]) * shared
+        first, both, second = spreads
+    return sigma[0], sigma[1], np.sqrt(np.maximum(first - 2 * both + second, 0.0)), both - first, second - both
 
 
 def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -168,6 +168,38 @@ def half_width(
     return np.where(np.isfinite(half) & np.isfinite(quantile) & np.isfinite(estimate), half, np.nan)
 
 
+def difference_ends(
+    first: np.ndarray,
+    second: np.ndarray,
+    with_first: np.ndarray,
+    with_second: np.ndarray,
+    error: np.ndarray,
+    half: np.ndarray,
+) -> Ends:
+    """Return the ends of the interval for ``second - first`` of two positive numbers from the same images, each shape (n_rows,).
+
+    The outer of two intervals: the symmetric one, and the one whose ends are reached when the logarithm of each number moves with
+    the difference as the two vary together. Where one image in many is far, a large ratio comes with a large error, so that
+    a difference far from 0 that turned out too small also looks too sure; the second interval knows that, since it is the single
+    number's on the logarithm where both move in proportion. At 0 both are nearly one. Exchanging the two turns the signs.
+
+    Parameters
+    ----------
+    first, second
+        Of the data, shape (n_rows,).
+    with_first, with_second
+        Covariance of each with the difference, shape (n_rows,).
+    error, half
+        Standard error of the difference, and half the width of its symmetric interval (`half_width`).
+    """
+    symmetric = second - first - half, second - first + half
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        moves = [half * shared / error**2 / own for own, shared in ((first, with_first), (second, with_second))]
+        along = [second * np.exp(sign * moves[1]) - first * np.exp(sign * moves[0]) for sign in (-1, 1)]
+    low, high = (np.where(np.isfinite(curved), curved, flat) for curved, flat in zip(along, symmetric, strict=True))
+    return np.minimum(low, symmetric[0]), np.maximum(high, symmetric[1])
+
+
 def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
     """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of the shape of ``n_beyond``."""
     tail = (1 - confidence) / 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from rbcore.inference.intervals import half_width
+from rbcore.inference.intervals import difference_ends, half_width
 from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
 
 
@@ -68,14 +68,14 @@ def paired_mean(
 ) -> Change:
     """Compare a mean over the images that count, which may be others under the second model.
 
-    The interval is a symmetric bootstrap-t over images, drawn for both sides alike, of the linearised difference: an image moves
-    a mean by its distance from it, over the share of images that count. Where all count on both sides, that is the
-    bootstrap-t of the mean of their differences.
+    The interval is a bootstrap-t over images, drawn for both sides alike, of the linearised difference: an image moves a mean by its
+    distance from it, over the share of images that count. Where all count on both sides, that is the bootstrap-t of the mean
+    of their differences. Its ends allow for skewed values: `rbcore.inference.intervals.difference_ends`.
 
     Parameters
     ----------
     first, second
-        Values, shape (n,), in the same order.
+        Values, not negative, shape (n,), in the same order.
     first_counts, second_counts
         Which of them count, bool, shape (n,).
     """
@@ -90,12 +90,15 @@ def paired_mean(
     ]
     moved = influences[1] - influences[0]
     drawn, square = resampled_means(np.stack([moved, moved**2]), n_resamples, np.random.default_rng(seed))
+    error = np.array([moved.std(ddof=1) / np.sqrt(n)])
     half = half_width(
         np.zeros(1),
-        np.array([moved.std(ddof=1) / np.sqrt(n)]),
+        error,
         drawn[:, None],
         np.sqrt(np.maximum(square - drawn**2, 0.0) / (n - 1))[:, None],
         freedom=np.array([n - 1.0]),
         confidence=confidence,
-    )[0]
-    return Change(before, after, float(after - before - half), float(after - before + half))
+    )
+    with_first, with_second = (np.array([(own * moved).sum() / (n * (n - 1))]) for own in influences)
+    low, high = difference_ends(np.array([before]), np.array([after]), with_first, with_second, error, half)
+    return Change(before, after, float(low[0]), float(high[0]))

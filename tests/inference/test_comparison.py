@@ -41,6 +41,22 @@ def test_pairing_narrows_the_interval():
     assert (same[["difference", "low", "high"]] == 0).all(axis=None) and not same["is_shown"].any()
 
 
+def test_where_both_sides_move_in_proportion_the_upper_end_is_that_of_the_logarithm():
+    """All distances of one group grow by half: the change of sigma is half the ratio of areas, with the ratio's own log error."""
+    first = many_groups([80, 100])
+    in_group = first["group"] == "g0"
+    for factor in (1.5, 0.6):
+        second = first.assign(distance=first["distance"] * np.where(in_group, factor, 1.0))
+        found, back = (compare_bias(*pair, "group").iloc[0] for pair in ((first, second), (second, first)))
+        difference, farther = abs(found["difference"]), found["high"] if factor > 1 else -found["low"]
+        nearer = found["low"] if factor > 1 else -found["high"]
+        assert difference == pytest.approx(abs(factor - 1) * (1 + found["sigma_first"]))
+        assert farther == pytest.approx(difference * np.exp((difference - nearer) / difference))
+        assert [back["difference"], back["low"], back["high"]] == pytest.approx(
+            [-found["difference"], -found["high"], -found["low"]]
+        )
+
+
 def test_paired_intervals_cover_as_they_claim():
     """One true sigma of 0 on both sides, images in common: coverage of the difference 0 by a binomial test at 1e-3."""
     n_draws, covered = 300, 0

@@ -48,6 +48,15 @@ def test_a_mean_of_all_images_has_about_students_paired_interval():
     assert (found.low, found.high) == pytest.approx((student.low, student.high), abs=0.005)
 
 
+def test_a_mean_that_grows_in_proportion_has_its_upper_end_on_the_logarithm():
+    first = np.random.default_rng(3).gamma(0.3, size=500)
+    for one, other, sign in ((first, 2 * first, 1), (2 * first, first, -1)):
+        found = paired_mean(one, other, EVERYONE, EVERYONE)
+        nearer, farther = sorted(abs(end) for end in (found.low, found.high))
+        assert sign * found.difference == pytest.approx(first.mean())
+        assert farther == pytest.approx(first.mean() * np.exp(1 - nearer / first.mean()))
+
+
 def test_equal_steps_leave_no_doubt_and_nothing_counted_leaves_no_number():
     random = np.random.default_rng(2)
     first = random.exponential(size=500)
