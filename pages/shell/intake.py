@@ -84,7 +84,9 @@ def submit_import(
             forget()
         facts = run.facts
         found = f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,})."
-        return " ".join([found, *([f"Warning: {facts['warning']}"] if facts["warning"] else []), *facts["notes"]])
+        return " ".join(
+            [found, *([f"Warning: {facts['warning']}"] if facts.get("warning") else []), *facts.get("notes", [])]
+        )
 
     # A job that failed can be started again, so an upload stays until its job succeeds or is forgotten.
     forget = None if upload is None else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)

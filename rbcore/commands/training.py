@@ -322,7 +322,7 @@ def import_(
         outputs=outputs,
         device=device,
     )
-    for note in found.facts["notes"]:
+    for note in found.facts.get("notes", []):
         typer.echo(note, err=True)
     if found.facts["warning"]:
         typer.echo(f"warning: {found.facts['warning']}", err=True)

@@ -5,12 +5,12 @@ import sys
 import urllib.parse
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from rbcore.errors import CheckpointError
 from rbcore.models.base import MODELS
+from rbcore.models.foreign import read_weights
 from rbcore.models.torchvision_import import torchvision_models
 from rbcore.store import Facts, make_folder, sha256_of_file
 
@@ -53,7 +53,7 @@ def load_imagenet(name: str, network: nn.Module, source: str | Path) -> Facts:
         )
     path = _torchvision_file(name, spec.imagenet) if source == IMAGENET else Path(source).expanduser()
     backbone = network.get_submodule("network.backbone")
-    weights = {OLD_DENSE_LAYER.sub(r"\1\2", key): tensor for key, tensor in _read_weights(path).items()}
+    weights = {OLD_DENSE_LAYER.sub(r"\1\2", key): tensor for key, tensor in _only_set(path).items()}
     last_layer = spec.last_layer + "."
     weights = {key: tensor for key, tensor in weights.items() if not key.startswith(last_layer)}
     expected = {key: tensor for key, tensor in backbone.state_dict().items() if not key.startswith(last_layer)}
@@ -86,22 +86,6 @@ def _first_of(keys: list[str]) -> str:
     return keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more"
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a safetensors or torch file; nothing in the file is executed."""
-    if not path.is_file():
-        raise CheckpointError(f"The file of weights {path} does not exist.")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a foreign file can make either reader raise almost anything
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} cannot be read as weights: {reason}") from error
-    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
-        raise CheckpointError(f"{path} holds no state dict: a dictionary from names to tensors, and nothing else.")
-    return dict(found)
-
-
 def _torchvision_file(name: str, imagenet: str) -> Path:
     """Return torchvision's file from torch's cache, downloaded if it is not there; its hash is that in its name."""
     url = str(torchvision_models().get_weight(imagenet).url)
@@ -119,3 +103,11 @@ def _torchvision_file(name: str, imagenet: str) -> Path:
     if not sha256_of_file(path).startswith(sha256_start):
         raise CheckpointError(f"{path} is damaged: its SHA-256 does not start with {sha256_start}. Delete it.")
     return path
+
+
+def _only_set(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of weights; several sets, or a set below a key, are no ImageNet weights."""
+    sets = read_weights(path)
+    if list(sets) != [""]:
+        raise CheckpointError(f"{path} holds no plain state dict but {', '.join(sets)}. Save the state dict alone.")
+    return sets[""]
