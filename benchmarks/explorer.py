@@ -9,7 +9,6 @@ page, once for all visitors; its time is in the table, and the heatmap's times a
 """
 
 import asyncio
-import json
 import os
 import statistics
 import tempfile
@@ -140,7 +139,7 @@ def write_tables(cache: Path) -> float:
     random = np.random.default_rng(0)
     n = N_GROUPS * N_PER_GROUP
     names = np.repeat([f"kind {group:03d}" for group in range(N_GROUPS)], N_PER_GROUP)
-    facts = json.loads(next((ROOT / "cache/bundled/runs/digits/small_cnn").glob("*/epoch-0012.json")).read_text())
+    facts = store.read_json(next((ROOT / "cache/bundled/runs/digits/small_cnn").glob("*/epoch-0012.json")))
     for model in models():
         folder = cache / "runs" / "digits" / model / "synthetic"
         for epoch in EPOCHS:

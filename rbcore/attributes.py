@@ -43,19 +43,21 @@ def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows
-        A table with ``sample_id``.
+        A table with ``sample_id``. A class or attribute that it brings itself is kept as it is.
     samples
         As `rbcore.datasets.Dataset` has them, of all splits.
     """
-    known = samples.drop(columns=list(OWN)).set_index("sample_id").loc[rows["sample_id"]].reset_index(drop=True)
-    joined = pd.concat([rows.reset_index(drop=True), known], axis=1)
-    joined.attrs[N_TRAIN] = _training_counts(samples)
+    own = [name for name in samples.columns if name in rows.columns and name != "sample_id"]
+    known = samples.drop(columns=[*OWN, *(name for name in own if name not in OWN)])
+    found = known.set_index("sample_id").loc[rows["sample_id"]].reset_index(drop=True)
+    joined = pd.concat([rows.reset_index(drop=True), found], axis=1)
+    joined.attrs[N_TRAIN] = _training_counts(known, samples["split"] == "train")
     return joined
 
 
-def _training_counts(samples: pd.DataFrame) -> dict[str, dict[str, int]]:
-    names = partition_names(samples.drop(columns="split"))
-    trained = samples[samples["split"] == "train"]
+def _training_counts(samples: pd.DataFrame, is_trained: pd.Series) -> dict[str, dict[str, int]]:
+    names = partition_names(samples)
+    trained = samples[is_trained]
     counts = {}
     for by in [*names, *crossed(names)]:
         counts[by] = {str(group): int(n) for group, n in group_labels(trained, by).value_counts().items()}
