@@ -163,7 +163,7 @@ def show_job(job: Job) -> None:
             runner().cancel(job)
         return
     if job.state == DONE:
-        st.success(f"{title}: " + "\n\n".join(plain(line) for line in job.message.splitlines()))
+        st.success(f"{title}: " + "\n\n".join(plain(line) for line in job.message.splitlines() if line))
         return
     text, button = st.columns([5, 1], vertical_alignment="center")
     tell = text.error if job.state == FAILED else text.warning

@@ -248,5 +248,5 @@ def test_names_of_jobs_are_shown_as_they_are():
     app = wait_for_jobs(open_page("compute"))
     shown = said(app.success)
     for name in names:
-        flat = " ".join(name.split())
-        assert f"**{flat}**: {flat} is done" in shown
+        paragraphs = "\n\n".join(line for line in f"{name} is done".splitlines() if line)
+        assert f"**{' '.join(name.split())}**: {paragraphs}" in shown
