@@ -150,6 +150,7 @@ def train(
     if existing is not None:
         refuse_another(existing, facts)
         if existing.is_complete and set(kept) <= set(existing.epochs):
+            (folder / RESUME).unlink(missing_ok=True)  # killed after its last checkpoint
             return existing
     keep_samples(dataset)
     make_folder(folder)

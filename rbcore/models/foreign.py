@@ -159,7 +159,10 @@ def _look(path: Path, head: bytes) -> Pickle:
                 raise RefusedPickle("it is an archive without a PyTorch checkpoint in it")
             if sum(sizes.values()) > path.stat().st_size or sizes["data.pkl"] > HEAD_BYTES:
                 raise RefusedPickle("it claims to hold more than the file has bytes")
-            return _bounded(read_pickle(archive.read(names[0]), _is_known), path.stat().st_size, sizes)
+            found = _bounded(read_pickle(archive.read(names[0]), _is_known), path.stat().st_size, sizes)
+            if damaged := archive.testzip():  # torch.load does not look at the checksums
+                raise RefusedPickle(f"{damaged!r} in it does not match its checksum; download or copy it again")
+            return found
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise RefusedPickle("it is a damaged archive; download or copy it again") from error
 
