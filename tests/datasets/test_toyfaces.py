@@ -11,10 +11,10 @@ from rbcore.errors import DatasetError
 from rbcore.training import train
 
 FINGERPRINTS = {
-    "toyfaces": "afbb99bf99a27a340e7b6f4609f0e2ad5cbf98b93b4722e1d9d0aab4f5080876",
-    "toyfaces0": "cdb3bb5c1a8957b1f5acd8f2a22061e947123df233a2542ff14ca551e2aefd8e",
-    "toyfaces30": "6a0a389020230b79e68e8a11bafd7632bca2a4c3f8c5a887ca8e56749d609500",
-    "toyfaces90": "d2381cd4b650a9bab2179e783a5cadd3435a3a557c85dd1b1d5421eaca62d190",
+    "toyfaces": "30503df31cab0e8d39bbf7a52241c8497a26ab4db926acafe7aed4ed199d6b04",
+    "toyfaces0": "1b856a0fa522f40c3c33d4ff020e5557a74f1c7087d2fb8cd6deaa26ff3f6c0e",
+    "toyfaces30": "f262cb897c15c39b8063be52ba89df044a5a315f19a04978c9e3d4e2a914d6b3",
+    "toyfaces90": "215e4be6a8f2f152f7a0b9511fae3ed1f4f4dfd29d5a613ca441ab7814e17cad",
 }
 
 

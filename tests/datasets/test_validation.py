@@ -14,7 +14,7 @@ from rbcore.training import train
 from rbcore.verification import verify
 from tests.test_cli import run, table_of
 
-PLAIN_DIGITS = "8d20c8eb6def151ffab2baab8c54acc15755f6dfa636865efebddeca7f43a33e"
+PLAIN_DIGITS = "a8316b794495defc03b28e8ceb250e807585b18f270615a20f8faf9cf9facb0b"
 
 
 @pytest.fixture(scope="module")

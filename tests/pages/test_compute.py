@@ -188,6 +188,7 @@ def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
     assert any("0 B in" in text for text in said(app.markdown))
     number(app, "Epochs").set_value(1)
     wait_for_jobs(button(app, "Train").click().run())
+    app.run()  # the training may have ended while the page was being drawn, after its pickers
     app.selectbox(key="run").select(rb.list_runs("digits", "logistic_regression")[0].name).run()
     number(app, "Test images").set_value(20).run()
     wait_for_jobs(button(app, "Estimate").click().run())
