@@ -6,7 +6,7 @@
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -359,7 +359,7 @@ def main() -> None:
     errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (options.draws, few, fewer)]
     parts = [
         "# Coverage and error rates by simulation",
-        f"`python -m benchmarks.coverage --draws {options.draws}`, {datetime.now().astimezone():%Y-%m-%d}, with the library's own "
+        f"`python -m benchmarks.coverage --draws {options.draws}`, each section on its own date, with the library's own "
         f"functions: {N_RESAMPLES:,} resamples an interval, {N_PERMUTATIONS} permutations a test. {options.draws:,} draws a row, so a "
         f"figure of 95% or 5% has a standard error of {errors[0]}; {few:,} draws for changes of sigma ({errors[1]}), {fewer:,} for the "
         f"other intervals and the power ({errors[2]}). "
@@ -369,7 +369,7 @@ def main() -> None:
         if options.only is None or title in options.only:
             start = time.perf_counter()
             n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}.get(rows, options.draws)
-            known[title] = f"## {title}\n\n{text}\n\n{markdown(rows(n_draws))}"
+            known[title] = f"## {title}\n\n{text} ({date.today()})\n\n{markdown(rows(n_draws))}"
             print(f"{title}: {time.perf_counter() - start:.0f} s", flush=True)
         parts.append(known[title])
         options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

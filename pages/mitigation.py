@@ -321,7 +321,7 @@ with st.expander("How is this calculated?"):
 - **Same images.** Both models are attacked on the same test images, and every interval of a change is paired: what makes an image
   easy or hard for both models cancels.
 - **Change of sigma, of the area and of distances.** The images are drawn anew {inference.N_RESAMPLES:,} times, the same for both models
-  (symmetric bootstrap-t).
+  (bootstrap-t, with ends that allow for skewed distances).
 - **Change of accuracy.** The interval of Bonett and Price for paired proportions: from the images that one model alone has right.
 - **Safer, less safe.** A side counts as moved where the interval of its area's change excludes 0. The rest is all images outside the
   group. With several groups and sides some change would be shown by chance: one in twenty where there is none.
