@@ -5,10 +5,13 @@ import random
 from benchmarks.robustness.cases import Case
 from benchmarks.robustness.damaged_runs import array_cases, sidecar_cases, weights_cases
 from benchmarks.robustness.damaged_tables import part_cases, table_cases
+from benchmarks.robustness.hostile_caches import cache_cases
 from benchmarks.robustness.hostile_folders import folder_cases, official_cases
 from benchmarks.robustness.hostile_metadata import metadata_cases
 from benchmarks.robustness.hostile_pictures import picture_cases
 from benchmarks.robustness.hostile_tables import table_input_cases
+from benchmarks.robustness.hostile_weights import cifar_cases, weights_file_cases
+from benchmarks.robustness.hostile_words import command_cases, spelling_cases
 from benchmarks.robustness.kills import kill_cases
 from benchmarks.robustness.valid_data import valid_data_cases
 from benchmarks.robustness.world import World
@@ -24,6 +27,11 @@ FAMILIES = (
     picture_cases,
     folder_cases,
     official_cases,
+    weights_file_cases,
+    cifar_cases,
+    command_cases,
+    spelling_cases,
+    cache_cases,
     kill_cases,
     valid_data_cases,
 )
