@@ -13,6 +13,8 @@ from benchmarks.robustness.hostile_tables import table_input_cases
 from benchmarks.robustness.hostile_weights import cifar_cases, weights_file_cases
 from benchmarks.robustness.hostile_words import command_cases, spelling_cases
 from benchmarks.robustness.kills import kill_cases
+from benchmarks.robustness.links import link_cases
+from benchmarks.robustness.networks import output_cases, weight_name_cases
 from benchmarks.robustness.valid_data import valid_data_cases
 from benchmarks.robustness.world import World
 
@@ -32,7 +34,10 @@ FAMILIES = (
     command_cases,
     spelling_cases,
     cache_cases,
+    link_cases,
     kill_cases,
+    output_cases,
+    weight_name_cases,
     valid_data_cases,
 )
 """Each a generator of cases from the world and a seed."""
