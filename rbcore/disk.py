@@ -49,13 +49,15 @@ def disk_use() -> dict[str, int]:
 
 def deletable_runs() -> list[Item]:
     """Return the user's runs, also damaged ones and those whose training did not end, the largest first."""
-    folders = (folder for folder in _folder("runs").glob("*/*/*") if folder.is_dir() and not _ships(folder))
+    top = _folder("runs")
+    folders = (folder for folder in top.glob("*/*/*") if _is_below(folder, top, 3) and folder.is_dir())
     return _largest_first(Item(folder, " / ".join(folder.parts[-3:]), _bytes_below(folder)) for folder in folders)
 
 
 def deletable_tables() -> list[Item]:
     """Return the user's tables of distances, also damaged ones, the largest first."""
-    files = (file for file in _folder("distances").glob("*.parquet") if TABLE.fullmatch(file.name) and not _ships(file))
+    top = _folder("distances")
+    files = (file for file in top.glob("*.parquet") if TABLE.fullmatch(file.name) and _is_below(file, top, 1))
     return _largest_first(Item(file, _name_of(file), _bytes_of(file)) for file in files)
 
 
@@ -95,11 +97,19 @@ def delete_table(file: Path) -> None:
 
 def _refuse_others(path: Path, top: Path, depth: int) -> None:
     """Raise `StoreError` unless the path lies ``depth`` below ``top``, links followed, and does not ship."""
-    is_inside = not path.is_symlink() and path.resolve().parents[depth - 1] == top.resolve()
-    if not is_inside or _ships(path):
+    if not _is_below(path, top, depth):
         raise StoreError(f"{path} is not in this user's cache, so it is not deleted.")
     if not path.exists():
         raise StoreError(f"{path} is gone already.")
+
+
+def _is_below(path: Path, top: Path, depth: int) -> bool:
+    """Return whether a path that does not ship lies ``depth`` below a folder, links followed, and can be looked at."""
+    try:
+        is_inside = not path.is_symlink() and path.resolve().parents[depth - 1] == top.resolve()
+    except (OSError, RuntimeError, IndexError):
+        return False
+    return is_inside and not _ships(path)
 
 
 def _ships(path: Path) -> bool:

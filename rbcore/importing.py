@@ -84,7 +84,7 @@ def import_weights(
     notes = [_said_normalization(mean, std, dataset)]
     mean, std = mean or dataset.mean, std or dataset.std
     _refuse_normalization(mean, std, dataset.input_shape[0])
-    name = run or run_name_of(file.name)
+    name = run_name_of(file.name) if run is None else run
     folder = run_folder(dataset.name, model, name)
     network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
     weights = choose_weights(read_weights(file), network.get_submodule("network"), file, model, weights_key)

@@ -10,6 +10,7 @@ sigma     ``(AUC(P) - AUC(rest)) / AUC(rest)`` (eq. 3): negative, P is less robu
 Distances are L2 in [0, 1] pixel space. What the paper leaves open is a `Policy`.
 """
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ class Policy:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown_name(f"policy {name}", getattr(self, name), list(choices))
-        if self.tau_max is not None and not 0 < self.tau_max < np.inf:
+        if self.tau_max is not None and not 0 < self.tau_max <= sys.float_info.max:
             raise MeasureError(f"tau_max={self.tau_max} is no upper limit; give a positive number or None.")
 
 

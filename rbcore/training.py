@@ -16,6 +16,7 @@ import torch
 
 from rbcore.attributes import keep_samples
 from rbcore.datasets import DATASETS, Dataset
+from rbcore.datasets.opening import is_file
 from rbcore.epochs import Trainer, accuracy
 from rbcore.errors import CheckpointError
 from rbcore.mitigations import Mitigation, applied, groups_sha256
@@ -133,9 +134,10 @@ def train(
         If the mitigation's partition or group does not exist.
     """
     chosen = recipe_for(dataset.name, model, recipe, epochs)
-    start = weights or (IMAGENET if MODELS[model].imagenet else NO_WEIGHTS)
+    usual = IMAGENET if MODELS[model].imagenet else NO_WEIGHTS
+    start = usual if weights is None else weights
     on_samples = applied(mitigation, dataset.samples)
-    name = run or default_run_name(dataset, chosen, mitigation)
+    name = default_run_name(dataset, chosen, mitigation) if run is None else run
     folder = run_folder(dataset.name, model, name)
     facts = {
         **run_facts(dataset, model, name, dataset.mean, dataset.std),
@@ -192,8 +194,8 @@ def _named_weights(start: str | os.PathLike[str]) -> str:
     """Return what a run's facts say of its start: a file of weights by its content."""
     if start in (NO_WEIGHTS, IMAGENET):
         return str(start)
-    if not Path(start).is_file():
-        raise CheckpointError(f"The weights {start} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}.")
+    if not is_file(Path(start)):
+        raise CheckpointError(f"The weights {str(start)!r} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}.")
     return f"{Path(start).name} sha256:{sha256_of_file(Path(start))}"
 
 

@@ -143,3 +143,23 @@ def test_verify_finds_what_was_altered(cache):
     assert "is damaged" in findings[str(truncated)]["finding"]
     assert "distances of another key" in findings[str(renamed)]["finding"]
     assert sum(row["ok"] for row in findings.values()) == len(findings) - 3
+
+
+@pytest.mark.parametrize(
+    ("option", "command"),
+    [
+        ("--weights", ["train", "digits", "small_cnn", "--epochs", "1"]),
+        ("--run", ["train", "digits", "small_cnn", "--epochs", "1"]),
+        ("--epsilons", ["grid", "digits", "small_cnn", "--regularize", "class=1", "--epochs", "1"]),
+        ("--shares", ["grid", "digits", "small_cnn", "--regularize", "class=1", "--epochs", "1"]),
+    ],
+)
+def test_an_empty_value_is_refused_and_not_the_default(option, command):
+    """An unset variable of the shell is an empty value: the default was trained in its place."""
+    done = run(*command, option, "")
+    assert done.returncode == 2 and done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_a_path_that_no_system_can_have_is_refused():
+    done = run("train", "digits", "small_cnn", "--epochs", "1", "--weights", "a" * 5000)
+    assert done.returncode == 2 and "do not exist" in done.stderr

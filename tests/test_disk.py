@@ -95,3 +95,13 @@ def test_a_cache_that_is_what_ships_offers_nothing(monkeypatch):
     assert not disk.deletable_runs() and not disk.deletable_tables()
     with pytest.raises(StoreError, match="not deleted"):
         disk.delete_table(shipped().path)
+
+
+def test_what_a_link_leads_to_is_neither_listed_nor_measured(cache, tmp_path):
+    """A link to the root of the disk among the runs had the whole disk measured."""
+    run, table = copied_run(cache), copied_table(cache)
+    elsewhere = shutil.copytree(run, tmp_path / "elsewhere" / "model" / "run")
+    (cache / "runs" / "linked").symlink_to(elsewhere.parent.parent)
+    (table.parent / ("0" * 32 + ".parquet")).symlink_to(table)
+    assert [item.path for item in disk.deletable_runs()] == [run]
+    assert [item.path for item in disk.deletable_tables()] == [table]

@@ -143,6 +143,8 @@ def test_what_has_no_meaning_raises_and_says_why():
         Policy(rest="others")
     with pytest.raises(MeasureError, match="tau_max=0"):
         Policy(tau_max=0)
+    with pytest.raises(MeasureError, match="tau_max=1000"):
+        Policy(tau_max=10**400)
 
 
 def test_a_rest_without_area_leaves_sigma_undefined():

@@ -221,8 +221,12 @@ def grid(
     _refuse_stray("--epsilons E,E", epsilons, {"pgd-steps": pgd_steps})
     base = regularizer_of(regularize, temperature=temperature, form=form, over=over, clip=clip)
     wanted: list[Mitigation] = [*grid_of(base, list(numbers("--alphas", alphas)), list(numbers("--taus", taus)))]
-    wanted += [_adversarial(epsilon, pgd_steps) for epsilon in numbers("--epsilons", epsilons)] if epsilons else []
-    wanted += [reweighting_of(regularize, share) for share in numbers("--shares", shares)] if shares else []
+    wanted += (
+        [_adversarial(epsilon, pgd_steps) for epsilon in numbers("--epsilons", epsilons)]
+        if epsilons is not None
+        else []
+    )
+    wanted += [reweighting_of(regularize, share) for share in numbers("--shares", shares)] if shares is not None else []
     use_builder(builder, model)
     data = _loaded(
         dataset, root=root, size=size, seed=seed, validation=validation, no_checksum=no_checksum, download=download
@@ -310,7 +314,7 @@ def import_(
         loaded = load_dataset(
             dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
         )
-    channels = [numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std))]
+    channels = [None if text is None else numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
     found = import_weights(
         loaded,
         model,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.inference.intervals import Ends, binomial_interval, rb_interval
-from rbcore.inference.resampling import CONFIDENCE
+from rbcore.inference.resampling import CONFIDENCE, checked_confidence
 from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, robustness_bias_at, split_groups
 from rbcore.registry import unknown_name
 
@@ -66,5 +66,5 @@ def dkw_band(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
     With Massart's constant (1990) it covers the whole true curve with at least the given confidence, for any distribution of
     distances and any n: the half width is sqrt(log(2 / (1 - confidence)) / (2 n)).
     """
-    half = np.sqrt(np.log(2 / (1 - confidence)) / (2 * n))
+    half = np.sqrt(np.log(2 / (1 - checked_confidence(confidence))) / (2 * n))
     return np.maximum(share - half, 0.0), np.minimum(share + half, 1.0)

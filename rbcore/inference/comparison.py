@@ -8,7 +8,7 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference.intervals import difference_ends, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means, seeded
 from rbcore.inference.significance import FEWEST
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -88,7 +88,7 @@ def compare_bias(
     n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
     sizes = np.array([member.sum() for member in members])
     of_data = _paired_sigma(means[:, None], sizes, policy.rest)
-    random = np.random.default_rng(seed)
+    random = seeded(seed)
     drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
     drawn_first, drawn_second, drawn_error, *_ = _paired_sigma(drawn, sizes, policy.rest)
     sigma_first, sigma_second, error, with_first, with_second = (values[0] for values in of_data)

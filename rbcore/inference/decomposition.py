@@ -9,7 +9,7 @@ import pandas as pd
 
 from rbcore.errors import MeasureError
 from rbcore.inference.intervals import group_sizes, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means, seeded
 from rbcore.measures import DEFAULT_POLICY, Grouped, Policy, split_groups
 
 PARTS = ("total", "accuracy", "distance")
@@ -61,7 +61,7 @@ def decompose_bias(
         for values, correct in zip(grouped.capped(), grouped.is_correct, strict=True)
     ]
     estimate, error = _parts(np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes, weights)
-    random = np.random.default_rng(seed)
+    random = seeded(seed)
     drawn = np.stack([resampled_means(own, n_resamples, random) for own in columns], axis=2)
     resampled, resampled_error = _parts(drawn, sizes, weights)
     freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer

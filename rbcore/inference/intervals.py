@@ -11,7 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from rbcore.inference.resampling import CONFIDENCE, MEMORY_CHUNK, N_RESAMPLES, SAME, group_moments, resampled_moments
+from rbcore.inference.resampling import (
+    CONFIDENCE,
+    MEMORY_CHUNK,
+    N_RESAMPLES,
+    SAME,
+    checked_confidence,
+    group_moments,
+    resampled_moments,
+    seeded,
+)
 from rbcore.measures import Grouped, correct_beyond, rest_weights
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -91,7 +100,7 @@ def bootstrap_intervals(
     versus = against_rest(grouped)
     both = Comparison(np.vstack([versus.above] * 2), np.vstack([versus.below, np.zeros_like(versus.below)]))
     low, high = ratio_interval(
-        grouped.capped(), both, confidence=confidence, n_resamples=n_resamples, random=np.random.default_rng(seed)
+        grouped.capped(), both, confidence=confidence, n_resamples=n_resamples, random=seeded(seed)
     )
     low, high = (np.where(group_sizes(grouped) < 2, np.nan, ends.reshape(2, -1)) for ends in (low, high))
     return Intervals(low[0] - 1, high[0] - 1, low[1], high[1])
@@ -160,7 +169,7 @@ def half_width(
         away = np.abs(resampled - estimate)
         ratio = np.where(away <= SAME, 0.0, away / resampled_error)
     ratio[~np.isfinite(ratio)] = np.inf
-    quantile = np.quantile(ratio, confidence, axis=0, method="higher")
+    quantile = np.quantile(ratio, checked_confidence(confidence), axis=0, method="higher")
     tail = (1 + confidence) / 2
     widening = stats.t.ppf(tail, freedom) / stats.norm.ppf(tail)
     with np.errstate(invalid="ignore"):
@@ -202,7 +211,7 @@ def difference_ends(
 
 def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
     """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of the shape of ``n_beyond``."""
-    tail = (1 - confidence) / 2
+    tail = (1 - checked_confidence(confidence)) / 2
     low = np.where(n_beyond > 0, stats.beta.ppf(tail, np.maximum(n_beyond, 1), n - n_beyond + 1), 0.0)
     high = np.where(n_beyond < n, stats.beta.ppf(1 - tail, n_beyond + 1, np.maximum(n - n_beyond, 1)), 1.0)
     return low, high
@@ -238,7 +247,7 @@ def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDEN
 
 def wilson_interval(share: np.ndarray, n: float, confidence: float = CONFIDENCE) -> Ends:
     """Return Wilson's score interval of shares of n samples, each end of the shape of ``share``."""
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = stats.norm.ppf((1 + checked_confidence(confidence)) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from rbcore.inference.intervals import difference_ends, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, checked_confidence, resampled_means, seeded
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def paired_share(first: np.ndarray, second: np.ndarray, confidence: float = CONF
     """
     n = len(first)
     gained, lost = ((second & ~first).sum() + 1) / (n + 2), ((first & ~second).sum() + 1) / (n + 2)
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = stats.norm.ppf((1 + checked_confidence(confidence)) / 2)
     half = z * np.sqrt((gained + lost - (gained - lost) ** 2) / (n + 2))
     low, high = max(gained - lost - half, -1.0), min(gained - lost + half, 1.0)
     return Change(float(first.mean()), float(second.mean()), float(low), float(high))
@@ -89,7 +89,7 @@ def paired_mean(
         for (values, counts), mean in zip(sides, (before, after), strict=True)
     ]
     moved = influences[1] - influences[0]
-    drawn, square = resampled_means(np.stack([moved, moved**2]), n_resamples, np.random.default_rng(seed))
+    drawn, square = resampled_means(np.stack([moved, moved**2]), n_resamples, seeded(seed))
     error = np.array([moved.std(ddof=1) / np.sqrt(n)])
     half = half_width(
         np.zeros(1),

@@ -3,9 +3,13 @@
 Everything here works on sums over groups, so a resample costs one draw of indices and one gather for each sum.
 """
 
+import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
+
+from rbcore.errors import MeasureError
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 5000
@@ -15,6 +19,25 @@ MEMORY_CHUNK = 500_000
 
 SAME = 1e-12
 """Relative difference below which two numbers are the same but for rounding."""
+
+
+def seeded(seed: int) -> np.random.Generator:
+    """Return the random numbers of a seed, or raise `MeasureError` for what is no seed."""
+    if not isinstance(seed, Integral) or seed < 0:
+        raise MeasureError(f"seed={seed!r} is no seed; give a whole number from 0.")
+    return np.random.default_rng(int(seed))
+
+
+def checked_confidence(confidence: float) -> float:
+    """Return a confidence between 0 and 1, or raise `MeasureError`."""
+    if not (isinstance(confidence, float | int) and math.isfinite(confidence) and 0 < confidence < 1):
+        raise MeasureError(f"confidence={confidence!r} is no confidence; give a number between 0 and 1, as in 0.95.")
+    return confidence
+
+
+def _refuse_no_draws(what: str, n: int) -> None:
+    if not isinstance(n, Integral) or n < 1:
+        raise MeasureError(f"{what}={n!r} draws nothing; give a whole number from 1.")
 
 
 def group_moments(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +57,7 @@ def resampled_moments(
     means, variances
         As `group_moments`, each shape (n_resamples, n_groups).
     """
+    _refuse_no_draws("n_resamples", n_resamples)
     means, variances = np.empty((2, n_resamples, len(values)))
     for index, own in enumerate(values):
         centre = own.mean()  # centred, so that the variance is no difference of two large numbers
@@ -57,6 +81,7 @@ def resampled_means(columns: np.ndarray, n_resamples: int, random: np.random.Gen
     numpy.ndarray
         Shape (n_columns, n_resamples).
     """
+    _refuse_no_draws("n_resamples", n_resamples)
     n = columns.shape[1]
     means = np.empty((len(columns), n_resamples))
     chunk = max(1, MEMORY_CHUNK // n)
@@ -78,6 +103,7 @@ def permuted_moments(
     means, variances
         As `group_moments`, each shape (n_permutations, n_groups).
     """
+    _refuse_no_draws("n_permutations", n_permutations)
     sizes = np.array([len(own) for own in values])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     everything = np.concatenate(values)

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.inference.intervals import against_rest, group_sizes
-from rbcore.inference.resampling import N_PERMUTATIONS, SAME, group_moments, permuted_moments
+from rbcore.inference.resampling import N_PERMUTATIONS, SAME, group_moments, permuted_moments, seeded
 from rbcore.measures import Grouped, relative_difference
 
 FEWEST = 20
@@ -61,7 +61,7 @@ def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS,
     statistic = studentised(*comparison.log_ratio(means, variances))
     # Where the rest is a sum, exchangeable groups do not have sigma = 0 but this logarithm: permutations spread around it.
     centre = -np.log(comparison.below.sum(axis=1))
-    log_ratio, error = comparison.log_ratio(*permuted_moments(values, n_permutations, np.random.default_rng(seed)))
+    log_ratio, error = comparison.log_ratio(*permuted_moments(values, n_permutations, seeded(seed)))
     permuted = np.abs(studentised(log_ratio - centre, error))
     is_tested = (group_sizes(grouped) >= FEWEST) & (grouped.n_train != 0) & (comparison.below @ means > 0)
     p = np.where(is_tested, exceedance(np.abs(statistic), permuted), np.nan)
@@ -144,7 +144,7 @@ def random_partitions(grouped: Grouped, *, n_partitions: int = 1000, seed: int =
         count), ``sigma``; NaN where the random rest has area 0.
     """
     comparison = against_rest(grouped)
-    areas, _ = permuted_moments(grouped.capped(), n_partitions, np.random.default_rng(seed))
+    areas, _ = permuted_moments(grouped.capped(), n_partitions, seeded(seed))
     sigma = relative_difference(areas @ comparison.above.T, areas @ comparison.below.T)
     n_groups = len(grouped.groups)
     return pd.DataFrame(

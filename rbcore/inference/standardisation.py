@@ -11,7 +11,7 @@ import pandas as pd
 
 from rbcore.errors import MeasureError
 from rbcore.inference.intervals import Comparison, ratio_interval
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, seeded
 from rbcore.measures import DEFAULT_POLICY, Policy, is_counted, split_groups
 from rbcore.partitions import group_labels, group_order
 from rbcore.registry import unknown_name
@@ -98,9 +98,7 @@ def standardised_bias(
     raw = Comparison(raw.above[np.ix_(rows, used)], raw.below[np.ix_(rows, used)])
     values = grouped.capped()
     areas = np.array([own.mean() for own in values])
-    low, high = ratio_interval(
-        values, comparison, confidence=confidence, n_resamples=n_resamples, random=np.random.default_rng(seed)
-    )
+    low, high = ratio_interval(values, comparison, confidence=confidence, n_resamples=n_resamples, random=seeded(seed))
     auc, auc_rest = comparison.above @ areas, comparison.below @ areas
     with np.errstate(divide="ignore", invalid="ignore"):
         sigma = np.where(auc_rest > 0, auc / auc_rest - 1, np.nan)

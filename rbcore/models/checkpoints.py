@@ -140,6 +140,9 @@ def _read_runs(dataset: str | None, model: str | None) -> tuple[list[Run], dict[
             except StoreError as error:
                 damaged[folder] = str(error)
                 continue
+            except OSError as error:
+                damaged[folder] = f"The run's folder {folder} cannot be read: {error.strerror}. Delete it by hand."
+                continue
             if run is not None:
                 found.setdefault((run.dataset, run.model, run.name), run)
     runs = sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
