@@ -64,6 +64,10 @@ def _number(low: float, high: float = math.inf, *, also_low: bool = False) -> Fi
     return fits
 
 
+def _list_of(fits: Fits) -> Fits:
+    return lambda text: all(fits(part) for part in text.split(","))
+
+
 def _words(*words: str) -> Fits:
     return lambda text: text in words
 
@@ -76,6 +80,8 @@ def _name(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
+OF_EACH = 20
+"""Values that are tried with an option."""
 OPTIONS: tuple[tuple[tuple[str, ...], str, Fits], ...] = (
     (("train", "digits", "logistic_regression", "--device", "cpu"), "--epochs", _whole(1)),
     (TRAIN, "--size", _nothing),
@@ -98,10 +104,10 @@ OPTIONS: tuple[tuple[tuple[str, ...], str, Fits], ...] = (
     ((*TRAIN, "--adversarial", "0.1"), "--pgd-steps", _whole(1)),
     (TRAIN, "--reweight", _nothing),
     ((*TRAIN, "--reweight", "class=1"), "--share", _number(0, 1)),
-    (GRID, "--alphas", _number(0, also_low=True)),
-    (GRID, "--taus", _number(0, also_low=True)),
-    (GRID, "--epsilons", _number(0)),
-    (GRID, "--shares", _number(0, 1)),
+    (GRID, "--alphas", _list_of(_number(0, also_low=True))),
+    (GRID, "--taus", _list_of(_number(0, also_low=True))),
+    (GRID, "--epsilons", _list_of(_number(0))),
+    (GRID, "--shares", _list_of(_number(0, 1))),
     (("train", "folder", "logistic_regression", "--epochs", "1"), "--root", _nothing),
     (ESTIMATE, "--epoch", _words("1", "2", "all")),
     (("estimate", "digits", "logistic_regression", "exact", "--limit", "12"), "--run", _nothing),
@@ -128,8 +134,9 @@ OPTIONS: tuple[tuple[tuple[str, ...], str, Fits], ...] = (
 
 def command_cases(world: World, seed: int) -> Iterator[Case]:
     """Yield every option with values that mean nothing to it."""
+    draw = random.Random(seed)  # noqa: S311
     for arguments, option, fits in OPTIONS:
-        for value in VALUES:
+        for value in draw.sample(VALUES, OF_EACH):
             if fits(value) or value == "--help" or (value == "" and option in ("--builder", "--root")):
                 continue
             given = (*arguments, option, value) if option else (*arguments, value, "exact", "--by", "class")

@@ -20,6 +20,7 @@ from rbcore.models.torchvision_import import torchvision_models
 from rbcore.outputs import read_outputs
 
 N = 12
+SMALL, TORCHVISION_SIDE = ("squeezenet1_0", "densenet121", "resnet50"), 224
 SIDES = (32, 64, 48, 200, 224, 227)
 Tensors = dict[str, torch.Tensor]
 
@@ -79,7 +80,7 @@ def weight_name_cases(world: World, seed: int) -> Iterator[Case]:
     yield from architecture_cases()
 
 
-def _prefixed(prefix: str) -> Callable[[Tensors], object]:
+def _prefixed(prefix: str) -> Callable[[Tensors], Tensors]:
     return lambda tensors: {prefix + name: tensor for name, tensor in tensors.items()}
 
 
@@ -144,15 +145,24 @@ def torchvision_cases() -> Iterator[Case]:
 
 
 def _torchvision_case(name: str, prefix: str) -> Case:
+    """Return the case of torchvision's weights: each tensor in its place, and the same logits where both networks are small."""
+
     def act(folder: Path) -> Any:
-        images = _images(3, side_of(name))
-        torch.manual_seed(0)
-        theirs = torchvision_models().get_model(name, weights=None, num_classes=2).eval()
-        torch.save(_prefixed(prefix)(theirs.state_dict()), folder / "net.pth")
-        network = build_network(name, (3, *images.shape[2:]), 2, (0.0,) * 3, (1.0,) * 3).eval()
-        inner = network.get_submodule("network")
-        weights = choose_weights(read_weights(folder / "net.pth"), inner, folder / "net.pth", name)
-        fit_state_dict(inner, weights.tensors, folder / "net.pth", name)
+        is_small = name in SMALL
+        with torch.device("cpu" if is_small else "meta"):
+            torch.manual_seed(0)
+            theirs = torchvision_models().get_model(name, weights=None, num_classes=2).eval()
+            network = build_network(name, (3, TORCHVISION_SIDE, TORCHVISION_SIDE), 2, (0.0,) * 3, (1.0,) * 3).eval()
+        inner, file = network.get_submodule("network"), folder / "net.pth"
+        state = _prefixed(prefix)(theirs.state_dict())
+        if not is_small:
+            found = choose_weights({"": state}, inner, file, name).tensors
+            return found.keys() == inner.state_dict().keys() and sorted(map(id, found.values())) == sorted(
+                map(id, state.values())
+            )
+        torch.save(state, file)
+        fit_state_dict(inner, choose_weights(read_weights(file), inner, file, name).tensors, file, name)
+        images = _images(2, TORCHVISION_SIDE)
         with torch.no_grad():
             return bool(torch.allclose(network(images), theirs(images), atol=1e-5))
 
