@@ -364,7 +364,11 @@ def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray)
         if parts:  # another call may have joined them already
             names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
             names["attributes"] = attributes.attribute_hashes(dataset.samples)
-            histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in parts]
+            held = (
+                set(stored.rows["sample_id"]) if stored else set()
+            )  # a kill can leave parts that a table holds already
+            new = [part for part in parts if not held.issuperset(part.rows["sample_id"])]
+            histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in new]
             store.write_table(table, key_facts, {**names, "computed": _summed(histories)})
             store.remove_parts(key_facts, parts)
     return table

@@ -8,9 +8,11 @@ Everything written here carries a *seal*, the hash of its facts, and tables a ch
 both: a file whose bytes changed is refused by its name, and never read as other numbers.
 """
 
+import glob
 import hashlib
 import json
 import os
+import platform
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import platformdirs
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import safetensors
@@ -84,8 +87,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     StoreError
         If the folder cannot be made or the file cannot be written; the text names it and the remedy.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     make_folder(path.parent)
+    _remove_left_over(path)
     try:
         write(temporary)
         temporary.replace(path)
@@ -94,6 +98,20 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         with suppress(OSError):  # on a read-only disk this fails although there is no such file
             temporary.unlink()
+
+
+@lru_cache(1)
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary files of a path that killed processes of this machine left; another machine's may be in use."""
+    with suppress(OSError):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{_machine()}.*.tmp"):
+            process = left.name.split(".")[-3]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, facts: Facts) -> None:

@@ -140,6 +140,25 @@ def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache
     pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
 
 
+def test_parts_that_a_table_holds_already_are_not_counted_twice(digits, small_cnn, cache, monkeypatch):
+    """A kill between the table's writing and the removal of its parts let the provenance count their rows again."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "remove_parts", kill)
+        with pytest.raises(Killed):
+            estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)
+    assert len(list(cache.glob("parts/*/*.parquet"))) == 2
+    assert len(estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)) == 40
+    (computed,) = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).provenance["computed"]
+    assert computed["rows"] == 40 and not list(cache.glob("parts/*/*"))
+
+
 def test_perturbed_images_are_those_of_the_stored_distances(digits, small_cnn):
     table = estimate_distances(small_cnn, digits, "deepfool")
     chosen = table[table["distance"].notna()].nsmallest(7, "distance")

@@ -1,5 +1,8 @@
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -216,3 +219,20 @@ def test_the_checksum_of_rows_tells_values_apart_but_not_libraries():
     assert same([0.0, np.nan], [-0.0, float("nan")]) and same(np.array([1, 2], np.int8), np.array([1, 2], np.int64))
     assert not same(["ab", "c"], ["a", "bc"]) and not same(["", "x"], [None, "x"]) and not same(["1"], [1])
     assert not same([1, 0], [True, False]) and not same([1.0, 2.0], [2.0, 1.0])
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_path):
+    """It stayed for ever. What is still being written, here or on another machine, stays."""
+    path = tmp_path / "table[1].json"
+    code = (
+        f"import os; from pathlib import Path; from rbcore import store; store.write_atomically(Path({str(path)!r}), "
+    )
+    code += "lambda temporary: (temporary.write_text('half'), os._exit(1)))"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent)
+    (left,) = tmp_path.iterdir()
+    machine, process = left.name.split(".")[-4:-2]
+    others = [left.name.replace(machine, "0" * 8), left.name.replace(f".{process}.", f".{os.getpid()}.")]
+    for name in others:
+        (tmp_path / name).write_text("half")
+    store.write_json(path, {"a": 1})
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, path.name])

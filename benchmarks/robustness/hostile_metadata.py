@@ -89,7 +89,7 @@ def _lines_case(world: World, lines: list[list[str]], bad: dict[int, Bad]) -> Ca
 def _case(world: World, name: str, content: bytes, allowed: dict[str, set[str]]) -> Case:
     def act(folder: Path) -> dict[str, Any]:
         dataset = rb.load_dataset("folder", root=folder / "images", size=16)
-        return {"facts": facts_of_images(dataset), "said": [f"{skip.file} {skip.reason}" for skip in dataset.skipped]}
+        return {"facts": facts_of_images(dataset), "said": [*dataset.notes, *(skip.reason for skip in dataset.skipped)]}
 
     def judge(found: dict[str, Any]) -> Outcome:
         facts, right = found["facts"], world.facts["images"]
