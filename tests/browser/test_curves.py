@@ -62,9 +62,9 @@ def test_every_figure_draws_every_group(full, page, figure, n_lines):
     visit(page, f"{full}/curves?dataset=digits", TITLE)
     choose(page, "Show", figure)
     expect(page.locator(f"{CHART} .mark-line.role-mark path")).to_have_count(n_lines)
-    assert all(width > 100 and height > 20 for width, height in extents(page, "line"))
     marks = '[data-testid="stVegaLiteChart"] svg .mark-symbol.role-mark path'
-    expect(page.locator(marks)).to_have_count(10)  # the intervals below, which are drawn later
+    expect(page.locator(marks)).to_have_count(10)  # the intervals below, which are drawn last
+    assert all(width > 100 and height > 20 for width, height in extents(page, "line"))
 
 
 def test_a_hundred_groups_stay_readable_on_a_narrow_screen(full, full_cache, page):
