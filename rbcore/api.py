@@ -100,7 +100,7 @@ def open_run(
         If the files at hand are not those the run was trained on.
     """
     newest = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
-    candidates = [newest] if run else [newest, *(found for found in list_runs(dataset, model) if found.is_usual)]
+    candidates = [found for found in list_runs(dataset, model) if found.is_usual] if run is None else [newest]
     opened: dict[tuple[int, int, float], Dataset] = {}
     for found in candidates:
         size, seed, validation = which = (found.facts["size"], found.facts["seed"], found.facts["validation"])
@@ -214,10 +214,8 @@ def estimate_distances(
         If ``cancel`` said so.
     """
     if method == BEST:
-        rows, ids = (
-            _best(model, dataset, split).rows,
-            _sample_ids(dataset, _wanted(dataset, split, limit, every, at_least, by)),
-        )
+        rows = _best(model, dataset, split).rows
+        ids = _sample_ids(dataset, _wanted(dataset, split, limit, every, at_least, by))
         return _with_attributes(rows[rows["sample_id"].isin(ids)], dataset, split, by)
     chosen, values = resolve_method(method, parameters)
     if batch_size is not None and batch_size < 1:
@@ -364,9 +362,7 @@ def _joined(model: Model, dataset: Dataset, key_facts: Facts, order: np.ndarray)
         if parts:  # another call may have joined them already
             names = {name: model.facts[name] for name in ("dataset", "size", "seed", "model", "run", "epoch")}
             names["attributes"] = attributes.attribute_hashes(dataset.samples)
-            held = (
-                set(stored.rows["sample_id"]) if stored else set()
-            )  # a kill can leave parts that a table holds already
+            held = set(stored.rows["sample_id"]) if stored else set()  # a kill can leave parts of what it holds
             new = [part for part in parts if not held.issuperset(part.rows["sample_id"])]
             histories = (stored.provenance["computed"] if stored else []) + [part.provenance for part in new]
             store.write_table(table, key_facts, {**names, "computed": _summed(histories)})

@@ -6,14 +6,15 @@ pixels and labels, with the files that the attributes came from: when one of the
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
 from rbcore import sampling, store
-from rbcore.datasets import DATASETS, Dataset, with_validation
+from rbcore.datasets import DATASETS, Dataset
 from rbcore.errors import DatasetError, StoreError
 from rbcore.partitions import CLASS, N_TRAIN, group_labels, partition_names
 from rbcore.running import no_progress
@@ -21,6 +22,8 @@ from rbcore.store import Facts, StoredTable
 
 OWN = ("split", "label")
 """Columns of samples that a table of distances has already, or does not need."""
+MOST_KEPT = 4
+"""Datasets whose samples are kept in memory."""
 MOST_CROSSED = 4
 """Attributes of which all pairs are offered as intersections; more would be too many."""
 
@@ -37,7 +40,11 @@ def attribute_hashes(samples: pd.DataFrame) -> Facts:
     return {name: store.sha256_of_rows(samples[["sample_id", name]]) for name in names}
 
 
-def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+Counts = dict[str, dict[str, int]]
+"""By partition and group, how many images the training split holds."""
+
+
+def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame, n_train: Counts | None = None) -> pd.DataFrame:
     """Return distances with the class and the attributes of each sample, and in ``attrs`` how many images each group was trained on.
 
     Parameters
@@ -46,18 +53,22 @@ def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
         A table with ``sample_id``. A class or attribute that it brings itself is kept as it is.
     samples
         As `rbcore.datasets.Dataset` has them, of all splits.
+    n_train
+        `training_counts_of` these samples, from those who have them already.
     """
-    own = [name for name in samples.columns if name in rows.columns and name != "sample_id"]
-    known = samples.drop(columns=[*OWN, *(name for name in own if name not in OWN)])
-    found = known.set_index("sample_id").loc[rows["sample_id"]].reset_index(drop=True)
+    own = {name for name in samples.columns if name in rows.columns and name not in ("sample_id", *OWN)}
+    known = samples.drop(columns=[*OWN, *own]).set_index("sample_id")
+    found = known.loc[rows["sample_id"]].reset_index(drop=True)
     joined = pd.concat([rows.reset_index(drop=True), found], axis=1)
-    joined.attrs[N_TRAIN] = _training_counts(known, samples["split"] == "train")
+    counts = training_counts_of(samples) if n_train is None else n_train
+    joined.attrs[N_TRAIN] = {by: groups for by, groups in counts.items() if not own & set(by.split("*"))}
     return joined
 
 
-def _training_counts(samples: pd.DataFrame, is_trained: pd.Series) -> dict[str, dict[str, int]]:
-    names = partition_names(samples)
-    trained = samples[is_trained]
+def training_counts_of(samples: pd.DataFrame) -> Counts:
+    """Return how many training images each group holds, for the simple partitions and the intersections that are offered."""
+    names = partition_names(samples.drop(columns="split"))
+    trained = samples[samples["split"] == "train"].drop(columns="split")
     counts = {}
     for by in [*names, *crossed(names)]:
         counts[by] = {str(group): int(n) for group, n in group_labels(trained, by).value_counts().items()}
@@ -111,8 +122,17 @@ def _existing(fingerprint: str) -> list[Path]:
     return [path for root in store.roots() if (path := _path(root, fingerprint)).exists()]
 
 
-def samples_of(fingerprint: str) -> tuple[pd.DataFrame, Facts] | None:
-    """Return what is known of the samples of a dataset, as its files say it today, and its facts; None where nothing is.
+@dataclass(frozen=True)
+class KnownSamples:
+    """What is kept of a dataset's samples: one row a sample, the facts beside them, and `training_counts_of` them. Nobody may change it."""
+
+    samples: pd.DataFrame
+    facts: Facts
+    n_train: Counts
+
+
+def samples_of(fingerprint: str) -> KnownSamples | None:
+    """Return what is known of the samples of a dataset, as its files say it today; None where nothing is.
 
     Raises
     ------
@@ -128,7 +148,14 @@ def samples_of(fingerprint: str) -> tuple[pd.DataFrame, Facts] | None:
     changed = [Path(file) for file, state in facts["files"].items() if _state(Path(file)) not in (None, state)]
     if changed:
         _read_again(path, facts, changed[0])
-    return store.read_rows(path)
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(MOST_KEPT)
+def _read(path: Path, changed: int) -> KnownSamples:
+    """Read what is kept, once as long as the file does not change: every table of a dataset is joined with it."""
+    samples, facts = store.read_rows(path)
+    return KnownSamples(samples, facts, training_counts_of(samples))
 
 
 def _read_again(path: Path, facts: Facts, changed: Path) -> None:
@@ -137,7 +164,6 @@ def _read_again(path: Path, facts: Facts, changed: Path) -> None:
     root = Path(facts["root"]) if facts["root"] else None
     try:
         loaded = DATASETS[facts["dataset"]].load(root, facts["size"], facts["seed"], no_progress)
-        loaded = replace(with_validation(loaded, facts["validation"]), root=root)
     except DatasetError as error:
         raise DatasetError(
             f"{changed} was changed after distances were computed, and cannot be used now: {error}"
@@ -168,7 +194,7 @@ def stamp_of(fingerprint: str) -> str:
 def partitions_of(fingerprint: str) -> list[str]:
     """Return the simple partitions of a dataset that was trained or measured on, the class first; only the class where nothing is known."""
     found = samples_of(fingerprint)
-    return [CLASS] if found is None else partition_names(found[0].drop(columns="split"))
+    return [CLASS] if found is None else partition_names(found.samples.drop(columns="split"))
 
 
 def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredTable:
@@ -188,10 +214,10 @@ def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredT
         names = stored.rows["label"].map(dict(enumerate(classes)))
         notice = "The attributes of these images are not in this cache, so only the class is known. Load the dataset to have them."
         return replace(stored, rows=stored.rows.assign(**{CLASS: names}), notice=notice)
-    samples, facts = found
+    samples, facts = found.samples, found.facts
     checksum = store.sha256_of_facts({"rows": stored.checksum, "attributes": facts["attributes"]})
     notice = change_of_attributes(_attributes_then(stored.provenance), facts["attributes"])
-    rows = with_attributes(stored.rows, samples)
+    rows = with_attributes(stored.rows, samples, found.n_train)
     split = samples[samples["split"] == stored.key_facts["split"]]
     rows = sampling.weigh_by(rows, split, sampling.strata_of(stored.provenance))
     return replace(stored, rows=rows, checksum=checksum, notice=notice)

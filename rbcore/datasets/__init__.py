@@ -28,7 +28,6 @@ __all__ = [
     "load_dataset",
     "remember_check",
     "remember_folder",
-    "with_validation",
 ]
 
 
