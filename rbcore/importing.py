@@ -28,6 +28,8 @@ from rbcore.training import run_facts
 SPLIT = "test"
 CHANCE_LEVEL = 0.05
 """An accuracy is better than chance where chance alone would reach it with a smaller probability."""
+AS_GIVEN, DATASETS_OWN = "as given", "the dataset's own"
+"""Where the normalization comes from, in words."""
 UNITS = "in units of [0, 1]; divide values in units of 255 by 255, as in 0.485,0.456,0.406 and 0.229,0.224,0.225"
 
 
@@ -113,14 +115,19 @@ def import_weights(
         refuse_another(existing, facts)
         return existing
     keep_samples(dataset)
+    rows = dataset.rows(SPLIT)
+    labels, predictions = dataset.labels(rows), predicted_classes(network, dataset, rows, torch_device)
     found: Facts = {
-        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in dataset.splits
+        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
+        for split in dataset.splits
+        if split != SPLIT
     }
+    found[f"{SPLIT}_accuracy"] = int((labels == predictions).sum()) / len(rows)
     counts: Facts = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
     said: Facts = {
         "outputs": reading.as_facts(),
         "notes": [*notes, *weights.notes, *_said_outputs(reading, dataset.classes)],
-        "warning": _chance_warning(network, dataset, torch_device),
+        "warning": _chance_warning(labels, predictions, dataset.classes),
     }
     nothing: Facts = {"train_loss": None, "history": []}
     save_checkpoint(folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()})
@@ -129,7 +136,7 @@ def import_weights(
 
 def _said_normalization(mean: Sequence[float] | None, std: Sequence[float] | None, dataset: Dataset) -> str:
     used = [
-        f"{what} {', '.join(f'{value:g}' for value in given or own)} ({'as given' if given else 'the dataset' + chr(39) + 's own'})"
+        f"{what} {', '.join(f'{value:g}' for value in given or own)} ({AS_GIVEN if given else DATASETS_OWN})"
         for what, given, own in (("mean", mean, dataset.mean), ("std", std, dataset.std))
     ]
     return f"Images are normalized with {' and '.join(used)}, in units of [0, 1]."
@@ -151,19 +158,17 @@ def _said_outputs(reading: Reading, classes: tuple[str, ...]) -> list[str]:
     return notes
 
 
-def _chance_warning(network: torch.nn.Module, dataset: Dataset, device: torch.device) -> str:
+def _chance_warning(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...]) -> str:
     """Return a warning if the test accuracy could be chance's, by a one-sided binomial test; else nothing.
 
     Chance is what independent predictions of the same frequencies would agree with the labels.
     """
-    rows = dataset.rows(SPLIT)
-    labels, predictions = dataset.labels(rows), predicted_classes(network, dataset, rows, device)
-    n_correct, n = int((labels == predictions).sum()), len(rows)
-    of_each = np.arange(len(dataset.classes))[:, None]
+    n_correct, n = int((labels == predictions).sum()), len(labels)
+    of_each = np.arange(len(classes))[:, None]
     chance = float(((labels == of_each).mean(1) * (predictions == of_each).mean(1)).sum())
     if scipy.stats.binom.sf(n_correct - 1, n, chance) < CHANCE_LEVEL:
         return ""
-    shown = ", ".join(dataset.classes[:5]) + (", ..." if len(dataset.classes) > 5 else "")
+    shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     return (
         f"The test accuracy, {n_correct / n:.1%} (n = {n:,}), is no better than chance ({chance:.1%}). The usual causes are the order of "
         f"the classes (here: {shown}), another mean and std than in training, and the order of the channels (here: RGB)."

@@ -154,20 +154,25 @@ def test_a_loss_that_explodes_is_said(digits, monkeypatch):
         train("small_cnn", digits, run="wild")
 
 
+def train_until(model, digits, n_steps, **options):
+    """Cancel a training, run ``cut``, after so many steps."""
+    calls = []
+    with pytest.raises(Cancelled):
+        train(
+            model,
+            digits,
+            run="cut",
+            progress=lambda *call: calls.append(call),
+            cancel=lambda: len(calls) > n_steps,
+            **options,
+        )
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
     """Cancelled in the middle of the third epoch: the first two are not trained again, and the weights are the same."""
     options = {"epochs": 4, "keep": "1"}
     whole = train("small_cnn", digits, run="whole", **options)
-    calls = []
-    with pytest.raises(Cancelled):
-        train(
-            "small_cnn",
-            digits,
-            run="cut",
-            progress=lambda *call: calls.append(call),
-            cancel=lambda: len(calls) > 110,
-            **options,
-        )
+    train_until("small_cnn", digits, 110, **options)
     again = []
     resumed = train("small_cnn", digits, run="cut", progress=lambda *call: again.append(call[0]), **options)
     assert again[0] == 2 * 45 + 1 and again[-1] == 4 * 45
@@ -181,16 +186,7 @@ def test_damaged_weights_are_not_trained_on(digits):
     """A bit of what is kept to resume was flipped: the run starts over, and ends with the same bits as one that was never stopped."""
     options = {"epochs": 2, "keep": "1"}
     whole = train("logistic_regression", digits, run="whole", **options)
-    calls = []
-    with pytest.raises(Cancelled):
-        train(
-            "logistic_regression",
-            digits,
-            run="cut",
-            progress=lambda *call: calls.append(call),
-            cancel=lambda: len(calls) > 60,
-            **options,
-        )
+    train_until("logistic_regression", digits, 60, **options)
     (kept,) = run_folder("digits", "logistic_regression", "cut").glob("resume*")
     content = bytearray(kept.read_bytes())
     content[-3] ^= 64  # a weight

@@ -75,7 +75,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         std=(0.5, 0.5, 0.5),
         seed=seed,
         skipped=tuple(skipped),
-        attribute_files=(_metadata_path(folder) or folder / FILE_NAME,),
+        attribute_files=(table or folder / FILE_NAME,),
         notes=tuple(notes),
     )
 

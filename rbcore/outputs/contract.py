@@ -1,4 +1,4 @@
-"""The contract of a network's output, checked here and nowhere else: at import, before training and before every estimate.
+"""The contract of a network's output, checked here and nowhere else: at import and before every estimate.
 
 Distances need *logits*: a finite tensor of float32 or float64, of shape (n, n_classes), the same for an image whoever its neighbors in the
 batch are and whenever it is asked, in evaluation mode. What differs only in form is taken, and said: ``.logits`` of an object, the
