@@ -37,6 +37,7 @@ from rbcore.commands.options import (
     use_builder,
 )
 from rbcore.datasets import DATASETS, count_on_disk, known_folder, remember_check
+from rbcore.datasets.opening import user_path
 from rbcore.distances import METHODS
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
@@ -292,7 +293,7 @@ def reproduce(
 ) -> None:
     """Run the paper's analyses on the data at hand and write one HTML report, with the paper's value beside ours."""
     started = time.perf_counter()
-    folders = {name: Path(folder).expanduser() for name, folder in parse_settings(data, "--data", "FOLDER").items()}
+    folders = {name: user_path(folder) for name, folder in parse_settings(data, "--data", "FOLDER").items()}
     ug100 = folders.pop("ug100", None) or analyses.ug100_folder()
     for name in [*folders, *(dataset or [])]:
         DATASETS[name]

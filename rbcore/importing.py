@@ -14,12 +14,13 @@ import torch
 from rbcore import store
 from rbcore.attributes import keep_samples
 from rbcore.datasets import Dataset
+from rbcore.datasets.opening import user_path
 from rbcore.epochs import accuracy, predicted_classes
-from rbcore.errors import CheckpointError
+from rbcore.errors import CheckpointError, MethodError
 from rbcore.models import MODELS, build_network
 from rbcore.models.checkpoints import Run, find_run, list_runs, now, refuse_another, run_folder, save_checkpoint
 from rbcore.models.fitting import choose_weights, fit_state_dict, has_one_logit
-from rbcore.models.foreign import read_weights
+from rbcore.models.foreign import read_weights, shortened
 from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
 from rbcore.running import resolve_device
 from rbcore.store import Facts
@@ -82,7 +83,7 @@ def import_weights(
     MethodError
         If the network's output breaks the contract of `rbcore.outputs`.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     notes = [_said_normalization(mean, std, dataset)]
     mean, std = mean or dataset.mean, std or dataset.std
     _refuse_normalization(mean, std, dataset.input_shape[0])
@@ -99,7 +100,10 @@ def import_weights(
     network.to(torch_device).eval()
     images = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:N_CHECKED]), device=torch_device)
     known = None if MODELS[model].source_sha256 else LOGITS
-    reading = read_outputs(network, images, len(dataset.classes), known or outputs)
+    try:
+        reading = read_outputs(network, images, len(dataset.classes), known or outputs)
+    except MethodError as error:
+        raise MethodError(f"{shortened(file)} cannot be used: {error}") from error
     reading = replace(reading, n_outputs=n_outputs)
     network = adapted(network, reading)
     recipe = {"name": "imported", "file_sha256": store.sha256_of_file(file)}

@@ -116,10 +116,19 @@ def _simple_labels(table: pd.DataFrame, by: str) -> pd.Series:
     elif cuts:
         raise MeasureError(f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}.")
     else:
-        names = known.astype(str)
+        names = _as_text(known)
     labels = np.full(len(column), UNKNOWN, dtype=object)
     labels[is_known] = names
     return pd.Series(labels, index=column.index, name=name).astype(str)
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    try:
+        return column.astype(str)
+    except UnicodeEncodeError as error:
+        raise MeasureError(
+            f"The column {str(column.name)!r} holds {error.object!r}, which is no text that can be written. Rename that group."
+        ) from error
 
 
 def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:

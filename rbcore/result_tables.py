@@ -97,9 +97,10 @@ def _as_number(table: pd.DataFrame, name: str) -> pd.Series | None:
         return None
     if is_bool_dtype(column):
         _refuse(table, name, np.zeros(len(column), dtype=bool), "a truth value and no number; write the distance")
-    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    is_real = ~column.map(lambda value: isinstance(value, complex | np.complexfloating)).to_numpy(bool)
+    numbers = pd.to_numeric(column.astype(object).where(is_real), errors="coerce").astype(np.float64)
     text = column.astype(str).str.strip().str.lower()
-    is_known = numbers.notna() | column.isna() | text.isin(["", "nan"])
+    is_known = is_real & (numbers.notna() | column.isna() | text.isin(["", "nan"]))
     if not is_known.all():
         _refuse(table, name, is_known, "no number; write it as 0.5, and nothing where there is no distance")
     return numbers

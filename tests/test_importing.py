@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from rbcore import __main__ as command_line
 from rbcore.api import estimate_distances, load_model
 from rbcore.datasets import load_dataset
-from rbcore.errors import CheckpointError
+from rbcore.errors import CheckpointError, MethodError
 from rbcore.importing import import_weights
 from rbcore.models import MODELS
 from rbcore.models.foreign import register_builder
@@ -98,3 +98,23 @@ def _write_two_classes(root):
                 pixels = torch.randint(90, 150, (8, 8, 3), generator=draws, dtype=torch.uint8)
                 pixels[..., channel] += 20
                 Image.fromarray(pixels.numpy()).save(root / split / name / f"{number}.png")
+
+
+def test_weights_that_give_no_numbers_are_named_by_their_file(digits, weights, tmp_path):
+    path = tmp_path / "broken.pth"
+    torch.save({name: tensor * float("nan") for name, tensor in weights.items()}, path)
+    with pytest.raises(MethodError, match=r"broken\.pth cannot be used: .*NaN"):
+        import_weights(digits, LINEAR, path)
+
+
+def test_a_home_of_nobody_is_a_file_that_does_not_exist(digits):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        import_weights(digits, LINEAR, "~nobody-of-that-name/net.pth")
+
+
+def test_a_name_without_end_is_cut_in_the_sentence(digits, weights, tmp_path):
+    path = tmp_path / "long.pth"
+    torch.save({name + "x" * 100_000: tensor for name, tensor in weights.items()}, path)
+    with pytest.raises(CheckpointError, match=r"x{60,80}\.\.\.") as refused:
+        import_weights(digits, LINEAR, path)
+    assert len(str(refused.value)) < 1000

@@ -131,3 +131,16 @@ def test_every_mix_of_spellings_is_read_as_it_says(values):
     says = [str(value).strip().lower() in ("true", "1", "1.0") for value in values]
     rows = pd.DataFrame({"is_correct": values, "distance": 1.0, "status": "found"}, dtype=object)
     assert checked(rows)["is_correct"].tolist() == says
+
+
+@pytest.mark.parametrize("kind", [complex, np.complex64, object], ids=str)
+def test_a_complex_distance_is_refused_whatever_its_column(kind):
+    distance = PAPER_EXAMPLE["distance"].astype(kind)
+    distance.iloc[2] = 1j
+    with pytest.raises(MeasureError, match="'distance' holds .*j.* no number"):
+        measured(distance=distance)
+
+
+def test_a_group_that_cannot_be_written_is_named():
+    with pytest.raises(MeasureError, match="'group' holds .*no text that can be written. Rename that group"):
+        measured(group=pd.Series(["a", "\udcff"] * (len(PAPER_EXAMPLE) // 2), dtype=object))

@@ -234,7 +234,7 @@ def odd_tensors() -> dict[str, Callable[[Tensors], object]]:
 
 
 def _with_attributes(tensors: Tensors) -> object:
-    content = collections.OrderedDict((f"no.{name}", tensor) for name, tensor in tensors.items())
+    content = collections.OrderedDict((f"{name}.no", tensor) for name, tensor in tensors.items())
     content._metadata = {"": {"version": "x" * 1000}}  # type: ignore[attr-defined]
     return content
 

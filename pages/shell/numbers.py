@@ -18,7 +18,10 @@ def page_of(n_pages: int, key: str = "page") -> int:
     if st.session_state.get(key, 1) > n_pages:
         st.session_state[key] = 1
     _say_what_is_wrong(key, 1, n_pages, 1)
-    return st.number_input(f"Page (of {n_pages})", 1, n_pages, key=key, bind="query-params")
+    try:
+        return st.number_input(f"Page (of {n_pages})", 1, n_pages, key=key, bind="query-params")
+    except OverflowError:  # Streamlit reads the link itself, and breaks off at 1e999: said above
+        return 1
 
 
 def _say_what_is_wrong(key: str, low: float, high: float | None, default: float) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets import DATASETS
+from rbcore.datasets.opening import user_path
 from rbcore.errors import DatasetError
 from rbcore.registry import unknown_name
 
@@ -24,7 +25,7 @@ EXACT = "exact"
 def ug100_folder() -> Path | None:
     """Return the folder of UG100's files from the environment variable ``RBCORE_UG100_ROOT``, or None."""
     folder = os.environ.get(UG100_VARIABLE)
-    return Path(folder).expanduser() if folder else None
+    return user_path(folder) if folder else None
 
 
 def ug100_table(folder: Path, model: str, estimate: str) -> tuple[pd.DataFrame, int]:

@@ -13,6 +13,8 @@ from rbcore.models.imagenet import OLD_DENSE_LAYER
 PREFERRED = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the sets that are read first where several fit: those of the network itself, and not of an average of it."""
 FEW = 5
+LONGEST_NAME = 80
+"""Characters of a tensor's name that a sentence shows."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def _misfit(nearest: _Match, own: list[str], path: Path, model: str) -> str:
 
 def _some(names: list[str]) -> str:
     rest = len(names) - FEW
-    return ", ".join(names[:FEW]) + (f" and {rest} more" if rest > 0 else "")
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:FEW]]
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
 
 
 def has_one_logit(network: nn.Module, tensors: dict[str, Tensor]) -> bool:

@@ -1,6 +1,8 @@
 import resource
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image, ImageOps
 
 from rbcore.datasets import load_dataset
 from rbcore.datasets.image_files import TRANSPARENT, TURNED, read_image
-from tests.datasets.hostile_images import write_hostile
+from tests.datasets.hostile_images import png_of, write_hostile
 from tests.official_layouts import write_class_folders
 
 FORMATS = ("JPEG", "PNG")
@@ -161,3 +163,12 @@ def test_a_large_photograph_is_decoded_at_half_its_size_and_looks_the_same(tmp_p
     monkeypatch.setattr("rbcore.datasets.image_files.MOST_MEMORY", 640 * 640 * 5)
     halved, _ = seen(tmp_path / "a.jpg")
     assert not np.array_equal(whole, halved) and np.abs(whole.astype(int) - halved).max() <= 3
+
+
+def test_a_palette_image_without_its_palette_is_no_readable_image(tmp_path):
+    """Pillow fails an assertion on it."""
+    path = tmp_path / "a.png"
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)  # color type 3: indices into a palette
+    path.write_bytes(png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(9 * 8))), (b"IEND", b"")]))
+    reason = read_image(path, tmp_path, 8, ("PNG",), False)
+    assert isinstance(reason, str) and reason.startswith("no readable PNG")

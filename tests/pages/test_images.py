@@ -136,3 +136,9 @@ def test_one_budget_for_every_group():
 
 def digits():
     return rb.load_dataset("digits")
+
+
+def test_a_page_that_no_computer_can_count_is_said_and_the_first_is_shown():
+    app = open_page("images", page="1e999")
+    assert not app.exception and any("1e999" in text for text in said(app.warning))
+    assert [card for card in said(app.markdown) if "distance" in card]
