@@ -1,17 +1,25 @@
-# make app: install and open the explorer.    make test: install what tests need, check and test.
+# make app: install and open the explorer.    make test: install what tests need, check and test.    make check: the quick part of that.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test bundle bundle-nothing clean
+.PHONY: app test check lint bundle bundle-nothing clean
 
 app: .venv/app.installed
 	$(BIN)/python -m streamlit run app.py
 
-test: .venv/test.installed
+# Two tests at a time, those of a file one after another: they share what the file makes once.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test: lint
+	$(PYTEST)
+
+check: lint
+	$(PYTEST) -m "not slow and not browser"
+
+lint: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 # What ships computed in cache/bundled: digits and toy faces, two models, all epochs by deepfool; first, middle and last by minimal; the
 # last by smoothing; and toy faces with the planted group protected: the fairness regularizer, adversarial training, re-weighting.

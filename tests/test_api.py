@@ -119,6 +119,7 @@ api.estimate_distances(api.load_model("small_cnn", digits), digits, "deepfool:pa
 """
 
 
+@pytest.mark.slow
 def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache, tmp_path, monkeypatch):
     process = subprocess.Popen([sys.executable, "-c", KILLED], env={**os.environ, "RBCORE_CACHE": str(cache)})
     deadline = time.monotonic() + 60

@@ -55,6 +55,7 @@ def test_the_planted_group_is_treated_in_four_ways_at_three_epochs():
         assert len(rb.stored_distances(run, "last", "deepfool").rows) == N_TEST["toyfaces"]
 
 
+@pytest.mark.slow
 def test_key_checksum_and_recomputed_rows_hold():
     findings = rb.verify(rows=2)
     n_plain = sum(n * len(METHODS[model]) for (_, model), n in EPOCHS.items()) + len(THREE) * len(EPOCHS) + len(N_TEST)

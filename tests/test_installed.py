@@ -69,6 +69,7 @@ def installed(tmp_path_factory) -> dict:
     return json.loads(result) | {"site": str(site), "verdict": verdict, "written": written}
 
 
+@pytest.mark.slow
 def test_every_module_is_installed_and_can_be_imported(installed):
     sources = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "rbcore").rglob("*.py")]
     modules = {".".join(path.parts).removesuffix(".__init__") for path in sources}
@@ -76,6 +77,7 @@ def test_every_module_is_installed_and_can_be_imported(installed):
     assert installed["at"].startswith(installed["site"])
 
 
+@pytest.mark.slow
 def test_the_bundled_results_are_installed(installed):
     shipped = store.bundled_root()
     assert installed["bundled"] == sorted(
@@ -83,6 +85,7 @@ def test_the_bundled_results_are_installed(installed):
     )
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_readme_gives_what_ships_and_computes_nothing(installed):
     run = next(run for run in rb.list_runs("toyfaces", "small_cnn") if run.is_plain)
     expected = rb.robustness_bias(rb.stored_distances(run, "last", "minimal").rows, by="lighting")

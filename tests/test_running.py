@@ -26,6 +26,7 @@ def faults(how: str) -> tuple[str, int]:
     return granted, int(number)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc is on Linux")
 def test_memory_that_was_freed_is_used_again_without_asking_the_system():
     granted, kept = faults("kept")

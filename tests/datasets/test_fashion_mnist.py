@@ -44,6 +44,7 @@ def test_unpacked_files_in_the_folder_itself_hold_the_same_but_have_no_checksum(
         (LABELS, gzip.compress(idx(np.zeros(19))), f"{LABELS} does not hold a label from 0 to 9 for each image"),
         (LABELS, gzip.compress(idx(np.full(20, 10))), f"{LABELS} does not hold a label from 0 to 9"),
     ],
+    ids=lambda value: "bytes" if isinstance(value, bytes) else None,  # a gzip file holds the time it was made
 )
 def test_damaged_files_are_named(tmp_path, file, content, message):
     (write_fashion_mnist(tmp_path) / "FashionMNIST" / "raw" / file).write_bytes(content)

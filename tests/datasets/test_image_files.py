@@ -138,6 +138,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 @pytest.mark.skipif(
     not hasattr(resource, "RUSAGE_SELF") or sys.platform != "linux", reason="memory is measured on Linux"
 )
+@pytest.mark.slow
 def test_no_file_takes_more_than_320_megabytes(tmp_path):
     """Each in a process of its own; 124 kB took 2.6 GB before."""
     paths = write_hostile(tmp_path)

@@ -184,6 +184,7 @@ def test_bad_builders_are_named(tmp_path, name, text, message):
         register_builder(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_the_strangers_resnet20_reaches_its_accuracy(shared_data):
     """Published for these weights: 91.73% on the whole test set; here on the 1,017 rows of a lossless prefix."""
     cifar = load_dataset("cifar10", root=shared_data / "cifar", checksum=False)
