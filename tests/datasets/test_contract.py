@@ -22,7 +22,12 @@ def splits_of(dataset):
     return dict(zip(dataset.samples["sample_id"], dataset.samples["split"], strict=True))
 
 
-@pytest.fixture(scope="module", params=list(DATASETS))
+def each_dataset():
+    """Every dataset; 8,000 toy faces take seconds to draw."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("toyfaces")) for name in DATASETS]
+
+
+@pytest.fixture(scope="module", params=each_dataset())
 def loaded(request, tmp_path_factory):
     """Every dataset, loaded once for all tests of this file."""
     spec, folder = DATASETS[request.param], tmp_path_factory.mktemp(request.param)

@@ -18,6 +18,7 @@ FINGERPRINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_the_drawing_is_the_same_everywhere(name):
     """What ships was computed on these very bytes; a change of the drawing must come with a new bundle."""
@@ -102,12 +103,14 @@ def test_other_sizes_are_refused():
 
 @pytest.mark.slow
 def test_an_attack_finds_the_planted_bias_and_no_other(plain, strong):
-    """In small what benchmarks/toyfaces_strengths.py shows: distances by attack on a trained network."""
+    """In small what benchmarks/toyfaces_strengths.py shows: distances by attack on a trained model, here a linear one."""
     sigmas = {}
     for name, faces in (("plain", plain), ("strong", strong)):
-        run = train("small_cnn", faces, epochs=4, run=name, keep="1")
+        run = train("logistic_regression", faces, epochs=4, run=name, keep="1")
         assert run.facts["test_accuracy"] > 0.4
-        table = rb.estimate_distances(rb.load_model("small_cnn", faces, run=name), faces, "deepfool", limit=600)
+        table = rb.estimate_distances(
+            rb.load_model("logistic_regression", faces, run=name), faces, "deepfool", limit=600
+        )
         for by, group in (("lighting", "dim"), ("camera", "A")):
             sigmas[name, by] = rb.robustness_bias(table, by).set_index("group").loc[group]
     assert sigmas["strong", "lighting"]["high"] < 0

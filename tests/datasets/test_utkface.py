@@ -121,6 +121,7 @@ def test_a_damaged_decoded_array_is_made_anew(tmp_path, cache):
     assert len(array.read_bytes()) > 100
 
 
+@pytest.mark.slow
 def test_the_real_faces(shared_data):
     """Counts of the archive: 5,868 files, two with malformed names; the race and age of its makers."""
     dataset = load_dataset("utkface", root=shared_data / "utkface", size=16)
