@@ -27,7 +27,7 @@ from benchmarks.robustness.report import as_markdown, as_text, is_fault
 from benchmarks.robustness.runner import Finding, run_cases, start
 
 REPORT = Path(__file__).parent.parent / "robustness.md"
-QUICK = 8
+QUICK = 4
 """Cases of a kind that are tried by ``--quick``."""
 
 
