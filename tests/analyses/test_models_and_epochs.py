@@ -32,6 +32,7 @@ def test_every_model_epoch_and_group_has_its_cell():
     np.testing.assert_allclose(cell["sigma"], expected["sigma"])
 
 
+@pytest.mark.slow
 def test_missing_cells_are_empty_and_named():
     runs = comparable_runs("digits")
     digits = rb.load_dataset("digits")

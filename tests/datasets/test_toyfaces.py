@@ -42,6 +42,7 @@ def strong():
     return draw_dataset(strength=0.9, n=4000)
 
 
+@pytest.mark.slow
 def test_the_strength_changes_dim_faces_only(plain, strong):
     is_dim = (plain.samples["lighting"] == "dim").to_numpy()
     is_same = (plain.images == strong.images).all(axis=(1, 2, 3))
@@ -56,6 +57,7 @@ def test_without_strength_dim_and_bright_faces_are_drawn_alike(plain):
     assert stats.ks_2samp(brightness[is_dim], brightness[~is_dim]).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_dim_light_weakens_the_cues_of_age(plain, strong):
     """The same faces, drawn bright and dim: old and young differ by less where it is dim."""
     hair = np.s_[:, :, 14:18, 26:38]  # grows grey with age

@@ -45,7 +45,7 @@ def test_misclassified_images_are_counted_not_attacked(digits, deepfool_on_digit
     assert (deepfool_on_digits.perturbed_prediction[wrong] == -1).all()
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.slow), 7, 360])
+@pytest.mark.parametrize("batch_size", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7)), 360])
 def test_a_distance_does_not_depend_on_its_batch(digits, deepfool_on_digits, batch_size):
     again = estimate_arrays(*digits, *DEEPFOOL, batch_size=batch_size)
     assert_same_distances(deepfool_on_digits, again)

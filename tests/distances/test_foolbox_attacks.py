@@ -180,6 +180,7 @@ def test_no_upper_bound_lies_below_the_exact_distance(name, seed):
     assert np.median(found.distance / exact) < 1.05
 
 
+@pytest.mark.slow
 def test_carlini_wagner_as_it_is_offered_is_an_attack_and_the_papers_budget_is_not(digits):
     """The paper's was the default: half of the digits by the fallback, and signs of sigma rested on it."""
     found = estimate_arrays(*digits, *resolve_method("carlini_wagner"))
@@ -189,6 +190,7 @@ def test_carlini_wagner_as_it_is_offered_is_an_attack_and_the_papers_budget_is_n
     assert np.median(found.distance) < 0.8 * np.nanmedian(paper.distance)
 
 
+@pytest.mark.slow
 def test_carlini_wagner_is_not_farther_than_deepfool_in_the_mean(digits):
     deepfool = estimate_arrays(*digits, *resolve_method("deepfool"))
     given = {"steps": 150, "stepsize": 0.05}

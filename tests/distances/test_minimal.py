@@ -73,6 +73,7 @@ def moons():
     return network, as_images(points[chosen]), labels[chosen], truth
 
 
+@pytest.mark.slow
 def test_standard_finds_the_true_distance_of_a_curved_boundary(moons):
     *problem, truth = moons
     found = estimate_arrays(*problem, *STANDARD).distance
@@ -104,6 +105,7 @@ def test_fast_is_what_foolboxs_deepfool_finds(digits):
     assert np.median(ours[both] / theirs[both]) == pytest.approx(1, abs=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7, 360])
 def test_no_tolerance_but_the_kernels_comes_with_another_batch(digits, standard_on_digits, batch_size):
     network, images, labels = digits

@@ -328,6 +328,7 @@ def test_what_is_said_of_g_is_not_said_of_f():
     assert "lower bounds" in certificate.bound_note
 
 
+@pytest.mark.slow
 def test_the_attack_on_g_meets_the_exact_distance_of_a_linear_network():
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(2, 12))
@@ -348,6 +349,7 @@ def test_the_attack_on_g_meets_the_exact_distance_of_a_linear_network():
     np.testing.assert_allclose(small.distance, attacked.distance[:3], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_certificate_and_attack_bracket_g_on_digits(digits):
     network, images, labels = digits
     images, labels = images[:24], labels[:24]

@@ -290,6 +290,7 @@ def test_7_a_stored_prediction_is_true_at_every_batch_size(noise):
         np.testing.assert_array_equal(predicted(network, found.perturbed, size), found.perturbed_prediction)
 
 
+@pytest.mark.slow
 @EACH_ATTACK
 def test_7_stored_predictions_on_digits_are_true_at_every_batch_size(digits, method):
     network, images, labels = (part[:24] if isinstance(part, np.ndarray) else part for part in digits)

@@ -57,6 +57,7 @@ def test_where_both_sides_move_in_proportion_the_upper_end_is_that_of_the_logari
         )
 
 
+@pytest.mark.slow
 def test_paired_intervals_cover_as_they_claim():
     """One true sigma of 0 on both sides, images in common: coverage of the difference 0 by a binomial test at 1e-3."""
     n_draws, covered = 300, 0
@@ -68,6 +69,7 @@ def test_paired_intervals_cover_as_they_claim():
     assert stats.binomtest(covered, n_draws, 0.95).pvalue > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [Policy(), Policy("exclude"), Policy("exclude", "mean"), Policy("zero", "sum")])
 def test_the_standard_error_is_the_one_of_many_samples(policy):
     """The delta method against the spread of the difference over fresh samples; accuracy and failures differ by side."""

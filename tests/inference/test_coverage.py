@@ -10,6 +10,7 @@ from rbcore.inference import bootstrap_intervals
 N_DRAWS = 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accuracy", [0.4, 0.9])
 @pytest.mark.parametrize(
     ("shape", "least"), [("exponential", 0.95), ("shipped table", 0.95), ("uniform", 0.95), ("lognormal(0, 1)", 0.93)]
@@ -28,6 +29,7 @@ def test_intervals_of_sigma_and_auc_cover_as_they_claim(shape, accuracy, least):
         assert stats.binomtest(count, N_DRAWS, 0.97, alternative="greater").pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_a_small_group_against_a_large_rest():
     covered = 0
     for seed in range(N_DRAWS):

@@ -42,6 +42,7 @@ def test_the_total_has_the_interval_of_sigma():
     np.testing.assert_allclose(np.expm1(total[["low", "high"]]), np.stack([low, high], axis=1), rtol=0.05)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_many_samples():
     """Half widths over the normal quantile against the spread of each part over fresh samples."""
     found, widths = [], []

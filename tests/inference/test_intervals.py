@@ -30,6 +30,7 @@ def test_resampled_moments_are_those_of_the_same_draws():
     np.testing.assert_allclose(variances[:, 0], np.where(means[:, 0] == 2.0, 1.0, 0.0))
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_the_one_of_many_samples():
     """The delta method against the spread of the log ratio over fresh samples."""
     ratios, errors = [], []

@@ -84,6 +84,7 @@ def test_the_smallest_p_is_one_over_the_permutations_and_one():
     assert (permutation_tests(split_groups(rows, "group"), n_permutations=99).p == 0.01).all()
 
 
+@pytest.mark.slow
 def test_exchangeable_groups_are_rejected_as_often_as_the_level_says():
     """Three groups of unequal size, 300 draws: the rate at 5% by a binomial test at 1e-3."""
     n_draws, rejected, rejected_global = 300, 0, 0
@@ -97,6 +98,7 @@ def test_exchangeable_groups_are_rejected_as_often_as_the_level_says():
     assert stats.binomtest(rejected_global, n_draws, 0.05).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_equal_areas_with_unequal_shapes_and_sizes_are_not_rejected_too_often():
     """sigma = 0, spreads and sizes unequal: a plain permutation test rejects some 20% here."""
     n_draws, rejected = 250, 0

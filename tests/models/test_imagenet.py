@@ -219,6 +219,7 @@ assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms
 """
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_late_and_what_it_has_is_not_declared_again():
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

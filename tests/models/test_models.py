@@ -119,7 +119,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+LARGE = ("vgg19", "densenet121", "pyramidnet110", "pyramidnet164")
+"""Models whose tests take seconds each."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in MODELS]
+)
 def name(request):
     return request.param
 

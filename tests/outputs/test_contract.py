@@ -30,7 +30,7 @@ def side_of(name):
     return next(side for side in (32, 64, 48, 200, 224, 227) if MODELS[name].takes(side, side))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "vgg19")) for name in MODELS])
 def test_no_untrained_architecture_is_refused(name):
     torch.manual_seed(0)
     side = side_of(name)

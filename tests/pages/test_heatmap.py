@@ -38,6 +38,7 @@ def test_methods_for_linear_models_leave_out_the_others_and_say_so():
     assert any("applies to linear models only: small_cnn" in text for text in said(app.caption))
 
 
+@pytest.mark.slow
 def test_missing_cells_offer_their_jobs():
     app = open_page("heatmap", method="deepfool:paper")
     assert any("Distances are missing" in text and "small_cnn epoch 6" in text for text in said(app.info))
