@@ -14,7 +14,7 @@ else:
     from pages.shell import menu, report, selection
     from pages.shell.text import plain
     from rbcore import RobustnessBiasError
-    from rbcore.running import keep_freed_memory
+    from rbcore.runtime import keep_freed_memory
 
     keep_freed_memory()
     st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")

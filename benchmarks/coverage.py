@@ -22,11 +22,11 @@ from rbcore.inference import (
     dkw_band,
     permutation_tests,
     rb_interval,
-    standardised_bias,
+    standardized_bias,
 )
 from rbcore.inference.resampling import resampled_means
 from rbcore.measures import DEFAULT_POLICY, Grouped, proportion_beyond
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 
 N_DRAWS = 2000
 N_DRAWS_FEW = 1000
@@ -138,7 +138,7 @@ def interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
 
 
 def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
-    """Coverage of the parts, of the standardised sigma and of paired differences; exponential distances."""
+    """Coverage of the parts, of the standardized sigma and of paired differences; exponential distances."""
     for accuracy, n in product(ACCURACIES, (50, 200)):
         random = np.random.default_rng([n, int(100 * accuracy), 1])
         hits = np.zeros(4)
@@ -147,7 +147,7 @@ def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
             parts = decompose_bias(rows, "group", n_resamples=N_RESAMPLES, seed=draw).iloc[1:3]
             rows["stratum"] = np.where(random.random(2 * n) < np.where(rows["group"] == "g0", 0.7, 0.3), "x", "y")
             rows["distance"] *= np.where(rows["stratum"] == "x", 2.0, 1.0)  # composition alone makes a difference
-            even = standardised_bias(rows, "group", "stratum", groups=["g0"], n_resamples=N_RESAMPLES, seed=draw)
+            even = standardized_bias(rows, "group", "stratum", groups=["g0"], n_resamples=N_RESAMPLES, seed=draw)
             rows["distance"] = np.where(rows["is_correct"], random.exponential(size=2 * n), np.nan)
             other = rows.assign(distance=rows["distance"] * random.lognormal(0, 0.5, 2 * n))
             paired = compare_bias(rows, other, "group", n_resamples=N_RESAMPLES, seed=draw)
@@ -161,7 +161,7 @@ def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
             "n a group": n,
             "part: accuracy": f"{hits[0] / n_draws:.1%}",
             "part: distance": f"{hits[1] / n_draws:.1%}",
-            "standardised sigma": f"{hits[2] / n_draws:.1%}",
+            "standardized sigma": f"{hits[2] / n_draws:.1%}",
             "paired difference": f"{hits[3] / n_draws:.1%}",
         }
 
@@ -315,7 +315,7 @@ SECTIONS = (
     ),
     (
         "Other intervals",
-        "Exponential distances, two groups. Standardised: 70% against 30% in a stratum of twice the distances. Paired: the same "
+        "Exponential distances, two groups. Standardized: 70% against 30% in a stratum of twice the distances. Paired: the same "
         "images, distances of the second model off by lognormal(0, 0.5).",
         other_interval_rows,
     ),

@@ -28,8 +28,8 @@ from streamlit.testing.v1 import AppTest
 import rbcore as rb
 from pages.shell import results
 from rbcore import store
-from rbcore.api import SPLIT
 from rbcore.distances import resolve_method
+from rbcore.distances.estimate import SPLIT
 from rbcore.models import MODELS
 from tests.browser.serving import ROOT, serve
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu [--device cuda]
 
-ResNet-20 at 32 pixels (10 classes) and ResNet50 at 224 (1,000 classes), normalisation inside. Weights and images are random: soft
+ResNet-20 at 32 pixels (10 classes) and ResNet50 at 224 (1,000 classes), normalization inside. Weights and images are random: soft
 random patches, with BatchNorm's statistics taken from them and the network's own predictions as labels. Rates of passes are those
 of any weights; how many passes an attack needs, and so its samples a second, is that of a random network. The ceiling is what the
 folded network does alone, at its best size, in the same precision. Without a GPU it says so and ends.
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from benchmarks.distances import IMAGENET_MEAN, IMAGENET_STD, command, machine
 from benchmarks.peers import PEERS, REFERENCE, judge
 from rbcore.distances import Engine, in_batches, resolve_method
+from rbcore.distances.batching import largest_size
 from rbcore.distances.networks import CountedNetwork, frozen
-from rbcore.distances.passes import largest_size
-from rbcore.distances.smoothing import voting_network
+from rbcore.distances.smoothing.certify import voting_network
 from rbcore.models import build_network
 
 CLASSES = {"resnet20": 10, "resnet50": 1000}

@@ -84,9 +84,9 @@ def measure(cifar: Path, weights: Path, spelled: str, n: int, n_classes: int, ba
         parts = [network(torch.as_tensor(pixels_of(images, part))).argmax(1) for part in in_batches(rows, batch)]
     labels = torch.cat(parts).numpy()
     method, parameters = resolve_method(spelled)
-    anchors = rows[: min(n, SIZES[0])]
+    fallback_targets = rows[: min(n, SIZES[0])]
     engine = Engine(
-        network, lambda which: pixels_of(images, which), labels, method, parameters, anchors, batch_size=batch
+        network, lambda which: pixels_of(images, which), labels, method, parameters, fallback_targets, batch_size=batch
     )
     engine.estimate(rows[:8])  # torch's own start
     engine.network.take_counts()
@@ -149,10 +149,10 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
     )
     sizes = sorted(set(table["n"]))
     x = alt.X("n:Q", title="images", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=sizes, format="d"))
-    colours = alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
+    colors = alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
     base = alt.Chart(table).encode(
         x=x,
-        color=alt.Color("method:N", scale=colours),
+        color=alt.Color("method:N", scale=colors),
         strokeDash=alt.StrokeDash("classes:N", legend=alt.Legend(symbolType="stroke")),
     )
     panels = []

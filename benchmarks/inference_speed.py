@@ -36,7 +36,7 @@ def made_up(n: int, n_groups: int) -> pd.DataFrame:
 
 
 def percentile_sigma(grouped: Grouped, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return percentiles of resampled sigma without studentising: no interval of ours, the cost to compare with."""
+    """Return percentiles of resampled sigma without studentizing: no interval of ours, the cost to compare with."""
     random = np.random.default_rng(0)
     areas = np.stack([resampled_means(values[None], n_resamples, random)[0] for values in grouped.capped()], axis=1)
     sigma = relative_difference(areas, rest_of_areas(areas, group_sizes(grouped), grouped.policy.rest))
@@ -64,7 +64,7 @@ def main() -> None:
     many = split_groups(made_up(10_000, 100), "group")
     print("| what | s | peak memory so far, MB |\n|---|---|---|")
     print(f"| imports (torch among them) and data | | {peak_memory():.0f} |")
-    measure(f"{RESAMPLES:,} resamples, 100 groups of 100, not studentised", lambda: percentile_sigma(many, RESAMPLES))
+    measure(f"{RESAMPLES:,} resamples, 100 groups of 100, not studentized", lambda: percentile_sigma(many, RESAMPLES))
     measure(
         f"{RESAMPLES:,} resamples, 100 groups of 100, bootstrap-t of sigma and AUC",
         lambda: bootstrap_sigma(many, n_resamples=RESAMPLES),

@@ -27,14 +27,14 @@ import typer
 from scipy import stats
 
 import rbcore as rb
-from rbcore.commands.training import numbers
+from rbcore.cli.training import numbers
 from rbcore.datasets import Dataset
 from rbcore.inference import CONFIDENCE, compare_bias
 from rbcore.measures import sigma_bias, split_groups
-from rbcore.mitigations import AdversarialTraining, Mitigation, Regularizer, Reweighting
-from rbcore.mitigations.groups import split_spelling
-from rbcore.mitigations.regularizer import grid_of
-from rbcore.models.checkpoints import Run
+from rbcore.runs.checkpoints import Run
+from rbcore.training.mitigations import AdversarialTraining, Mitigation, Regularizer, Reweighting
+from rbcore.training.mitigations.groups import split_spelling
+from rbcore.training.mitigations.regularizer import grid_of
 
 FAST, STANDARD = "minimal:fast", "minimal"
 LARGEST_LOSS = 0.02
@@ -46,7 +46,7 @@ STEPS = ("train", "validate", "test")
 
 
 @dataclass(frozen=True)
-class Sides:
+class GroupAssignment:
     """A group and its rest on one split, under the default policy: misclassified images count with distance 0.
 
     Attributes
@@ -73,7 +73,7 @@ class Sides:
     sigma: float
 
 
-def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
+def group_assignment(rows: pd.DataFrame, by: str, group: str) -> GroupAssignment:
     """Return a group and its rest in a table of distances."""
     grouped = split_groups(rows, by)
     own = grouped.index(group)
@@ -82,7 +82,9 @@ def sides_of(rows: pd.DataFrame, by: str, group: str) -> Sides:
     rest_accuracy = (n_correct.sum() - n_correct[own]) / (n.sum() - n[own])
     accuracies = n_correct[own] / n[own], rest_accuracy, n_correct.sum() / n.sum()
     areas = float(grouped.values[own].mean()), float(rest.mean())
-    return Sides(int(n[own]), *areas, *accuracies, int(grouped.n_failed.sum()), float(sigma_bias(grouped)[own]))
+    return GroupAssignment(
+        int(n[own]), *areas, *accuracies, int(grouped.n_failed.sum()), float(sigma_bias(grouped)[own])
+    )
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,9 @@ class Seed:
             self.tables[label, split] = rb.estimate_distances(model, self.data, method, split=split)
         return self.tables[label, split]
 
-    def sides(self, label: str, split: str, by: str | None = None, group: str | None = None) -> Sides:
+    def sides(self, label: str, split: str, by: str | None = None, group: str | None = None) -> GroupAssignment:
         """Return a group, the study's own by default, and its rest on a split."""
-        return sides_of(self.distances(label, split), by or self.study.by, group or self.study.group)
+        return group_assignment(self.distances(label, split), by or self.study.by, group or self.study.group)
 
     def chosen(self, method: str) -> str:
         """Return the label of the setting that the validation split chooses."""

@@ -83,7 +83,7 @@ def foolbox_ddn(steps: int = 100) -> Attack:
 
 
 def foolbox_carlini_wagner(binary_search_steps: int, steps: int) -> Attack:
-    """Foolbox's ``L2CarliniWagnerAttack``, never stopped early, since that depends on a sample's neighbours."""
+    """Foolbox's ``L2CarliniWagnerAttack``, never stopped early, since that depends on a sample's neighbors."""
     from foolbox.attacks import L2CarliniWagnerAttack
 
     def make() -> L2CarliniWagnerAttack:
@@ -119,7 +119,7 @@ def _torchattacks(name: str, **settings: float) -> Attack:
         import torchattacks
 
         made = getattr(torchattacks, name)(network, **settings)
-        made.set_device(images.device)  # its normalisation stays unset: the network normalises
+        made.set_device(images.device)  # its normalization stays unset: the network normalizes
         perturbed: Tensor = made(images, labels)
         return perturbed
 

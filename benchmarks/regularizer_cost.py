@@ -1,10 +1,10 @@
-"""What the fairness term costs: time and memory of a regularised training step against a plain one, per model and form.
+"""What the fairness term costs: time and memory of a regularized training step against a plain one, per model and form.
 
 ``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost`` prints a Markdown table. The images are synthetic (uniform noise of the right
 shape, UTKFace's five classes), since time and memory depend on shapes alone, and on how many images are classified correctly, for which
 the distances are computed. Three settings are measured in turns, batch by batch, so that a busy machine slows all alike: the plain
-step, and the regularised one with all labels right (the dearest case) and with two of three right (a network in training). Every
-step is a whole step of `rbcore.epochs.Trainer`, optimizer included.
+step, and the regularized one with all labels right (the dearest case) and with two of three right (a network in training). Every
+step is a whole step of `rbcore.training.loop.Trainer`, optimizer included.
 """
 
 import argparse
@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 
 from rbcore.datasets import Dataset
-from rbcore.epochs import Batch, Trainer
-from rbcore.mitigations import Applied
-from rbcore.mitigations.regularizer import FORMS, Regularizer, sides_of
 from rbcore.models import build_network
-from rbcore.recipes import recipe_for
+from rbcore.training.loop import Batch, Trainer
+from rbcore.training.mitigations import Applied
+from rbcore.training.mitigations.regularizer import FORMS, Regularizer, group_assignment
+from rbcore.training.recipes import recipe_for
 
 SIZE = 64
 N_CLASSES = 5
@@ -50,7 +50,7 @@ class Stepper:
         network = build_network(model, data.input_shape, N_CLASSES, data.mean, data.std)
         sides = None
         if form is not None:
-            sides = sides_of(Regularizer("side", "P", form=form), data.samples)
+            sides = group_assignment(Regularizer("side", "P", form=form), data.samples)
         self.trainer = Trainer(network, data, recipe, torch.device("cpu"), Applied(sides=sides))
         self.images = torch.as_tensor(data.pixels(np.arange(len(data.samples))))
         self.codes = None if sides is None else torch.as_tensor(sides.codes)

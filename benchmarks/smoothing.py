@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from benchmarks.distances import Subject, load_cifar, load_faces
 from rbcore.distances import Engine, Estimates, resolve_method
 from rbcore.distances.networks import CountedNetwork, frozen
-from rbcore.distances.smoothing import voting_network
+from rbcore.distances.smoothing.certify import voting_network
 
 SIZES = (16, 32, 64, 128, 256, 512)
 PRECISIONS = ("float32", "bfloat16")

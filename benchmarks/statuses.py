@@ -33,7 +33,7 @@ class FormerEngine(Engine):
 
     def _fall_back(self, batch: Batch) -> Tensor:
         images, labels = batch.images, batch.labels
-        target = self._nearest_anchors(images, labels, torch.zeros(len(images)))
+        target = self._nearest_targets(images, labels, torch.zeros(len(images)))
         outside, inside = torch.ones(len(images)), torch.zeros(len(images))
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2

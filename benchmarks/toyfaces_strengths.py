@@ -41,15 +41,15 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
     """Draw sigma against the planted strength, one panel an attribute, one interval a seed."""
     table = table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1))
     x = alt.X("place:Q", title="planted strength")
-    colour = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
+    color = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
     limits = alt.Scale(domain=[table["low"].min(), table["high"].max()])
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(y=alt.Y("zero:Q", scale=limits))
     panels = []
     for (attribute, truth), rows in table.groupby(["attribute", "truth"], sort=False):
         base = alt.Chart(rows)
         low = alt.Y("low:Q", title="sigma (95%)", scale=limits)
-        bars = base.mark_rule(size=2).encode(x=x, y=low, y2="high:Q", color=colour)
-        dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=alt.Y("sigma:Q", title="sigma (95%)"), color=colour)
+        bars = base.mark_rule(size=2).encode(x=x, y=low, y2="high:Q", color=color)
+        dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=alt.Y("sigma:Q", title="sigma (95%)"), color=color)
         panels.append(alt.layer(zero, bars, dots, title=f"{attribute}: {truth}", width=220, height=220))
     return alt.hconcat(*panels)
 

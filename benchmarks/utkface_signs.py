@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 
 import rbcore as rb
-from rbcore import training
+from rbcore.training.train import train
 
 EXPECTED = {"Asian": 1, "White": -1, "0-15": 1, "40-60": -1}
 """Signs of the first measurement on the whole of crop_part1 (1,956 test faces)."""
@@ -23,7 +23,7 @@ def main(folder: Path, seeds: Annotated[int, typer.Option(help="How many runs, e
     tables = []
     for seed in range(seeds):
         faces = rb.load_dataset("utkface", root=folder, size=64, seed=seed)
-        run = training.train("small_cnn", faces)
+        run = train("small_cnn", faces)
         distances = rb.estimate_distances(rb.load_model("small_cnn", faces, run=run.name), faces, "deepfool")
         for by in ("class", "race", "gender"):
             tables.append(rb.robustness_bias(distances, by).assign(seed=seed, by=by))  # noqa: PERF401

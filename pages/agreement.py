@@ -6,10 +6,9 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import cards, definitions, menu, offers, results, selection, show
+from pages.shell import cards, definitions, menu, missing_data, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses
-from rbcore.best import BEST, note_of, title_of
 from rbcore.charts import (
     MOST_POINTS,
     agreement_scatter,
@@ -19,6 +18,7 @@ from rbcore.charts import (
     thinned,
 )
 from rbcore.distances import resolve_method
+from rbcore.distances.best import BEST, note_of, title_of
 from rbcore.partitions import partition_names
 from rbcore.store import StoredTable
 
@@ -42,7 +42,7 @@ def offer_another(stored: list[str]) -> None:
     """Say that two methods are needed, and offer or follow the job that computes another."""
     item = replace(chosen, method=next(name for name in NEXT_METHODS if name not in stored))
     have = f"only {title_of(stored[0])} is" if stored else "none is"
-    offers.offer_estimates(
+    missing_data.offer_estimates(
         [item],
         f"Agreement takes two methods, and {have} computed for {chosen.model_title}, epoch {chosen.epoch}.",
         f"Compute {title_of(item.method)} now",
@@ -145,7 +145,7 @@ def show_groups(sigmas: pd.DataFrame, agreement: pd.DataFrame) -> None:
         )
     with right:
         show.chart(
-            agreement_scatter(sigmas, first, second, colours="partition"),
+            agreement_scatter(sigmas, first, second, colors="partition"),
             "sigmas",
             table=sigmas,
             alt=f"Sigma of each group by {first} and by {second}; in the shaded quarters the signs agree.",
@@ -219,7 +219,7 @@ st.caption(
     + (f" · epoch {chosen.epoch} of {chosen.run.n_epochs}" if chosen.run else "")
 )
 if chosen.run is None:
-    offers.say_untrained(chosen.model, chosen)
+    missing_data.say_untrained(chosen.model, chosen)
     st.stop()
 names = rb.stored_methods(chosen.run, chosen.epoch)
 if len(names) < 2:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.shell import definitions, jobs, keeping, mode, results, selection, tasks, training_form
+from pages.shell import definitions, jobs, read_only, results, selection, storage, tasks, training_form
 from pages.shell.text import plain
-from rbcore import running
-from rbcore.best import BEST, title_of
+from rbcore import runtime
 from rbcore.charts import training_history
-from rbcore.training import newest_history
+from rbcore.distances.best import BEST, title_of
+from rbcore.training.train import newest_history
 
 chosen = selection.current()
 runner = jobs.runner()
@@ -87,8 +87,8 @@ def show_jobs() -> None:
         jobs.show_job(job)
 
 
-if mode.is_read_only():
-    st.info(mode.SENTENCE)
+if read_only.is_read_only():
+    st.info(read_only.SENTENCE)
 else:
     st.caption(
         "Work runs beside the pages, one job at a time. Cancelling keeps finished epochs and batches; started again, it goes on "
@@ -96,7 +96,7 @@ else:
     )
     queue = st.container()
     device = st.segmented_control(
-        "Device", running.available_devices(), default=running.available_devices()[0], required=True
+        "Device", runtime.available_devices(), default=runtime.available_devices()[0], required=True
     )
     train, estimate = st.columns(2, border=True)
     with train:
@@ -106,5 +106,5 @@ else:
     with queue:  # above, and drawn last, so that it holds what was started just now
         show_jobs()
 show_history()
-keeping.draw()
+storage.draw()
 st.caption(chosen.spec.caution)

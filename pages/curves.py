@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import definitions, menu, offers, results, selection, show
+from pages.shell import definitions, menu, missing_data, results, selection, show
 from pages.shell.text import plain
-from rbcore import analyses, inference, outcomes_in_words, sampling, verdict
+from rbcore import analyses, inference, sampling, statuses_in_words, verdict, wording
 from rbcore.charts import (
     BRUSH,
     CLICK,
-    MOST_COLOURED,
+    MOST_COLORED,
     bias_intervals,
     clicked_group,
     curves_chart,
@@ -19,7 +19,7 @@ from rbcore.charts import (
     rb_chart,
     tau_grid,
 )
-from rbcore.distances.outcomes import accuracy_in_words
+from rbcore.distances.statuses import accuracy_in_words
 from rbcore.partitions import group_labels
 
 LEAST, ALL = "least robust", "all groups"
@@ -36,11 +36,11 @@ policy = definitions.pick()
 bias = results.bias(stored.checksum, chosen.by, repr(policy), rows, policy)
 says = verdict(bias, kind=chosen.partition_title)
 st.markdown(f"#### {plain(says)}")
-p_global = inference.p_in_words(bias["p_global"].iloc[0])
+p_global = wording.p_in_words(bias["p_global"].iloc[0])
 n_test, n_failed = chosen.run.facts["n_test"], int(bias["n_failed"].sum())
 coverage = f"{len(rows):,} of {n_test:,} test images" if len(rows) < n_test else f"all {n_test:,} test images"
 st.caption(
-    f"n = {coverage}; {accuracy_in_words(rows)}. {outcomes_in_words(rows, chosen.method)} "
+    f"n = {coverage}; {accuracy_in_words(rows)}. {statuses_in_words(rows, chosen.method)} "
     "Intervals and tests are over test images for this one trained model. Any difference between the groups: "
     f"{p_global}."
 )
@@ -48,9 +48,9 @@ st.caption(
 drawn = sampling.in_words(rows, group_labels(rows, chosen.by))
 if drawn:
     st.caption(plain(drawn))
-few = inference.too_few_but_lower(bias)
+few = wording.too_few_but_lower(bias)
 if len(few) and len(rows) < n_test:
-    offers.offer_more(chosen, [str(group) for group in few["group"]])
+    missing_data.offer_more(chosen, [str(group) for group in few["group"]])
 
 taus = tau_grid(rows, policy)
 middle = 0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))
@@ -60,7 +60,7 @@ with middle_column:
     group = selection.picker("Highlight", "group", [LEAST, *bias["group"]])
 with right:
     figure = selection.picker("Show", "figure", [CURVES, RB, PANELS])
-least = inference.least_robust(bias)
+least = wording.least_robust(bias)
 highlight = group if group != LEAST else None if least is None else least["group"]
 
 
@@ -108,9 +108,9 @@ def show_curves() -> None:
             "farther than tau. Its 95% interval holds at any one tau (Newcombe's hybrid score), for one group, and starts at 0 "
             "where no difference is shown."
         )
-    if len(bias) > MOST_COLOURED:
+    if len(bias) > MOST_COLORED:
         st.caption(
-            f"{len(bias)} groups: grey, but the highlighted one. Hover for a name, click a curve to highlight it."
+            f"{len(bias)} groups: gray, but the highlighted one. Hover for a name, click a curve to highlight it."
         )
     with lead:
         lead_to_images(drawn["selection"].get(BRUSH, {}).get("tau"))
@@ -129,7 +129,7 @@ def lead_to_images(ends: list[float] | None) -> None:
         for of in dict.fromkeys([highlight or ALL, ALL]):
             is_member = np.full(len(rows), True) if of == ALL else (labels == of).to_numpy()
             n_between = int((is_between & is_member).sum())
-            name = of if of == ALL else inference.name_of_group(of, chosen.partition_title)
+            name = of if of == ALL else wording.name_of_group(of, chosen.partition_title)
             text = plain(f"{n_between:,} of {int(is_member.sum()):,} test images of {name}")
             if st.button(
                 f"{text}: open them",
@@ -189,16 +189,16 @@ at_tau = results.curves(stored.checksum, chosen.by, repr(policy), (tau,), "point
 intervals = [
     f"[{row.low:+.2f}, {row.high:+.2f}]"
     if row.is_ranked and np.isfinite(row.high - row.low)
-    else inference.UNDEFINED
+    else wording.UNDEFINED
     if row.is_ranked
-    else inference.NEVER_TRAINED
+    else wording.NEVER_TRAINED
     if row.n_train == 0
-    else inference.TOO_FEW
+    else wording.TOO_FEW
     for row in bias.itertuples()
 ]
 table = bias.assign(
     interval=intervals,
-    verdict=inference.verdicts(bias),
+    verdict=wording.verdicts(bias),
     safe=at_tau["share"].to_numpy(),
     rb=at_tau["rb"].to_numpy(),
 )
@@ -217,7 +217,7 @@ if len(ends) < len(bias):
 st.dataframe(
     table[["group", "n", "accuracy", "auc", "sigma", "interval", "p_holm", "verdict", "safe", "rb"]],
     hide_index=True,
-    height="content" if len(table) <= MOST_COLOURED else 420,
+    height="content" if len(table) <= MOST_COLORED else 420,
     column_config={
         "group": st.column_config.TextColumn(chosen.partition_title, pinned=True),
         "n": st.column_config.NumberColumn("n", help="Test images of the group"),

@@ -6,15 +6,15 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, offers, selection, show
+from pages.shell import definitions, missing_data, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
-from rbcore.best import title_of
 from rbcore.charts import curves_of_epoch, tau_grid, through_training
+from rbcore.distances.best import title_of
 from rbcore.errors import MeasureError
 from rbcore.measures import Policy, is_correct
-from rbcore.models.checkpoints import Run
 from rbcore.partitions import partition_names
+from rbcore.runs.checkpoints import Run
 
 SECONDS_AN_EPOCH = 1.2
 PLAYED, PLAYING = "played", "playing"
@@ -42,7 +42,7 @@ def consistency(checksums: str, policy_text: str, _run: Run, _method: str, _poli
 def offer_missing(missing: list[int]) -> None:
     """Say which epochs lack distances, and offer or follow the jobs that compute them."""
     epochs = ", ".join(map(str, missing))
-    offers.offer_estimates(
+    missing_data.offer_estimates(
         [replace(chosen, epoch=epoch) for epoch in missing],
         f"Distances by {chosen.method} are missing, or cover a part of the test images only, at epoch {epochs}.",
         f"Compute the {len(missing)} missing",
@@ -133,7 +133,7 @@ st.caption(
     + plain(chosen.method_note)
 )
 if chosen.run is None:
-    offers.say_untrained(chosen.model, chosen)
+    missing_data.say_untrained(chosen.model, chosen)
     st.stop()
 policy = definitions.pick()
 stored_at = {epoch: rb.stored_distances(chosen.run, epoch, chosen.method) for epoch in chosen.run.epochs}

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from pages.shell import definitions, menu, offers, results, selection, show
+from pages.shell import definitions, menu, missing_data, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
-from rbcore.charts import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
-from rbcore.models.checkpoints import Run
-from rbcore.recipes import named_epochs
+from rbcore.charts import CELL, MOST_LABELED, ORDERS, bias_heatmap, order_of_groups
+from rbcore.runs.checkpoints import Run
+from rbcore.training.recipes import named_epochs
 
 EPOCHS, METHODS, BOTH, PARTITIONS = "epochs", "methods", "methods and epochs", "partitions"
 NOTHING = "nothing"
@@ -24,7 +24,7 @@ st.caption(
 )
 runs = analyses.comparable_runs(chosen.dataset, chosen.run)
 if not runs:
-    offers.say_untrained("model", chosen)
+    missing_data.say_untrained("model", chosen)
     st.stop()
 policy = definitions.pick()
 simple = [name for name in selection.partitions_on_offer(chosen.spec, runs) if "*" not in name]
@@ -101,8 +101,8 @@ else:
         st.markdown(f"#### {plain(analyses.verdict_over_models(own, rule=rule, kind=chosen.partition_title))}")
     else:
         st.info(plain(f"No {chosen.method} distances are computed yet; the other methods are below."))
-    is_labelled = values.toggle(
-        "Numbers", value=table["group"].nunique() <= MOST_LABELLED, help="Sigma in each cell.", key=f"numbers {sheet}"
+    is_labeled = values.toggle(
+        "Numbers", value=table["group"].nunique() <= MOST_LABELED, help="Sigma in each cell.", key=f"numbers {sheet}"
     )
     across, down = {
         EPOCHS: ("epoch", None),
@@ -127,7 +127,7 @@ else:
                 columns=across,
                 rows=down,
                 groups=order_of_groups(table, by_what, model=chosen.model),
-                labels=is_labelled,
+                labels=is_labeled,
                 width=ROOM,
             ),
             "heatmap",
@@ -158,14 +158,14 @@ else:
     st.caption(
         plain(
             f"n = {int(sizes.min()):,} to {int(sizes.max()):,} test images a cell. Red is less robust than the rest, blue more; "
-            f"colours end at the largest value or at 1.{mixed} Hatched: fewer than {inference.FEWEST} images count. Dash: not "
+            f"colors end at the largest value or at 1.{mixed} Hatched: fewer than {inference.FEWEST} images count. Dash: not "
             "computed. Intervals are over test images for one trained model."
         )
     )
 if missing:
     names = [f"{item.run.model} epoch {item.epoch}" for item in missing]
     named = ", ".join([*names[:MOST_NAMED], *(["..."] if len(names) > MOST_NAMED else [])])
-    offers.offer_estimates(
+    missing_data.offer_estimates(
         [replace(chosen, model=item.run.model, run=item.run, epoch=item.epoch) for item in missing],
         f"Distances are missing, or cover a part of the test images only, for: {named}.",
         f"Compute the {len(missing)} missing",

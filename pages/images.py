@@ -9,10 +9,10 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import cards, closeup, numbers, results, selection, show
 from pages.shell.text import plain
-from rbcore import analyses, pictures
+from rbcore import analyses
 from rbcore.analyses import gallery
-from rbcore.best import note_of, title_of
-from rbcore.charts import AXES_HEIGHT, class_probabilities, fooled_bars
+from rbcore.charts import AXES_HEIGHT, class_probabilities, fooled_bars, rendering
+from rbcore.distances.best import note_of, title_of
 from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
 from rbcore.store import distances_key
@@ -83,7 +83,7 @@ def show_many() -> None:
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.caption(
         f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} are misclassified{by_whom} "
-        f"without any attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around grey. "
+        f"without any attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around gray. "
         "Right: the changed image."
     )
     first_page_again(chosen.title, group, low, high, order, true_class, taken, status, per_page)
@@ -112,7 +112,7 @@ def walk_along(row, walk, classes: list[str]) -> None:
     left, right = st.columns([1, 2])
     says = classes[walk.predictions[index]]
     left.image(
-        pictures.to_uint8(walk.images[index], 240),
+        rendering.to_uint8(walk.images[index], 240),
         caption=plain(f"at {step:.1f}: L2 {step * row.distance:.3g}, taken for {says}"),
         alt=f"{row.sample_id} at {step:.1f} of the way",
     )
@@ -192,7 +192,7 @@ def show_one() -> None:
     with left:
         cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         st.markdown(cards.before_and_after(chosen, row))
-        factor = pictures.magnification(found.clean[0], found.perturbed[0])
+        factor = rendering.magnification(found.clean[0], found.perturbed[0])
         facts = f"{sample} · {chosen.partition_title} {group} · true class {cards.class_name(chosen, row.label)} · {row.status}"
         st.caption(plain(f"{facts} · change magnified {factor:,.0f} times"))
         st.markdown(

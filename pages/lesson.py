@@ -8,11 +8,11 @@ import rbcore as rb
 from pages.shell import menu, results, selection, show
 from pages.shell.selection import Selection
 from pages.shell.text import plain
-from rbcore import analyses, inference, pictures
-from rbcore.analyses import first_faces, raw_and_standardised, typical_faces
-from rbcore.api import Perturbations
-from rbcore.charts import bias_intervals, mix_intervals, robustness_curves
+from rbcore import analyses, inference, wording
+from rbcore.analyses import first_faces, raw_and_standardized, typical_faces
+from rbcore.charts import bias_intervals, mix_intervals, rendering, robustness_curves
 from rbcore.datasets import Dataset, toyfaces
+from rbcore.distances.estimate import Perturbations
 from rbcore.store import StoredTable
 
 DATASET, MODEL, METHOD = "toyfaces", "small_cnn", "deepfool"
@@ -53,7 +53,7 @@ def guess_first(of: Selection, stored: StoredTable) -> None:
     for column, light in zip(st.columns(2), LIGHTS, strict=True):
         shown = data.samples[data.samples[BY] == light].groupby("label").head(1).sort_values("label")
         column.image(
-            pictures.row(list(data.pixels(shown.index.to_numpy())), 64),
+            rendering.row(list(data.pixels(shown.index.to_numpy())), 64),
             caption=f"{light} light: {', '.join(data.classes)}",
             width="stretch",
             alt=f"One drawn face of each age group in {light} light",
@@ -78,7 +78,7 @@ def look(of: Selection, stored: StoredTable) -> None:
     )
     found = typical(stored.checksum, of, stored)
     factor = min(
-        pictures.magnification(*pair)
+        rendering.magnification(*pair)
         for light in LIGHTS
         for pair in zip(found[light].clean, found[light].perturbed, strict=True)
     )
@@ -88,7 +88,7 @@ def look(of: Selection, stored: StoredTable) -> None:
         faces = found[light]
         for clean, perturbed, row in zip(faces.clean, faces.perturbed, faces.table.itertuples(), strict=True):
             column.image(
-                pictures.strip(clean, np.clip(perturbed, 0, 1), 64, factor),
+                rendering.strip(clean, np.clip(perturbed, 0, 1), 64, factor),
                 caption=f"taken for {classes[row.prediction]}, then for {classes[row.perturbed_prediction]}",
                 width="stretch",
                 alt=f"A face in {light} light: clean, change magnified {factor:.0f} times, changed",
@@ -192,20 +192,20 @@ def reveal(of: Selection, stored: StoredTable) -> None:
         )
     contrast = 1 - 0.75 * toyfaces.STRENGTH
     site = bias_by(stored, "site")
-    lowest = inference.least_robust(site)
+    lowest = wording.least_robust(site)
     mixed = at_one_mix(stored.checksum, stored.rows)
     alike = mixed.set_index("group").loc[lowest["group"]]
-    camera = inference.p_in_words(bias_by(stored, "camera")["p_global"].iloc[0])
+    camera = wording.p_in_words(bias_by(stored, "camera")["p_global"].iloc[0])
     st.markdown(
         f"""
-- **Light: planted.** In dim light the marks of age, such as wrinkles and grey hair, are drawn with {contrast:.0%} of their
+- **Light: planted.** In dim light the marks of age, such as wrinkles and gray hair, are drawn with {contrast:.0%} of their
   contrast. So less has to be changed until they mislead.
 - **Camera: a coin.** It was thrown after the drawing; no pixel depends on it. The test found nothing
   ({camera}, n = {len(stored.rows):,}), as it should.
 - **Site: a trap.** By the place where they were taken, {plain(lowest["group"])} faces look less robust: sigma = {lowest["sigma"]:+.2f}
   [{lowest["low"]:+.2f}, {lowest["high"]:+.2f}], n = {lowest["n"]:,}. But no pixel depends on the site either: it only
-  follows the age, and some ages are harder. At one mix of ages sigma is {alike["standardised"]:+.2f}
-  [{alike["standardised_low"]:+.2f}, {alike["standardised_high"]:+.2f}].
+  follows the age, and some ages are harder. At one mix of ages sigma is {alike["standardized"]:+.2f}
+  [{alike["standardized_low"]:+.2f}, {alike["standardized_high"]:+.2f}].
 
 **A difference between groups is not an explanation of it.** With real people nobody knows what was planted, and groups
 always differ in more than their name.
@@ -233,7 +233,7 @@ def compared(first: str, second: str, _first: pd.DataFrame, _second: pd.DataFram
 @st.cache_data(max_entries=4, show_spinner=False)
 def at_one_mix(checksum: str, _rows: pd.DataFrame) -> pd.DataFrame:
     """Return sigma by site, raw and at one mix of age groups, kept by the checksum of the rows."""
-    return raw_and_standardised(_rows, "site", ["class"])
+    return raw_and_standardized(_rows, "site", ["class"])
 
 
 @st.cache_resource(max_entries=1, show_spinner="Drawing the faces")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.shell import definitions, selection
 from pages.shell.text import plain
-from rbcore import inference
+from rbcore import inference, wording
 from rbcore.distances import METHODS
 from rbcore.measures import CHOICES, LARGEST_FAILED_SHARE
 
@@ -146,9 +146,9 @@ st.markdown(
   times; each time the change of log(AUC / AUC of the rest) is divided by its standard error (symmetric bootstrap-t, widened
   for small groups by Student's t).
 - **p**: the images are dealt out to groups of the same sizes {inference.N_PERMUTATIONS:,} times at random; p is the
-  share of deals at least as far from 0 (studentised permutation test of sigma = 0). The smallest p is 1 / {inference.N_PERMUTATIONS + 1:,}.
+  share of deals at least as far from 0 (studentized permutation test of sigma = 0). The smallest p is 1 / {inference.N_PERMUTATIONS + 1:,}.
 - **Correction**: p after Holm over the groups of one partition. A group is called less or more robust only where that p is at
-  most {inference.LEVEL:.0%}. Benjamini and Hochberg's is in the downloads. Intervals are not corrected.
+  most {wording.LEVEL:.0%}. Benjamini and Hochberg's is in the downloads. Intervals are not corrected.
 - **Bands of curves**: at one tau Clopper-Pearson, for the whole curve Dvoretzky-Kiefer-Wolfowitz. Accuracy: Clopper-Pearson.
 - **Two models, two epochs**: the same images are drawn on both sides, so the interval of the difference is paired.
 - **Too few**: groups in which fewer than {inference.FEWEST} images count are not tested; below {inference.FEWEST_CORRECT} correct
@@ -178,7 +178,7 @@ st.markdown(
 - Predicting age from a face is a flawed task; it is here because the paper uses it. Nothing here is fit to judge a person.
 - Equal distances do not make a system fair, and a robust system can still be one that should not exist.
 - What shows whom an attack reaches first helps to protect them, and could help an attacker. Report what you find to those who can mend it.
-- Datasets have licences, most for research only: see *Your data and model*.
+- Datasets have licenses, most for research only: see *Your data and model*.
 """
 )
 st.subheader("Citation", anchor="citation")

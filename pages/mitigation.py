@@ -8,15 +8,15 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import definitions, menu, mode, offers, results, selection, show
+from pages.shell import definitions, menu, missing_data, read_only, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses, inference
-from rbcore.best import title_of
 from rbcore.charts import BIASES, MEASURES, changes_chart, side_curves, tau_grid, trade_off_chart
-from rbcore.models.checkpoints import Run
+from rbcore.distances.best import title_of
 from rbcore.partitions import group_labels, group_order
+from rbcore.runs.checkpoints import Run
 
-TRUSTED = ("minimal", "exact")  # share nothing with the linearisation that a fairness term is trained on
+TRUSTED = ("minimal", "exact")  # share nothing with the linearization that a fairness term is trained on
 USUAL_TAU = 0.5
 N_OFFERED = 3
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -56,7 +56,7 @@ def with_ends(value: float, low: float, high: float, form: str) -> str:
 def offer(missing: list[Run]) -> None:
     """Say whose distances are missing, and offer the jobs that compute them."""
     names = ", ".join(run.name for run in missing)
-    offers.offer_estimates(
+    missing_data.offer_estimates(
         [replace(chosen, run=run) for run in missing],
         f"Distances by {chosen.method} at epoch {chosen.epoch} are not computed yet for: {names}.",
         f"Compute the {len(missing)} missing",
@@ -82,7 +82,7 @@ def say_nothing_to_compare(run: Run) -> None:
     if facts["recipe"]["name"] == "imported":
         st.caption("Its weights were imported, so none can be trained beside it here. Train a plain run first.")
         return
-    if not mode.is_read_only():
+    if not read_only.is_read_only():
         st.page_link(
             menu.page("Compute"),
             label="Train one on the Compute page, under Mitigation",
@@ -102,7 +102,7 @@ def say_nothing_to_compare(run: Run) -> None:
 def find_siblings() -> tuple[Run, list[Run]]:
     """Return the plain run of the selection and its mitigated ones, or say that there are none and end the page."""
     if chosen.run is None:
-        offers.say_untrained(chosen.model, chosen)
+        missing_data.say_untrained(chosen.model, chosen)
         st.stop()
     before = analyses.plain_of(chosen.run)
     if before is None:
@@ -168,7 +168,7 @@ if by is not None and (by != chosen.by or protected not in (None, group)):
 if effect.n < before.facts["n_test"]:
     notes.append(f"Only {effect.n:,} of {before.facts['n_test']:,} test images have distances under both models.")
 notes += [
-    f"{when}: {rb.outcomes_in_words(table.rows, chosen.method)}"
+    f"{when}: {rb.statuses_in_words(table.rows, chosen.method)}"
     for when, table in (("Plain", first), ("Mitigated", second))
 ]
 st.caption(plain(" ".join(notes)))
@@ -178,7 +178,7 @@ if chosen.method.split(":")[0].split(" ")[0] not in TRUSTED:
     st.info(
         plain(
             f"These distances are by {title_of(chosen.method)}. The check that counts is minimal, an attack that shares nothing with "
-            "the linearisation that a fairness term is trained on: pick it in the sidebar."
+            "the linearization that a fairness term is trained on: pick it in the sidebar."
         )
     )
 
@@ -200,7 +200,7 @@ for column, when, title in zip(st.columns(2), ("before", "after"), ("plain", "mi
             table=curves[curves["when"] == when],
             alt=f"The {title} model: share of images that are correct and farther than tau, the group and the rest. {verdict}",
         )
-at_tau = f" Grey rule: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
+at_tau = f" Gray rule: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
 st.caption(f"Bands hold at any one tau (95%, Clopper-Pearson).{at_tau}")
 
 st.subheader("What moved", anchor=False)
@@ -326,7 +326,7 @@ with st.expander("How is this calculated?"):
 - **Safer, less safe.** A side counts as moved where the interval of its area's change excludes 0. The rest is all images outside the
   group. With several groups and sides some change would be shown by chance: one in twenty where there is none.
 - **Which images are correct** differs between the models, so the mean distance of correct images is partly of other images.
-- **What is not used.** The linearised distances that a fairness term is trained on enter no number here.
+- **What is not used.** The linearized distances that a fairness term is trained on enter no number here.
 """
     )
 st.page_link(menu.page("Images"), label="The faces behind these numbers, on the Images page")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shell import intake, jobs, menu, mode, selection
+from pages.shell import imports, jobs, menu, read_only, selection
 from pages.shell.text import plain
 from rbcore.datasets import DATASETS, count_on_disk, known_folder
 from rbcore.errors import RobustnessBiasError
@@ -25,7 +25,7 @@ def images() -> None:
     with right:
         st.markdown(f"**{plain(spec.title)}** has to look like this:")
         st.code(spec.layout, language=None)
-        st.caption(plain(f"{spec.source}. Licence: {spec.licence}."))
+        st.caption(plain(f"{spec.source}. License: {spec.license}."))
     with left:
         root = st.text_input(
             "Folder, on the machine the app runs on",
@@ -48,7 +48,7 @@ def images() -> None:
             )
         if st.button("Check", type="primary"):
             if root or download:
-                job = intake.submit_check(name, root or None, size=size, checksum=checksum, download=download)
+                job = imports.submit_check(name, root or None, size=size, checksum=checksum, download=download)
                 st.session_state[f"check of {name}"] = job.key
             else:
                 st.warning("Name the folder first.")
@@ -75,7 +75,7 @@ def weights() -> None:
         model = st.selectbox("Architecture", models, likely, help="The one it was trained with; no other fits.")
         st.caption(plain(f"{MODELS[model].description}."))
     spec = DATASETS[dataset]
-    with st.expander("Normalisation, size, name"):
+    with st.expander("Normalization, size, name"):
         shape = "one number" if spec.channels == 1 else f"{spec.channels} numbers"
         mean = st.text_input("Mean", placeholder=f"{shape} in units of [0, 1]; empty: the dataset's own")
         std = st.text_input("Standard deviation", placeholder=f"{shape}; empty: the dataset's own")
@@ -103,14 +103,14 @@ def weights() -> None:
         st.caption(f"The folder of {plain(spec.title)} is not known yet: name and check it above first.")
     if st.button("Bring it in", type="primary"):
         try:
-            job, run = intake.submit_import(
+            job, run = imports.submit_import(
                 dataset,
                 model,
                 path=path,
                 upload=None if uploaded is None else (uploaded.name, uploaded.getvalue()),
                 name=name or None,
-                mean=intake.numbers_of(mean, "The mean"),
-                std=intake.numbers_of(std, "The standard deviation"),
+                mean=imports.numbers_of(mean, "The mean"),
+                std=imports.numbers_of(std, "The standard deviation"),
                 size=size,
                 seed=seed,
                 weights_key=weights_key.strip() or None,
@@ -144,7 +144,7 @@ def follow(key: str | None, **picks: str) -> None:
 
 selection.current()
 st.title("Your data and model", anchor=False)
-if mode.is_read_only():
+if read_only.is_read_only():
     st.info(
         "This server is for looking only, so nothing can be brought to it. On your own machine the same page takes a folder of "
         "images and a checkpoint; see README.md."

@@ -6,7 +6,7 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import definitions, menu, results, selection, show
 from pages.shell.text import plain
-from rbcore import inference
+from rbcore import wording
 from rbcore.analyses import budget_toys, class_toy
 from rbcore.charts import toy_explorer
 
@@ -67,7 +67,7 @@ with words:
         policy = definitions.pick()
         bias = results.bias(stored.checksum, chosen.by, repr(policy), stored.rows, policy)
         st.markdown(plain(rb.verdict(bias)))
-        p_global = inference.p_in_words(bias["p_global"].iloc[0])
+        p_global = wording.p_in_words(bias["p_global"].iloc[0])
         st.caption(
             f"{plain(chosen.title)}; n = {len(stored.rows):,} test images. Any difference between the groups: {p_global}."
         )

@@ -8,24 +8,19 @@
 """
 
 from rbcore import charts
-from rbcore.api import (
-    estimate_distances,
-    load_model,
-    open_run,
-    perturbed_images,
-    stored_distances,
-    stored_methods,
-)
 from rbcore.datasets import load_dataset
-from rbcore.distances.outcomes import outcomes_in_words
+from rbcore.distances.estimate import estimate_distances, perturbed_images, stored_distances, stored_methods
+from rbcore.distances.statuses import statuses_in_words
 from rbcore.errors import RobustnessBiasError
-from rbcore.importing import import_weights
-from rbcore.inference import robustness_bias, verdict
+from rbcore.inference import robustness_bias
 from rbcore.measures import Policy
-from rbcore.mitigations import AdversarialTraining, Regularizer, Reweighting
-from rbcore.models.checkpoints import list_runs
-from rbcore.training import train
-from rbcore.verification import verify
+from rbcore.runs.checkpoints import list_runs
+from rbcore.runs.importing import import_weights
+from rbcore.runs.loading import load_model, open_run
+from rbcore.store.verify import verify
+from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
+from rbcore.training.train import train
+from rbcore.wording import verdict
 
 __all__ = [
     "AdversarialTraining",
@@ -40,9 +35,9 @@ __all__ = [
     "load_dataset",
     "load_model",
     "open_run",
-    "outcomes_in_words",
     "perturbed_images",
     "robustness_bias",
+    "statuses_in_words",
     "stored_distances",
     "stored_methods",
     "train",

@@ -4,7 +4,7 @@ import pytest
 
 import rbcore as rb
 from rbcore import analyses, store
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 
 SHIPPED = store.bundled_root()
 EPOCHS = {

@@ -30,7 +30,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import rbcore as rb
-from rbcore.__main__ import cli
+from rbcore.cli.main import cli
 from rbcore.errors import Cancelled
 from tests.official_layouts import LAYOUTS
 

@@ -3,8 +3,18 @@
 import pandas as pd
 import pytest
 
-from benchmarks.mitigation import PLAIN, STANDARD, Seed, Study, main, mean_and_interval, settings_of, sides_of, signed
-from rbcore import api
+from benchmarks.mitigation import (
+    PLAIN,
+    STANDARD,
+    Seed,
+    Study,
+    group_assignment,
+    main,
+    mean_and_interval,
+    settings_of,
+    signed,
+)
+from rbcore.distances.estimate import estimate_distances
 from rbcore.inference import robustness_bias
 
 
@@ -33,7 +43,7 @@ def table(distances, accuracy=1.0):
 
 def test_sides_are_those_of_the_measures():
     rows = table((1.0, 2.0), accuracy=0.8)
-    sides = sides_of(rows, "side", "a")
+    sides = group_assignment(rows, "side", "a")
     assert (sides.auc, sides.rest_auc) == pytest.approx((0.8, 1.6)) and sides.n == 10
     assert (sides.accuracy, sides.rest_accuracy, sides.total_accuracy) == pytest.approx((0.8, 0.8, 0.8))
     assert sides.sigma == pytest.approx(robustness_bias(rows, "side").set_index("group").loc["a", "sigma"])
@@ -43,7 +53,7 @@ def test_a_network_that_is_right_on_nobody_of_the_rest_has_no_sigma():
     rows = table((1.0, 2.0))
     is_rest = rows["side"] == "b"
     rows.loc[is_rest, ["prediction", "is_correct", "distance", "status"]] = [1, False, float("nan"), "misclassified"]
-    assert signed(sides_of(rows, "side", "a").sigma) == "undefined" and signed(-0.1234) == "-0.123"
+    assert signed(group_assignment(rows, "side", "a").sigma) == "undefined" and signed(-0.1234) == "-0.123"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,7 @@ def test_an_interval_over_seeds_is_students():
 
 def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatch):
     asked = []
-    estimate = api.estimate_distances
+    estimate = estimate_distances
 
     def look(model, dataset, method, **options):
         asked.append((model.facts["run"], method, options["split"]))

@@ -6,10 +6,10 @@ import rbcore as rb
 from rbcore import inference, sampling
 from rbcore.errors import MethodError
 from rbcore.measures import areas_under_curves, split_groups
-from rbcore.models.checkpoints import find_run
 from rbcore.partitions import group_labels
-from tests.test_cli import run, table_of
-from tests.test_measures import table
+from rbcore.runs.checkpoints import find_run
+from tests.cli.test_main import run, table_of
+from tests.measures.test_robustness import table
 
 SIZES = {"big": 900, "middle": 300, "rare": 40}
 

@@ -7,7 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import pandas as pd
 
 from benchmarks.robustness.cases import Refusal
-from rbcore.__main__ import main
+from rbcore.cli.main import main
 
 
 def command(*arguments: str) -> str:

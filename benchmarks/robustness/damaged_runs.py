@@ -19,7 +19,7 @@ from benchmarks.robustness.world import (
     facts_of_images,
     stored,
 )
-from rbcore.models.checkpoints import damaged_runs, find_run
+from rbcore.runs.checkpoints import damaged_runs, find_run
 
 BAD_VALUES: tuple[object, ...] = (None, -1, "x", [], {}, 1e308, True)
 SIDECARS, WEIGHTS, ARRAYS = 120, 100, 60

@@ -11,10 +11,9 @@ import rbcore as rb
 from benchmarks.robustness.cases import HOSTILE, SAME, WRONG, Case, Outcome
 from benchmarks.robustness.hostile_folders import things
 from benchmarks.robustness.world import TABLES, World, facts_of_images, spelled, stored
-from rbcore import disk, verification
 from rbcore.datasets import DATASETS, count_on_disk
-from rbcore.models.checkpoints import damaged_runs
-from rbcore.store import damaged_tables
+from rbcore.runs.checkpoints import damaged_runs
+from rbcore.store import damaged_tables, storage, verify
 
 KIND = "cache folders"
 PLACES = (
@@ -122,14 +121,14 @@ def _case(world: World, name: str, put: Callable[[Path], object], place: str) ->
 
 
 def read_all(world: World) -> dict[str, Any]:
-    """Read what a page reads: runs, tables, the disk, the folders of datasets, and the images."""
+    """Read what a page reads: runs, tables, the storage, the folders of datasets, and the images."""
     [count_on_disk(spec) for spec in DATASETS.values()]
     damaged_runs()
     damaged_tables()
-    disk.disk_use()
-    disk.deletable_runs()
-    disk.deletable_tables()
-    verification.verify(rows=0)
+    storage.disk_use()
+    storage.deletable_runs()
+    storage.deletable_tables()
+    verify.verify(rows=0)
     runs = {(run.model, run.name) for run in rb.list_runs("digits")}
     return {
         "runs": sorted(name for name in runs if name[1] in ("net", "plane")),

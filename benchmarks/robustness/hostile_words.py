@@ -15,7 +15,7 @@ from benchmarks.robustness.hostile_tables import clean
 from benchmarks.robustness.world import World
 from rbcore.distances import METHODS, resolve_method
 from rbcore.measures import Policy
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 
 COMMANDS, SPELLINGS = "command-line values", "spellings of methods, partitions, epochs and policies"
 METHOD_SPELLINGS, PARTITION_SPELLINGS = 150, 120

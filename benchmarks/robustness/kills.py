@@ -17,9 +17,9 @@ from typing import Any
 import rbcore as rb
 from benchmarks.robustness.cases import AGAIN, KILLED, WRONG, Case, Outcome
 from benchmarks.robustness.world import World, digest_of_rows, digest_of_tensors, facts_of_images
-from rbcore import disk
-from rbcore.importing import import_weights
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
+from rbcore.runs.importing import import_weights
+from rbcore.store import storage
 
 STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 """What an audit hook calls the steps; the last thing that it hears of each is the open folder that the path starts from, or -1."""
@@ -227,7 +227,7 @@ def _images(world: World, folder: Path) -> object:
 def _delete_run(world: World, folder: Path) -> None:
     run = folder / "cache" / "runs" / "digits" / "small_cnn" / "net"
     if run.exists():
-        disk.delete_run(run)
+        storage.delete_run(run)
 
 
 def _weights_of_others(world: World, folder: Path) -> object:
@@ -236,8 +236,8 @@ def _weights_of_others(world: World, folder: Path) -> object:
 
 def _delete_table(world: World, folder: Path) -> None:
     for file in sorted((folder / "cache" / "distances").glob("*.parquet")):
-        disk.delete_table(file)
+        storage.delete_table(file)
 
 
 def _nothing_left(world: World, folder: Path) -> object:
-    return [item.name for item in disk.deletable_tables()]
+    return [item.name for item in storage.deletable_tables()]

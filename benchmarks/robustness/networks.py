@@ -12,12 +12,12 @@ import rbcore as rb
 from benchmarks import network_outputs
 from benchmarks.robustness.cases import HOSTILE, SAME, VALID, WRONG, Case, Outcome, must_refuse, same_as
 from benchmarks.robustness.world import World, digest_of_tensors
-from rbcore.importing import import_weights
 from rbcore.models import MODELS, build_network
-from rbcore.models.fitting import choose_weights, fit_state_dict
-from rbcore.models.foreign import read_weights
 from rbcore.models.torchvision_import import torchvision_models
 from rbcore.outputs import read_outputs
+from rbcore.runs.foreign_weights import read_weights
+from rbcore.runs.importing import import_weights
+from rbcore.runs.weight_matching import choose_weights, fit_state_dict
 
 N = 12
 SMALL, TORCHVISION_SIDE = ("squeezenet1_0", "densenet121", "resnet50"), 224

@@ -179,10 +179,10 @@ def pictures() -> list[Case]:
 
         cases.append(picture_case(f"CMYK {cyan} {magenta} {yellow}", save, seen, "ink.jpg", within=3))
     for level in (0, 257, 10_000, 32_768, 65_535):
-        grey = np.full((8, 8), level, np.uint16)
+        gray = np.full((8, 8), level, np.uint16)
 
-        def save(path: Path, grey: np.ndarray = grey) -> None:
-            Image.fromarray(grey).save(path)
+        def save(path: Path, gray: np.ndarray = gray) -> None:
+            Image.fromarray(gray).save(path)
 
         seen = np.full((8, 8, 3), round(level / 257), np.uint8)
         cases.append(picture_case(f"16 bits, level {level}", save, seen, "deep.png", within=1))

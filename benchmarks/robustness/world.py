@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 import rbcore as rb
-from rbcore import api
 from rbcore.datasets import Dataset
 from rbcore.errors import Cancelled
+from rbcore.runs.checkpoints import find_run
 
 DATASET, LIMIT, BATCH = "digits", 60, 1
 MODELS = {"small_cnn": "net", "logistic_regression": "plane"}
@@ -192,7 +192,7 @@ def digest_of_tensors(tensors: dict[str, torch.Tensor]) -> str:
 
 def stored(model: str, epoch: int, method: str) -> dict[str, Any] | None:
     """Return what the store says of a method: a hash of the rows, the key facts and the provenance; None where it has no table."""
-    table = rb.stored_distances(api.find_run(DATASET, model, MODELS[model]), epoch, method)
+    table = rb.stored_distances(find_run(DATASET, model, MODELS[model]), epoch, method)
     if table is None:
         return None
     return {"rows": digest_of_rows(table.rows), "key": table.key_facts, "provenance": table.provenance}
@@ -210,7 +210,7 @@ def estimated(model: str, epoch: int, method: str) -> str:
 def facts_of_run(cache: Path, model: str, run: str) -> dict[str, Any]:
     """Return the sidecars of a run as the library reads them, by epoch."""
     os.environ["RBCORE_CACHE"] = str(cache)
-    found = api.find_run(DATASET, model, run)
+    found = find_run(DATASET, model, run)
     return {str(epoch): found.sidecar(epoch) for epoch in found.epochs}
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shell import closeup, results
 from pages.shell.selection import Selection, put
 from pages.shell.text import plain
-from rbcore import pictures
+from rbcore.charts import rendering
 from rbcore.partitions import group_labels
 from rbcore.store import StoredTable, distances_key
 
@@ -21,9 +21,9 @@ ONE = "one image"
 def strip_of(clean: np.ndarray, perturbed: np.ndarray, name: str, side: int = 160) -> None:
     """Draw clean | perturbation magnified | perturbed; the clean image alone where there is no other."""
     if not np.isfinite(perturbed).all():
-        st.image(pictures.to_uint8(clean, side), alt=f"{name}: clean")
+        st.image(rendering.to_uint8(clean, side), alt=f"{name}: clean")
         return
-    picture = pictures.strip(clean, np.clip(perturbed, 0, 1), side)
+    picture = rendering.strip(clean, np.clip(perturbed, 0, 1), side)
     st.image(picture, width="stretch", alt=f"{name}: clean, perturbation magnified, perturbed")
 
 
@@ -74,7 +74,7 @@ def draw_cards(
                 st.markdown(notes[row.sample_id])
             facts = [row.sample_id, f"{chosen.partition_title} {groups[index]}"]
             if after_rounding[index] >= 0:
-                facts.append(f"change magnified {pictures.magnification(clean, perturbed):,.0f} times")
+                facts.append(f"change magnified {rendering.magnification(clean, perturbed):,.0f} times")
                 facts += [row.status] if row.status != FOUND else []
                 facts.append(rounding_in_words(chosen, row, after_rounding[index]))
             st.caption(plain(" · ".join(facts)))

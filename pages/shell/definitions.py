@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.shell.selection import number, picker
-from rbcore.distances import resolve_method, spell_method
+from rbcore.distances import format_method, resolve_method
 from rbcore.measures import CHOICES, Policy
 
 LARGEST_TAU = 1e4
@@ -72,4 +72,4 @@ def pick_parameters(method: str) -> str:
                 key=key,
                 help=parameter.meaning,
             )
-    return spell_method(chosen, chosen.resolve(None, picked))
+    return format_method(chosen, chosen.resolve(None, picked))

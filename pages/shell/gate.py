@@ -13,7 +13,7 @@ from streamlit.cli_util import open_browser, print_to_cli
 from streamlit.web.server.server_util import allowlisted_origins, get_display_address, get_url
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
-from pages.shell import mode
+from pages.shell import read_only
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -63,8 +63,8 @@ def refusal(method: str, headers: list[tuple[bytes, bytes]]) -> str | None:
     for origin in origins:
         if origin not in allowlisted_origins() and _address_of(origin) != hosts[0].lower():
             return STRANGE_ORIGIN
-    if mode.is_read_only() and method not in READING:
-        return mode.SENTENCE
+    if read_only.is_read_only() and method not in READING:
+        return read_only.SENTENCE
     return None
 
 
@@ -81,7 +81,9 @@ def in_words() -> str:
     is_open = address in EVERYWHERE
     where = get_url("localhost" if is_open else address) + (" and on every network of this machine" if is_open else "")
     named = "any name" if not hosts or "*" in hosts else ", ".join(hosts)
-    return f"This server listens at {where}; it answers to {named}{' and only shows' if mode.is_read_only() else ''}."
+    return (
+        f"This server listens at {where}; it answers to {named}{' and only shows' if read_only.is_read_only() else ''}."
+    )
 
 
 @asynccontextmanager

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from pages.shell import mode
+from pages.shell import read_only
 from pages.shell.text import plain
 from rbcore.errors import Cancelled, RobustnessBiasError
-from rbcore.running import Cancel, Progress, stop_if
+from rbcore.runtime import Cancel, Progress, stop_if
 
 Work = Callable[[Progress, Cancel], str]
 """Does the job and returns a sentence on what came out."""
@@ -88,7 +88,7 @@ class Runner:
         RobustnessBiasError
             If this server only shows.
         """
-        mode.refuse_if_read_only()
+        read_only.refuse_if_read_only()
         with self._lock:
             job = self.jobs.get(key)
             if job is None or not job.is_active:
@@ -168,7 +168,7 @@ def show_job(job: Job) -> None:
     text, button = st.columns([5, 1], vertical_alignment="center")
     tell = text.error if job.state == FAILED else text.warning
     tell(f"{title}: {plain(job.message)}")
-    if not mode.is_read_only():
+    if not read_only.is_read_only():
         button.button(
             "Start again",
             key=f"again-{job.key}",

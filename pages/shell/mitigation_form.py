@@ -5,9 +5,9 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import selection
 from pages.shell.selection import Selection
-from rbcore.mitigations import Mitigation
-from rbcore.mitigations.regularizer import FORMS
 from rbcore.partitions import CLASS, group_labels, group_order
+from rbcore.training.mitigations import Mitigation
+from rbcore.training.mitigations.regularizer import FORMS
 
 NONE, TERM, ADVERSARIAL, WEIGHT = "none", "fairness regularizer", "adversarial training", "group re-weighting"
 MEANING = {

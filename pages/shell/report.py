@@ -7,8 +7,9 @@ import streamlit as st
 
 from pages.shell import show
 from pages.shell.selection import Selection
-from rbcore import RobustnessBiasError, selection_report
+from rbcore import RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.reports import selection
 
 
 def button(chosen: Selection) -> None:
@@ -29,7 +30,7 @@ def button(chosen: Selection) -> None:
 def page_of(chosen: Selection, policy: Policy) -> str:
     """Return the report, or a page that says why there is none: a failed download would say nothing."""
     try:
-        return selection_report.html(chosen.run, chosen.epoch, chosen.method, chosen.by, policy=policy)
+        return selection.html(chosen.run, chosen.epoch, chosen.method, chosen.by, policy=policy)
     except RobustnessBiasError as error:
         return (
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>No report</title>'

@@ -11,16 +11,16 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import offers
+from pages.shell import missing_data
 from pages.shell.selection import Selection
 from pages.shell.text import plain
-from rbcore import analyses, attributes, inference, store
-from rbcore.api import SPLIT, Perturbations, pass_rate, passes_of
-from rbcore.best import BEST, counts
-from rbcore.datasets import Dataset
-from rbcore.distances import METHODS, resolve_method, spell_method
+from rbcore import analyses, inference, store, wording
+from rbcore.datasets import Dataset, attributes
+from rbcore.distances import METHODS, format_method, resolve_method
+from rbcore.distances.best import BEST, counts
+from rbcore.distances.estimate import SPLIT, Perturbations, pass_rate, passes_of
 from rbcore.models import Model
-from rbcore.models.checkpoints import Run
+from rbcore.runs.checkpoints import Run
 from rbcore.store import Facts, StoredTable
 
 MOST_KEPT = 2000
@@ -29,13 +29,13 @@ MOST_KEPT = 2000
 def distances(selection: Selection) -> StoredTable:
     """Return the stored distances of the selection, or offer the job that computes them and end the page."""
     if selection.run is None:
-        offers.say_untrained(selection.model, selection)
+        missing_data.say_untrained(selection.model, selection)
         st.stop()
     stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
     if stored is None:
         n_test = selection.run.facts["n_test"]
         sentence = f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
-        offers.offer_estimates([selection], sentence, "Compute them now")
+        missing_data.offer_estimates([selection], sentence, "Compute them now")
         st.stop()
     if stored.notice:
         st.info(plain(stored.notice))
@@ -45,7 +45,7 @@ def distances(selection: Selection) -> StoredTable:
 def warn_of_fallbacks(rows: pd.DataFrame, method: str) -> None:
     """Draw a warning where so many distances are fallbacks that numbers made of them say little of the network."""
     correct, fallback = int(rows["is_correct"].sum()), int((rows["status"] == "fallback").sum())
-    caution = inference.fallback_warning(fallback, correct)
+    caution = wording.fallback_warning(fallback, correct)
     if caution:
         st.warning(plain(f"{method}: {caution}"))
 
@@ -80,7 +80,7 @@ def stamps() -> Stamps:
     for path, facts in store.files_with({"split": SPLIT}).items():
         name = facts["method"]
         if name in METHODS and METHODS[name].version == facts["version"]:
-            spelled = spell_method(METHODS[name], facts["parameters"])
+            spelled = format_method(METHODS[name], facts["parameters"])
             found.setdefault((facts["weights"], facts["dataset"], spelled), f"{path.stem} {path.stat().st_mtime_ns}")
     return found
 
@@ -108,7 +108,7 @@ def place(found: Stamps, run: Run, epoch: int, method: str, by: str) -> Place:
     groups = attributes.stamp_of(sidecar["dataset_fingerprint"])
     if method != BEST:
         chosen, values = resolve_method(method)
-        return Place(run, epoch, method, by, found.get((*where, spell_method(chosen, values))), groups)
+        return Place(run, epoch, method, by, found.get((*where, format_method(chosen, values))), groups)
     of = sorted(at for (*of, name), at in found.items() if tuple(of) == where and counts(resolve_method(name)[0]))
     return Place(run, epoch, method, by, " ".join(of) or None, groups)
 

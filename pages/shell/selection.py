@@ -8,13 +8,13 @@ import streamlit as st
 import rbcore as rb
 from pages.shell import menu
 from pages.shell.text import plain
-from rbcore import attributes, best, store
-from rbcore.datasets import DATASETS, DatasetSpec
-from rbcore.distances import method_spellings
+from rbcore import store
+from rbcore.datasets import DATASETS, DatasetSpec, attributes
+from rbcore.distances import best, method_spellings
 from rbcore.errors import StoreError
 from rbcore.models import MODELS
-from rbcore.models.checkpoints import Run, damaged_runs
 from rbcore.partitions import CLASS
+from rbcore.runs.checkpoints import Run, damaged_runs
 
 STATE, EPOCH_PUT = "selection", "epoch was put"
 MOST_NAMED = 3

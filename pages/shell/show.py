@@ -12,7 +12,7 @@ import streamlit as st
 from pages.shell import selection
 from rbcore.analyses import kappa_in_words
 from rbcore.charts import AnyChart, chart_png, chart_svg
-from rbcore.spreadsheet import csv_text
+from rbcore.reports.spreadsheet import csv_text
 
 
 def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: str = "stretch", **events: Any) -> Any:

@@ -1,12 +1,15 @@
 """What a page can do to the cache: train a model, estimate distances, delete. Each is one call of rbcore a step."""
 
-from pages.shell import jobs, mode
+from pages.shell import jobs, read_only
 from pages.shell.selection import Selection
-from rbcore import api, disk, training
 from rbcore.datasets import Dataset, load_dataset
+from rbcore.distances.estimate import estimate_distances
 from rbcore.errors import RobustnessBiasError
-from rbcore.mitigations import Mitigation
-from rbcore.running import Cancel, Progress
+from rbcore.runs.loading import load_model, open_run
+from rbcore.runtime import Cancel, Progress
+from rbcore.store import storage
+from rbcore.training.mitigations import Mitigation
+from rbcore.training.train import train
 
 NAMED = 3
 """Skipped files that are named for each reason."""
@@ -35,7 +38,7 @@ def submit_training(
         data = load_dataset(
             dataset, root=root, size=size, seed=seed, checksum=checksum, download=download, progress=progress
         )
-        run = training.train(
+        run = train(
             model,
             data,
             recipe=recipe,
@@ -89,9 +92,9 @@ def submit_estimate(
         raise ValueError("an estimate needs a trained run")
 
     def work(progress: Progress, cancel: Cancel) -> str:
-        data, _ = api.open_run(run.dataset, run.model, run=run.name, progress=progress)
-        model = api.load_model(run.model, data, epoch=epoch, run=run.name, device=device)
-        table = api.estimate_distances(
+        data, _ = open_run(run.dataset, run.model, run=run.name, progress=progress)
+        model = load_model(run.model, data, epoch=epoch, run=run.name, device=device)
+        table = estimate_distances(
             model,
             data,
             selection.method,
@@ -115,20 +118,20 @@ def estimate_key(selection: Selection) -> str:
     return f"estimate {selection.dataset} {selection.model} {name} {selection.epoch} {selection.method}"
 
 
-def delete_run(item: disk.Item) -> None:
+def delete_run(item: storage.Item) -> None:
     """Delete one of the user's runs, unless the server only shows or a job is at work."""
     _refuse_deletion()
-    disk.delete_run(item.path)
+    storage.delete_run(item.path)
 
 
-def delete_table(item: disk.Item) -> None:
+def delete_table(item: storage.Item) -> None:
     """Delete one of the user's tables of distances, unless the server only shows or a job is at work."""
     _refuse_deletion()
-    disk.delete_table(item.path)
+    storage.delete_table(item.path)
 
 
 def _refuse_deletion() -> None:
-    mode.refuse_if_read_only()
+    read_only.refuse_if_read_only()
     if jobs.runner().active():
         raise RobustnessBiasError(
             "A job is at work and may need it. Wait until it ends, or cancel it, and delete then."

@@ -6,10 +6,11 @@ from pages.shell import mitigation_form, tasks
 from pages.shell.selection import Selection
 from pages.shell.text import plain
 from rbcore.datasets import count_on_disk, known_folder
-from rbcore.models import IMAGENET, MODELS
-from rbcore.recipes import NAMES as RECIPE_NAMES
-from rbcore.recipes import recipe_for
-from rbcore.training import NO_WEIGHTS
+from rbcore.models import MODELS
+from rbcore.runs.imagenet import IMAGENET
+from rbcore.training.recipes import NAMES as RECIPE_NAMES
+from rbcore.training.recipes import recipe_for
+from rbcore.training.train import NO_WEIGHTS
 
 QUEUED = "Queued: how far it is stands at the top of this page."
 
@@ -23,7 +24,7 @@ def draw(chosen: Selection, device: str) -> None:
         root = st.text_input(
             f"Folder of the {spec.title} images, on the machine the app runs on",
             value=str(known_folder(spec) or ""),
-            help=f"{spec.source}. {spec.licence}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
+            help=f"{spec.source}. {spec.license}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
         )
         st.caption(plain(f"There: {count_on_disk(spec)}."))
         if spec.official:

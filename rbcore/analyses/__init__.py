@@ -29,7 +29,7 @@ from rbcore.analyses.agreement import (
     sign_agreement,
 )
 from rbcore.analyses.budget import BUDGET, fooled_at, median_images, verdict_at_budget
-from rbcore.analyses.composition import MIX_RULE, adjusted_bias, raw_and_standardised
+from rbcore.analyses.composition import MIX_RULE, adjusted_bias, raw_and_standardized
 from rbcore.analyses.epochs import (
     bias_of_epoch,
     epoch_pairs,
@@ -147,7 +147,7 @@ __all__ = [
     "plain_of",
     "pretraining_pairs",
     "protected_by",
-    "raw_and_standardised",
+    "raw_and_standardized",
     "say_cell",
     "setting_of",
     "shown_end",

@@ -12,11 +12,12 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference import CONFIDENCE, UNDEFINED, wilson_interval
+from rbcore.inference import CONFIDENCE, wilson_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
+from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels
-from rbcore.result_tables import checked
 from rbcore.sampling import proportional
+from rbcore.wording import UNDEFINED
 
 ALL = "all"
 
@@ -94,7 +95,7 @@ def sign_agreement(first: np.ndarray, second: np.ndarray, *, confidence: float =
 
 
 def cohens_kappa(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Cohen's kappa of two labellings, at most 1; NaN where chance alone would agree always."""
+    """Return Cohen's kappa of two labelings, at most 1; NaN where chance alone would agree always."""
     labels = np.union1d(first, second)
     by_chance = sum(float((first == label).mean() * (second == label).mean()) for label in labels)
     observed = float((first == second).mean())
@@ -117,7 +118,7 @@ def paired_sigmas(
     Parameters
     ----------
     first, second
-        Tables as `rbcore.api.estimate_distances` returns them, on the same dataset.
+        Tables as `rbcore.distances.estimate.estimate_distances` returns them, on the same dataset.
     partitions
         As `rbcore.partitions` spells them; one that has a single group among the common images is left out.
 
@@ -172,14 +173,14 @@ def _refuse_moved(partition: str, first: pd.Series, second: pd.Series) -> None:
 
 
 def agreement_of(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> Agreement:
-    """Summarise a table of `paired_sigmas`, or several of them joined; see `sign_agreement`."""
+    """Summarize a table of `paired_sigmas`, or several of them joined; see `sign_agreement`."""
     return sign_agreement(pairs["sigma_first"].to_numpy(), pairs["sigma_second"].to_numpy(), confidence=confidence)
 
 
 def agreement_by_partition(
     first: pd.DataFrame, second: pd.DataFrame, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Summarise `paired_sigmas` for every partition and for all of them together (as Table 1 does for a dataset).
+    """Summarize `paired_sigmas` for every partition and for all of them together (as Table 1 does for a dataset).
 
     Returns
     -------

@@ -6,26 +6,17 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
-from rbcore.inference import (
-    FEWEST,
-    LESS_ROBUST,
-    MORE_ROBUST,
-    NEVER_TRAINED,
-    NO_DIFFERENCE,
-    TOO_FEW,
-    overlap,
-    robustness_bias,
-    standardised_bias,
-)
-from rbcore.inference.standardisation import FEWEST_IN_CELL
+from rbcore.inference import FEWEST, overlap, robustness_bias, standardized_bias
+from rbcore.inference.standardization import FEWEST_IN_CELL
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.partitions import group_labels, training_counts
+from rbcore.wording import LESS_ROBUST, MORE_ROBUST, NEVER_TRAINED, NO_DIFFERENCE, TOO_FEW
 
 MIX_RULE = "95% interval leaves out 0, at a common mix"
 """What the verdicts of `adjusted_bias` rest on, in words: there is no test of them."""
 
 
-def raw_and_standardised(
+def raw_and_standardized(
     distances: pd.DataFrame, by: str, within: Sequence[str], *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
     """Measure sigma of every group as it is, and re-weighted to a common mix.
@@ -41,7 +32,7 @@ def raw_and_standardised(
     -------
     pandas.DataFrame
         One row a group: ``group``, ``n``, ``sigma``, ``low``, ``high`` (raw), ``within`` (empty where none serves),
-        ``n_effective``, ``smallest_cell``, ``standardised``, ``standardised_low``, ``standardised_high``, and ``refused``, why
+        ``n_effective``, ``smallest_cell``, ``standardized``, ``standardized_low``, ``standardized_high``, and ``refused``, why
         the finest partition does not serve (empty where it does).
     """
     raw = robustness_bias(distances, by, policy=policy)
@@ -51,7 +42,7 @@ def raw_and_standardised(
         row |= {"within": "", "refused": ""}
         for partition in within:
             try:
-                found = standardised_bias(distances, by, partition, groups=[of_group["group"]], policy=policy).iloc[0]
+                found = standardized_bias(distances, by, partition, groups=[of_group["group"]], policy=policy).iloc[0]
             except MeasureError as error:
                 row["refused"] = row["refused"] or str(error)
                 continue
@@ -59,14 +50,14 @@ def raw_and_standardised(
                 "within": partition,
                 "n_effective": found["n_effective"],
                 "smallest_cell": found["smallest_cell"],
-                "standardised": found["sigma"],
-                "standardised_low": found["low"],
-                "standardised_high": found["high"],
+                "standardized": found["sigma"],
+                "standardized_low": found["low"],
+                "standardized_high": found["high"],
             }
             break
         rows.append(row)
     columns = ["group", "n", "sigma", "low", "high", "within", "n_effective", "smallest_cell"]
-    return pd.DataFrame(rows, columns=[*columns, "standardised", "standardised_low", "standardised_high", "refused"])
+    return pd.DataFrame(rows, columns=[*columns, "standardized", "standardized_low", "standardized_high", "refused"])
 
 
 def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
@@ -75,7 +66,7 @@ def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Poli
     Parameters
     ----------
     distances, by, within, policy
-        As `rbcore.inference.standardised_bias`.
+        As `rbcore.inference.standardized_bias`.
 
     Returns
     -------
@@ -92,7 +83,7 @@ def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Poli
     served = list(table.loc[is_served, "group"])
     columns = ["group", "sigma", "low", "high", "n_effective"]
     found = (
-        standardised_bias(distances, by, within, groups=served, policy=policy)[columns]
+        standardized_bias(distances, by, within, groups=served, policy=policy)[columns]
         if served
         else pd.DataFrame(columns=columns, dtype=np.float64)
     )

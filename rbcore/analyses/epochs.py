@@ -7,20 +7,13 @@ import numpy as np
 import pandas as pd
 
 from rbcore.analyses.agreement import agreement_of, paired_sigmas
-from rbcore.api import stored_distances
+from rbcore.distances.estimate import stored_distances
 from rbcore.errors import MeasureError
-from rbcore.inference import (
-    FEWEST,
-    accuracy_interval,
-    bootstrap_sigma,
-    caution_of,
-    listed,
-    name_of_group,
-    too_few_but_lower,
-)
+from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
-from rbcore.models.checkpoints import Run
-from rbcore.recipes import named_epochs
+from rbcore.runs.checkpoints import Run
+from rbcore.training.recipes import named_epochs
+from rbcore.wording import caution_of, listed, name_of_group, too_few_but_lower
 
 
 def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
@@ -66,7 +59,7 @@ def epoch_pairs(
     Parameters
     ----------
     run, method
-        As `rbcore.api.stored_distances`.
+        As `rbcore.distances.estimate.stored_distances`.
     partitions, policy
         As `rbcore.analyses.agreement.paired_sigmas`.
     epoch
@@ -115,7 +108,7 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     table
         `bias_of_epoch` of several epochs, joined, with ``epoch``.
     kind
-        What the groups are, for names that are bare numbers: as `rbcore.inference.verdict` takes it.
+        What the groups are, for names that are bare numbers: as `rbcore.wording.verdict` takes it.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from scipy import stats
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE
 from rbcore.measures import DEFAULT_POLICY, Policy, is_correct, is_counted
-from rbcore.result_tables import checked
+from rbcore.measures.tables import checked
 from rbcore.sampling import proportional
 
 
@@ -41,7 +41,7 @@ def median_distance(
     Parameters
     ----------
     distances
-        A table as `rbcore.api.estimate_distances` returns it; by ``exact`` for the paper's numbers.
+        A table as `rbcore.distances.estimate.estimate_distances` returns it; by ``exact`` for the paper's numbers.
     policy
         ``misclassified="zero"`` counts them with distance 0 (eq. 4-6), ``"exclude"`` leaves them out; section 6 does not say.
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
+from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels
-from rbcore.result_tables import checked
 
 NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE = (
     "least robust first",

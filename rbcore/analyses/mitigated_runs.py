@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.analyses.mitigation import REST, SIDE, with_sides
-from rbcore.api import stored_distances
+from rbcore.distances.estimate import stored_distances
 from rbcore.inference import binomial_interval, bootstrap_intervals, rb_interval
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -17,7 +17,7 @@ from rbcore.measures import (
     sigma_bias,
     split_groups,
 )
-from rbcore.models.checkpoints import Run, list_runs
+from rbcore.runs.checkpoints import Run, list_runs
 from rbcore.sampling import proportional
 
 SAME = ("dataset_fingerprint", "size", "seed", "builder_sha256", "recipe", "weights", "n_epochs", "validation")
@@ -112,7 +112,7 @@ def trade_off(
     runs
         The plain run and `mitigated_runs`; those without that epoch are left out.
     method
-        As `rbcore.api.stored_distances`.
+        As `rbcore.distances.estimate.stored_distances`.
     tau
         Budget of RB(P, tau), L2, the same for all runs, whatever tau they were trained at.
 

@@ -1,6 +1,6 @@
 """What a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22, and what they leave open).
 
-The distances are those of the tables compared; the linearisation that a fairness term was trained on is in none of the numbers.
+The distances are those of the tables compared; the linearization that a fairness term was trained on is in none of the numbers.
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import (
-    CONFIDENCE,
-    FEWEST,
-    bootstrap_intervals,
-    compare_bias,
-    curves,
-)
+from rbcore.inference import CONFIDENCE, FEWEST, bootstrap_intervals, compare_bias, curves
 from rbcore.inference.paired import Change, paired_mean, paired_share
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -23,9 +17,9 @@ from rbcore.measures import (
     is_counted,
     split_groups,
 )
+from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels
 from rbcore.registry import unknown_name
-from rbcore.result_tables import checked
 from rbcore.sampling import proportional
 
 REST, ALL = "the rest", "all images"

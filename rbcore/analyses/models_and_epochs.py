@@ -6,23 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rbcore.api import stored_distances
-from rbcore.best import BEST
 from rbcore.distances import resolve_method
-from rbcore.inference import (
-    LESS_ROBUST,
-    NO_DIFFERENCE,
-    caution_of,
-    listed,
-    name_of_group,
-    robustness_bias,
-    too_few_but_lower,
-    verdicts,
-)
+from rbcore.distances.best import BEST
+from rbcore.distances.estimate import stored_distances
+from rbcore.inference import robustness_bias
 from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_groups
 from rbcore.models import MODELS
-from rbcore.models.checkpoints import Run, list_runs
-from rbcore.recipes import named_epochs
+from rbcore.runs.checkpoints import Run, list_runs
+from rbcore.training.recipes import named_epochs
+from rbcore.wording import LESS_ROBUST, NO_DIFFERENCE, caution_of, listed, name_of_group, too_few_but_lower, verdicts
 
 EPOCHS = ("first", "middle", "last")
 MISSING = "not computed"
@@ -97,7 +89,7 @@ def bias_by_model(
     runs
         As `comparable_runs` returns them; those the method does not apply to are left out.
     method, by, policy
-        As `rbcore.api.stored_distances` and `rbcore.inference.robustness_bias` take them.
+        As `rbcore.distances.estimate.stored_distances` and `rbcore.inference.robustness_bias` take them.
     epochs
         Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and nothing can fill them.
     measure
@@ -107,7 +99,7 @@ def bias_by_model(
     -------
     table
         One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name), ``epoch_number``, ``method``, ``by``, the
-        columns of `robustness_bias`, and ``verdict`` as of `rbcore.inference.verdicts`. Where the distances are missing, sigma
+        columns of `robustness_bias`, and ``verdict`` as of `rbcore.wording.verdicts`. Where the distances are missing, sigma
         is NaN and the verdict `MISSING`.
     missing
         The distances that would fill such cells, or complete those measured on a part of the test images.
@@ -156,7 +148,7 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
     rule
         What the verdicts in the table rest on, in words.
     kind
-        What the groups are, for names that are bare numbers: as `rbcore.inference.verdict` takes it.
+        What the groups are, for names that are bare numbers: as `rbcore.wording.verdict` takes it.
     """
     ranked = table[table["sigma"].notna() & table["is_ranked"].eq(True)]
     last = ranked[ranked["epoch"] == "last"]

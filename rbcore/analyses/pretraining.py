@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from rbcore.api import stored_distances
+from rbcore.distances.estimate import stored_distances
 from rbcore.inference import compare_bias
 from rbcore.measures import DEFAULT_POLICY, Policy
-from rbcore.models.checkpoints import Run, list_runs
+from rbcore.runs.checkpoints import Run, list_runs
 
 FROM_SCRATCH = "none"
 

@@ -8,8 +8,8 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
+from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels, group_order
-from rbcore.result_tables import checked
 
 RELATIVE = 1e-4
 """Distances that differ by less, relative to the larger, count as equal: batches of other sizes move them by 1e-5."""
@@ -22,7 +22,7 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     Parameters
     ----------
     first, second
-        Tables as `rbcore.api.estimate_distances` returns them, on the same network and dataset.
+        Tables as `rbcore.distances.estimate.estimate_distances` returns them, on the same network and dataset.
     by
         The partition whose groups are named.
 
@@ -83,7 +83,7 @@ class DistanceComparison:
 
 
 def compare_distances(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> DistanceComparison:
-    """Summarise a table of `paired_distances`.
+    """Summarize a table of `paired_distances`.
 
     Raises
     ------

@@ -12,11 +12,11 @@ from torch import nn
 from rbcore.distances import estimate_arrays, resolve_method
 
 CLASS_NAMES = ("blue", "brown", "green")
-CENTRES = np.array([[0.26, 0.30], [0.52, 0.42], [0.70, 0.76]])
+CENTERS = np.array([[0.26, 0.30], [0.52, 0.42], [0.70, 0.76]])
 """Brown lies between the other two: it is close to a boundary on both sides."""
 SPREAD = 0.075
 N_A_CLASS = 150
-REGULARISATION = 1e3
+REGULARIZATION = 1e3
 
 BUDGET_TOY_TAU = 0.08
 N_A_SUBGROUP = 20
@@ -50,9 +50,9 @@ def class_toy(*, seed: int = 0) -> Toy:
     All classes are about equally easy to classify, but brown lies closest to the boundary.
     """
     random = np.random.default_rng(seed)
-    points = np.concatenate([random.normal(centre, SPREAD, (N_A_CLASS, 2)) for centre in CENTRES]).clip(0, 1)
-    labels = np.repeat(np.arange(len(CENTRES)), N_A_CLASS)
-    fitted = LogisticRegression(C=REGULARISATION, max_iter=10_000).fit(points, labels)
+    points = np.concatenate([random.normal(center, SPREAD, (N_A_CLASS, 2)) for center in CENTERS]).clip(0, 1)
+    labels = np.repeat(np.arange(len(CENTERS)), N_A_CLASS)
+    fitted = LogisticRegression(C=REGULARIZATION, max_iter=10_000).fit(points, labels)
     groups = np.array(CLASS_NAMES)[labels]
     return _toy(points, labels, groups, groups, fitted.coef_, fitted.intercept_)
 
@@ -77,14 +77,14 @@ def budget_toys(*, tau: float = BUDGET_TOY_TAU, seed: int = 0) -> tuple[Toy, Toy
             sides.append(sign * np.stack(columns, axis=1))
             labels += [label] * N_A_SUBGROUP
             groups += [group] * N_A_SUBGROUP
-    centre = np.array([0.5, 0.5])
-    points = centre + np.concatenate(sides) @ np.linalg.inv(normals).T
+    center = np.array([0.5, 0.5])
+    points = center + np.concatenate(sides) @ np.linalg.inv(normals).T
     toys = []
     for normal in normals:
         weights = np.stack([-normal, normal])
         classes = np.array(CLASS_NAMES)[labels]
         toys.append(
-            _toy(points, np.array(labels), classes, np.array(groups), weights, -weights @ centre, offsets=(-tau, tau))
+            _toy(points, np.array(labels), classes, np.array(groups), weights, -weights @ center, offsets=(-tau, tau))
         )
     return toys[0], toys[1]
 
@@ -127,7 +127,7 @@ def _toy(
 def boundary_lines(
     weights: np.ndarray, biases: np.ndarray, *, offsets: tuple[float, ...] = (), n_points: int = 801
 ) -> pd.DataFrame:
-    """Sample the lines in the unit square's neighbourhood at which the most likely class of a linear classifier changes.
+    """Sample the lines in the unit square's neighborhood at which the most likely class of a linear classifier changes.
 
     Returns
     -------

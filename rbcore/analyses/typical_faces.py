@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from rbcore.api import Perturbations, perturbed_images
 from rbcore.datasets import Dataset
 from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
-from rbcore.models.checkpoints import Run, load_checkpoint
+from rbcore.distances.estimate import Perturbations, perturbed_images
 from rbcore.partitions import group_labels, group_order
-from rbcore.running import resolve_device
+from rbcore.runs.checkpoints import Run, load_checkpoint
+from rbcore.runtime import resolve_device
 
 N_DRAWN = 1000
 
@@ -25,7 +25,7 @@ def typical_faces(run: Run, distances: pd.DataFrame, by: str, method: str, *, n:
     run
         A run on toy faces; its last epoch is looked at.
     distances
-        What `rbcore.api.stored_distances` holds of that epoch and ``method``.
+        What `rbcore.distances.estimate.stored_distances` holds of that epoch and ``method``.
     by
         A partition.
     n

@@ -5,7 +5,7 @@ from rbcore.charts.composition import mix_intervals
 from rbcore.charts.curves import (
     BRUSH,
     CLICK,
-    MOST_COLOURED,
+    MOST_COLORED,
     N_TAUS,
     TAU_TITLE,
     clicked_group,
@@ -20,17 +20,17 @@ from rbcore.charts.export import AnyChart, chart_png, chart_svg
 from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
 from rbcore.charts.groups import (
     AXES_HEIGHT,
-    COLOURS,
+    COLORS,
     DASHES,
     SIGMA_TITLE,
-    VERDICT_COLOURS,
+    VERDICT_COLORS,
     Chart,
     bias_chart,
     bias_intervals,
     lowest_and_highest,
     training_history,
 )
-from rbcore.charts.heatmap import CELL, MOST_LABELLED, ORDERS, bias_heatmap, order_of_groups
+from rbcore.charts.heatmap import CELL, MOST_LABELED, ORDERS, bias_heatmap, order_of_groups
 from rbcore.charts.images import class_probabilities
 from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
 from rbcore.charts.toys import toy_explorer
@@ -41,17 +41,17 @@ __all__ = [
     "BRUSH",
     "CELL",
     "CLICK",
-    "COLOURS",
+    "COLORS",
     "DASHES",
     "MEASURES",
-    "MOST_COLOURED",
-    "MOST_LABELLED",
+    "MOST_COLORED",
+    "MOST_LABELED",
     "MOST_POINTS",
     "N_TAUS",
     "ORDERS",
     "SIGMA_TITLE",
     "TAU_TITLE",
-    "VERDICT_COLOURS",
+    "VERDICT_COLORS",
     "AnyChart",
     "Chart",
     "agreement_scatter",

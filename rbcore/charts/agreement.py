@@ -4,13 +4,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, LEGEND_ROW, Chart
+from rbcore.charts.groups import COLORS, LEGEND_ROW, Chart
 
 MOST_POINTS = 2_000
 """Points a scatter draws: more take a browser seconds, and hide each other."""
 MOST_SEGMENTS = 40
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-GREY = "#7F7F7F"
+GRAY = "#7F7F7F"
 LEGEND_COLUMNS = 4
 RADIUS, UPPER_F, UPPER_G = "certified radius of g", "attack: upper bound of f", "attack: upper bound of g"
 
@@ -44,7 +44,7 @@ def distance_scatter(
     y = alt.Y("second:Q", title=f"L2 by {second}", scale=scale, axis=axis)
     line = (
         alt.Chart(pd.DataFrame({"first": [least, most], "second": [least, most]}))
-        .mark_line(color=GREY, strokeDash=[5, 4])
+        .mark_line(color=GRAY, strokeDash=[5, 4])
         .encode(x=x, y=y)
     )
     chosen = alt.selection_point(fields=["group"], bind="legend")
@@ -59,7 +59,7 @@ def distance_scatter(
                 "group:N",
                 title=None,
                 legend=legend,
-                scale=alt.Scale(domain=groups, range=[COLOURS[i % len(COLOURS)] for i in range(len(groups))]),
+                scale=alt.Scale(domain=groups, range=[COLORS[i % len(COLORS)] for i in range(len(groups))]),
             ),
             shape=alt.Shape(
                 "group:N",
@@ -102,9 +102,9 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
     ordered = table.reset_index(drop=True).assign(rank=range(1, len(table) + 1))
     x = alt.X("rank:O", title="images, by the upper bound of f", axis=alt.Axis(labels=False, ticks=False))
     title = "L2 distance in [0, 1] pixel space"
-    kinds = {RADIUS: ("radius", COLOURS[0], "triangle-up"), UPPER_F: ("upper_f", COLOURS[1], "circle")}
+    kinds = {RADIUS: ("radius", COLORS[0], "triangle-up"), UPPER_F: ("upper_f", COLORS[1], "circle")}
     if table["upper_g"].notna().any():
-        kinds[UPPER_G] = ("upper_g", COLOURS[2], "triangle-down")
+        kinds[UPPER_G] = ("upper_g", COLORS[2], "triangle-down")
     marks = pd.concat(
         [
             ordered[["sample_id", "rank", "status"]].assign(value=ordered[column], what=name)
@@ -124,7 +124,7 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
                 "what:N",
                 title=None,
                 legend=legend,
-                scale=alt.Scale(domain=names, range=[colour for _, colour, _ in kinds.values()]),
+                scale=alt.Scale(domain=names, range=[color for _, color, _ in kinds.values()]),
             ),
             shape=alt.Shape(
                 "what:N",
@@ -140,10 +140,10 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
             ],
         )
     )
-    dashed = alt.Chart(ordered).mark_rule(color=GREY, strokeDash=[3, 3]).encode(x=x, y="radius:Q", y2="upper_f:Q")
+    dashed = alt.Chart(ordered).mark_rule(color=GRAY, strokeDash=[3, 3]).encode(x=x, y="radius:Q", y2="upper_f:Q")
     layers: list[alt.Chart] = [dashed, points]
     if UPPER_G in kinds:
         both = ordered[ordered["upper_g"].notna()]
-        full = alt.Chart(both).mark_rule(color=COLOURS[2], size=3).encode(x=x, y="radius:Q", y2="upper_g:Q")
+        full = alt.Chart(both).mark_rule(color=COLORS[2], size=3).encode(x=x, y="radius:Q", y2="upper_g:Q")
         layers.insert(1, full)
     return alt.layer(*layers, height=height)

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from rbcore.charts.groups import AXES_HEIGHT, COLOURS, SIGMA_TITLE, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLORS, SIGMA_TITLE, Chart
 from rbcore.inference import CONFIDENCE
 
 AS_MEASURED, AT_ONE_MIX = "as measured", "at one mix"
@@ -15,7 +15,7 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     Parameters
     ----------
     table
-        As `rbcore.analyses.raw_and_standardised` returns it.
+        As `rbcore.analyses.raw_and_standardized` returns it.
     row_height
         Pixels a group.
     """
@@ -24,15 +24,15 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     mixed = table[["group", "n"]].assign(
         **{
             name: table[column]
-            for name, column in zip(names, ("standardised", "standardised_low", "standardised_high"), strict=True)
+            for name, column in zip(names, ("standardized", "standardized_low", "standardized_high"), strict=True)
         },
         kind=AT_ONE_MIX,
     )
     both = pd.concat([raw, mixed], ignore_index=True)
     kinds = [AS_MEASURED, AT_ONE_MIX]
-    scale = alt.Scale(domain=kinds, range=[COLOURS[6], COLOURS[2]])
+    scale = alt.Scale(domain=kinds, range=[COLORS[6], COLORS[2]])
     legend = alt.Legend(orient="bottom", title=None)
-    colour = alt.Color("kind:N", scale=scale, legend=legend)
+    color = alt.Color("kind:N", scale=scale, legend=legend)
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend)
     tooltip = [
         alt.Tooltip("group:N"),
@@ -45,7 +45,7 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     base = alt.Chart(both).encode(
         y=alt.Y("group:N", title=None, sort=list(table["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False)),
         yOffset=alt.YOffset("kind:N", sort=kinds),
-        color=colour,
+        color=color,
         tooltip=tooltip,
     )
     x = alt.X("sigma:Q", title=SIGMA_TITLE)

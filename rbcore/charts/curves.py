@@ -1,6 +1,6 @@
 """Curves over tau: I_P(tau) and RB(P, tau) of every group (figures 4 and 5), and small ones for models and methods (figure 6).
 
-Up to `MOST_COLOURED` groups have a colour and a line in the legend each; of more, all are grey but the highlighted one.
+Up to `MOST_COLORED` groups have a color and a line in the legend each; of more, all are gray but the highlighted one.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, DASHES, LEGEND_ROW, Chart
+from rbcore.charts.groups import COLORS, DASHES, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE, curves
 from rbcore.measures import DEFAULT_POLICY, Policy
-from rbcore.result_tables import checked
+from rbcore.measures.tables import checked
 
 N_TAUS = 200
-MOST_COLOURED = 20
+MOST_COLORED = 20
 MOST_BANDS = 4
 """Groups up to which all bands are drawn at once; with more, only those of the highlighted and of the hovered group."""
 
@@ -90,7 +90,7 @@ def curves_chart(
             x2="end",
             y="share:Q",
             y2="after",
-            color=keys.colour(),
+            color=keys.color(),
             tooltip=[
                 alt.Tooltip("legend:N", title="curve"),
                 alt.Tooltip("tau:Q", format=".3f"),
@@ -112,16 +112,16 @@ def rb_chart(
 
 @dataclass(frozen=True)
 class _Keys:
-    """What the legend names, and the colour and dash of each."""
+    """What the legend names, and the color and dash of each."""
 
     names: list[str]
-    colours: list[str]
+    colors: list[str]
     dashes: list[list[int]]
 
     def with_mean(self, name: str) -> "_Keys":
-        return _Keys([*self.names, name], [*self.colours, NEUTRAL], [*self.dashes, [2, 2]])
+        return _Keys([*self.names, name], [*self.colors, NEUTRAL], [*self.dashes, [2, 2]])
 
-    def colour(self) -> alt.Color:
+    def color(self) -> alt.Color:
         legend = alt.Legend(
             orient="bottom",
             columns=self._n_columns,
@@ -130,7 +130,7 @@ class _Keys:
             symbolOpacity=1,
             labelLimit=NARROW - SYMBOL,
         )
-        return alt.Color("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colours), legend=legend)
+        return alt.Color("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colors), legend=legend)
 
     def dash(self) -> alt.StrokeDash:
         return alt.StrokeDash("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.dashes))
@@ -160,18 +160,18 @@ def clicked_group(points: list[dict[str, Any]], table: pd.DataFrame) -> str | No
     return group if group in set(table["group"]) else None
 
 
-def _is_coloured(table: pd.DataFrame) -> bool:
-    return bool(table["group"].nunique() <= MOST_COLOURED)
+def _is_colored(table: pd.DataFrame) -> bool:
+    return bool(table["group"].nunique() <= MOST_COLORED)
 
 
 def _keys(table: pd.DataFrame, highlight: str | None) -> _Keys:
     names = legend_names(table)
-    if _is_coloured(table):
+    if _is_colored(table):
         indices = range(len(names))
         return _Keys(
             list(names),
-            [COLOURS[i % len(COLOURS)] for i in indices],
-            [list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in indices],
+            [COLORS[i % len(COLORS)] for i in indices],
+            [list(DASHES[i // len(COLORS) % len(DASHES)]) for i in indices],
         )
     others = _others(table, highlight)
     own = [name for name, group in names.items() if group == highlight]
@@ -190,7 +190,7 @@ def _others(table: pd.DataFrame, highlight: str | None) -> str:
 def _with_legend(table: pd.DataFrame, highlight: str | None) -> pd.DataFrame:
     named = {group: name for name, group in legend_names(table).items()}
     legend = table["group"].map(named)
-    if not _is_coloured(table):
+    if not _is_colored(table):
         legend = legend.where(table["group"] == highlight, _others(table, highlight))
     return table.assign(legend=legend)
 
@@ -210,19 +210,19 @@ def _layers(
     top: float | None = 1.0,
 ) -> list[alt.Chart]:
     """Return bands, curves and what is clicked: one path a group, the highlighted one on top."""
-    is_coloured, n_groups = _is_coloured(table), table["group"].nunique()
+    is_colored, n_groups = _is_colored(table), table["group"].nunique()
     is_highlighted = _is(highlight)
     hovered = alt.selection_point(name="hover", fields=["group"], on="pointerover", clear="pointerout", empty=False)
     clicked = (
         alt.selection_point(name=CLICK, fields=["legend"], bind="legend", on="click", toggle=False)
-        if is_coloured
+        if is_colored
         else alt.selection_point(name=CLICK, fields=["group"], on="click", toggle=False)
     )
     brush = alt.selection_interval(name=BRUSH, encodings=["x"], zoom=False)
     x = _tau()
     scale = alt.Scale(domain=[0, top]) if top else alt.Scale(zero=True)
     y = alt.Y(f"{what}:Q", title=title, axis=alt.Axis(format="%"), scale=scale)
-    base = alt.Chart().encode(x=x, color=keys.colour(), detail="group:N")
+    base = alt.Chart().encode(x=x, color=keys.color(), detail="group:N")
     faint = 0.10 if n_groups <= MOST_BANDS else 0.0
     bands = base.mark_area(interpolate="step-after").encode(
         y=alt.Y(f"{ends[0]}:Q"),
@@ -233,12 +233,12 @@ def _layers(
         .then(alt.value(0.2))
         .otherwise(alt.value(faint)),
     )
-    if not is_coloured:  # a hundred invisible areas would only be slow
+    if not is_colored:  # a hundred invisible areas would only be slow
         bands = bands.transform_filter(is_highlighted)
     lines = base.mark_line(interpolate="step-after").encode(y=y, strokeDash=keys.dash())
-    usual = 1.0 if is_coloured else 0.35
+    usual = 1.0 if is_colored else 0.35
     plain_lines = lines.encode(
-        strokeWidth=alt.when(hovered).then(alt.value(3.5)).otherwise(alt.value(2 if is_coloured else 1)),
+        strokeWidth=alt.when(hovered).then(alt.value(3.5)).otherwise(alt.value(2 if is_colored else 1)),
         opacity=alt.when(hovered).then(alt.value(1.0)).otherwise(alt.value(usual)),
     ).transform_filter(_is_not(highlight))
     thick_line = lines.encode(strokeWidth=alt.value(4)).transform_filter(is_highlighted)
@@ -293,20 +293,20 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
     columns, width
         Panels side by side, and the width of one in pixels.
     """
-    is_coloured = _is_coloured(table)
+    is_colored = _is_colored(table)
     groups = list(dict.fromkeys(table["group"]))
     others = _others(table, highlight)
-    legend = table["group"] if is_coloured else table["group"].where(table["group"] == highlight, others)
-    if is_coloured:
-        names, colours = groups, [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
-        dashes = [list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in range(len(groups))]
+    legend = table["group"] if is_colored else table["group"].where(table["group"] == highlight, others)
+    if is_colored:
+        names, colors = groups, [COLORS[i % len(COLORS)] for i in range(len(groups))]
+        dashes = [list(DASHES[i // len(COLORS) % len(DASHES)]) for i in range(len(groups))]
     else:
-        names, colours = list(dict.fromkeys([*legend[legend != others], others])), [HIGHLIGHTED, OTHER]
+        names, colors = list(dict.fromkeys([*legend[legend != others], others])), [HIGHLIGHTED, OTHER]
         dashes = [[1, 0] for _ in names]
-    colour = alt.Color(
+    color = alt.Color(
         "legend:N",
         title="group",
-        scale=alt.Scale(domain=names, range=colours[-len(names) :]),
+        scale=alt.Scale(domain=names, range=colors[-len(names) :]),
         legend=alt.Legend(orient="bottom", columns=4, labelLimit=160, symbolType="stroke", symbolStrokeWidth=3),
     )
     is_highlighted = _is(highlight)
@@ -314,7 +314,7 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
     base = base.encode(
         x=alt.X("tau:Q", title="tau (L2)", scale=alt.Scale(nice=False)),
         y=alt.Y("share:Q", title="I_P(tau)", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-        color=colour,
+        color=color,
         strokeDash=alt.StrokeDash("legend:N", title="group", scale=alt.Scale(domain=names, range=dashes)),
         detail="group:N",
         tooltip=[
@@ -324,7 +324,7 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
             alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
         ],
     )
-    others_drawn = base.encode(opacity=alt.value(0.9 if is_coloured else 0.35), strokeWidth=alt.value(1.3))
+    others_drawn = base.encode(opacity=alt.value(0.9 if is_colored else 0.35), strokeWidth=alt.value(1.3))
     layered = alt.layer(
         others_drawn.transform_filter(_is_not(highlight)),
         base.encode(strokeWidth=alt.value(3)).transform_filter(is_highlighted),

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.charts.curves import TAU_TITLE
-from rbcore.charts.groups import COLOURS, DASHES, LEGEND_ROW, Chart
+from rbcore.charts.groups import COLORS, DASHES, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE
 
 MEASURES = {
@@ -20,10 +20,10 @@ COMPRESSED_TICKS = [-1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
 
 def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
-    """Return colour and dash of every group, the same as those of `robustness_curves`."""
+    """Return color and dash of every group, the same as those of `robustness_curves`."""
     groups = list(dict.fromkeys(table["group"]))
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
-    dashes = [list(DASHES[i // len(COLOURS) % len(DASHES)]) for i in range(len(groups))]
+    colors = [COLORS[i % len(COLORS)] for i in range(len(groups))]
+    dashes = [list(DASHES[i // len(COLORS) % len(DASHES)]) for i in range(len(groups))]
     legend = alt.Legend(
         orient="bottom",
         columns=LEGEND_COLUMNS,
@@ -33,7 +33,7 @@ def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
         symbolOpacity=1,
     )
     return (
-        alt.Color("group:N", title=None, scale=alt.Scale(domain=groups, range=colours), legend=legend),
+        alt.Color("group:N", title=None, scale=alt.Scale(domain=groups, range=colors), legend=legend),
         alt.StrokeDash("group:N", title=None, scale=alt.Scale(domain=groups, range=dashes), legend=legend),
     )
 
@@ -58,7 +58,7 @@ def through_training(
         Where to draw a rule.
     """
     title, value, low, high, number = MEASURES[measure]
-    colour, dash = _encoding(table)
+    color, dash = _encoding(table)
     drawn = table[table["is_ranked"] & np.isfinite(table["sigma"])] if measure == "sigma" else table
     first, last = int(table["epoch"].min()), int(table["epoch"].max())
     x = alt.X(
@@ -79,7 +79,7 @@ def through_training(
         alt.Tooltip(f"{high}:Q", title=f"{CONFIDENCE:.0%} to", format=number),
         "n:Q",
     ]
-    base = alt.Chart(drawn).encode(x=x, color=colour)
+    base = alt.Chart(drawn).encode(x=x, color=color)
     layers: list[alt.Chart] = [
         base.mark_area(opacity=0.13).encode(y=alt.Y(f"{low}:Q", title=title), y2=f"{high}:Q"),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash, tooltip=tooltip),
@@ -103,7 +103,7 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 230) -
     largest
         Where the axis ends, L2.
     """
-    colour, dash = _encoding(table)
+    color, dash = _encoding(table)
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(domain=[0, largest], nice=False))
     y = alt.Y(
         "share:Q",
@@ -119,7 +119,7 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 230) -
         alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
         "n:Q",
     ]
-    base = alt.Chart(table).encode(x=x, color=colour)
+    base = alt.Chart(table).encode(x=x, color=color)
     bands = base.mark_area(interpolate="step-after", opacity=0.13, clip=True).encode(y="low:Q", y2="high:Q")
     lines = base.mark_line(interpolate="step-after", clip=True).encode(y=y, strokeDash=dash, tooltip=tooltip)
     return alt.layer(bands, lines, height=height + _room(table))

@@ -4,11 +4,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import COLOURS, Chart
+from rbcore.charts.groups import COLORS, Chart
 from rbcore.inference import CONFIDENCE
 
 SHAPES = ("circle", "cross", "triangle-up", "diamond")
-GREY = "#7F7F7F"
+GRAY = "#7F7F7F"
 
 
 def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | None = None, width: int = 300) -> Chart:
@@ -31,7 +31,7 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
     side = [float(table[["x", "y"]].min().min()), float(table[["x", "y"]].max().max())]
     scale = alt.Scale(domain=side, nice=True)
     classes, groups = list(dict.fromkeys(table["class"])), list(dict.fromkeys(table["group"]))
-    colour = alt.Color("class:N", scale=alt.Scale(domain=classes, range=list(COLOURS[: len(classes)])))
+    color = alt.Color("class:N", scale=alt.Scale(domain=classes, range=list(COLORS[: len(classes)])))
     by_shape = "class:N" if groups == classes else "group:N"
     shape = alt.Shape(by_shape, scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])))
     x, y = alt.X("x:Q", title=None, scale=scale), alt.Y("y:Q", title=None, scale=scale)
@@ -41,7 +41,7 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
         .encode(
             x=x,
             y=y,
-            color=colour,
+            color=color,
             shape=shape,
             opacity=alt.condition(alt.datum["state"] == "farther than tau", alt.value(1.0), alt.value(0.35)),
             tooltip=["class:N", "group:N", alt.Tooltip("distance:Q", format=".3f"), "state:N"],
@@ -49,8 +49,8 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
     )
     lines = boundaries if "offset" in boundaries else boundaries.assign(offset=0.0)
     drawn = [
-        alt.Chart(lines[lines["offset"] == 0]).mark_line(color=GREY, strokeWidth=2, clip=True),
-        alt.Chart(lines[lines["offset"] != 0]).mark_line(color=GREY, strokeDash=[3, 4], clip=True),
+        alt.Chart(lines[lines["offset"] == 0]).mark_line(color=GRAY, strokeWidth=2, clip=True),
+        alt.Chart(lines[lines["offset"] != 0]).mark_line(color=GRAY, strokeDash=[3, 4], clip=True),
     ]
     return alt.layer(
         *[line.encode(x=x, y=y, detail=["line:N", "offset:Q"]) for line in drawn], dots, width=width, height=width
@@ -81,7 +81,7 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
         alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
         alt.Tooltip("n_correct:Q", title="n"),
     ]
-    bars = base.mark_bar(color=COLOURS[5], size=14).encode(
+    bars = base.mark_bar(color=COLORS[5], size=14).encode(
         x=alt.X("share:Q", title=title, scale=scale, axis=alt.Axis(format="%")), tooltip=tooltip
     )
     whiskers = base.mark_rule(color="#444444", size=2).encode(x="low:Q", x2="high:Q", tooltip=tooltip)
@@ -89,14 +89,14 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
 
 
 def agreement_scatter(
-    pairs: pd.DataFrame, first: str, second: str, *, colours: str = "dataset", width: int = 320
+    pairs: pd.DataFrame, first: str, second: str, *, colors: str = "dataset", width: int = 320
 ) -> Chart:
     """Draw sigma of every group by two methods against each other; in the shaded quarters their signs agree.
 
     Parameters
     ----------
     pairs
-        ``group``, ``sigma_first``, ``sigma_second``, ``n`` and the column named by ``colours``.
+        ``group``, ``sigma_first``, ``sigma_second``, ``n`` and the column named by ``colors``.
     first, second
         Names of the two methods, for the axes.
     """
@@ -105,11 +105,11 @@ def agreement_scatter(
     scale = alt.Scale(domain=[-edge, edge], nice=False)
     x = alt.X("sigma_first:Q", title=f"sigma by {first}", scale=scale)
     y = alt.Y("sigma_second:Q", title=f"sigma by {second}", scale=scale)
-    legend = alt.Legend() if pairs[colours].nunique() > 1 else None
+    legend = alt.Legend() if pairs[colors].nunique() > 1 else None
     corners = pd.DataFrame({"a": [0.0, -edge], "b": [edge, 0.0]})
     shade = (
         alt.Chart(corners)
-        .mark_rect(color=GREY, opacity=0.12)
+        .mark_rect(color=GRAY, opacity=0.12)
         .encode(
             x=alt.X("a:Q", scale=scale, title=f"sigma by {first}"),
             x2="b:Q",
@@ -123,9 +123,9 @@ def agreement_scatter(
         .encode(
             x=x,
             y=y,
-            color=alt.Color(f"{colours}:N", scale=alt.Scale(range=list(COLOURS)), legend=legend),
-            shape=alt.Shape(f"{colours}:N", legend=legend),
-            tooltip=[f"{colours}:N", "group:N", "sigma_first:Q", "sigma_second:Q", "n:Q"],
+            color=alt.Color(f"{colors}:N", scale=alt.Scale(range=list(COLORS)), legend=legend),
+            shape=alt.Shape(f"{colors}:N", legend=legend),
+            tooltip=[f"{colors}:N", "group:N", "sigma_first:Q", "sigma_second:Q", "n:Q"],
         )
     )
     return alt.layer(shade, dots, width=width, height=width)

@@ -1,6 +1,6 @@
-"""Sigma of the groups of a partition with its intervals, the history of a training, and the colours of all charts.
+"""Sigma of the groups of a partition with its intervals, the history of a training, and the colors of all charts.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers, with olive for their black, which a dark page would
+Colors are those of Okabe and Ito, told apart by color-blind readers, with olive for their black, which a dark page would
 swallow; from the ninth group on the dashes change too.
 """
 
@@ -8,25 +8,24 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import (
-    CONFIDENCE,
+from rbcore.inference import CONFIDENCE, robustness_bias
+from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.wording import (
     LESS_ROBUST,
     MORE_ROBUST,
     NEVER_TRAINED,
     NO_DIFFERENCE,
     TOO_FEW,
     UNDEFINED,
-    robustness_bias,
     verdict_phrases,
     verdicts,
 )
-from rbcore.measures import DEFAULT_POLICY, Policy
 
 Chart = alt.LayerChart | alt.FacetChart
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#999933")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#999933")
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
-VERDICT_COLOURS = {
+VERDICT_COLORS = {
     LESS_ROBUST: "#CA0020",
     NO_DIFFERENCE: "#7F7F7F",
     MORE_ROBUST: "#0571B0",
@@ -43,7 +42,7 @@ SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
-    Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; grey: no difference shown;
+    Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; gray: no difference shown;
     pale: too few images to say, or a group that was never trained, so that their intervals, which may reach
     beyond any axis, are not drawn. A very long interval runs into the edge of the chart (see `FARTHEST`).
     """
@@ -56,11 +55,11 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         sort=list(bias["group"]),
         axis=alt.Axis(labelLimit=230, labelOverlap=False, labelFlush=False),
     )
-    shown = [verdict for verdict in VERDICT_COLOURS if (table["verdict"] == verdict).any()]
-    colour = alt.Color(
+    shown = [verdict for verdict in VERDICT_COLORS if (table["verdict"] == verdict).any()]
+    color = alt.Color(
         "verdict:N",
         title=None,
-        scale=alt.Scale(domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())),
+        scale=alt.Scale(domain=list(VERDICT_COLORS), range=list(VERDICT_COLORS.values())),
         legend=alt.Legend(orient="bottom", columns=2, labelLimit=140, values=shown),
     )
     tooltip = [
@@ -77,9 +76,9 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     x = alt.X("sigma:Q", title=SIGMA_TITLE, scale=scale)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(x="zero:Q")
     bars = base.mark_rule(size=3, clip=True).encode(
-        x=alt.X("low:Q", title=SIGMA_TITLE, scale=scale), x2="high:Q", color=colour, tooltip=tooltip
+        x=alt.X("low:Q", title=SIGMA_TITLE, scale=scale), x2="high:Q", color=color, tooltip=tooltip
     )
-    dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
+    dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=color, tooltip=tooltip)
     return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT + LEGEND_ROW * (len(shown) > 2))
 
 

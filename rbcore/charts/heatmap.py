@@ -1,6 +1,6 @@
 """Sigma of groups x models as a sheet of cells, in panels (figures 7 to 16): red less robust, blue more robust.
 
-What the colour does not say is drawn: a ring where no difference is shown, hatching where there are too few images, a dash where
+What the color does not say is drawn: a ring where no difference is shown, hatching where there are too few images, a dash where
 nothing is computed.
 """
 
@@ -11,7 +11,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import CONFIDENCE, LESS_ROBUST, MORE_ROBUST, NEVER_TRAINED, NO_DIFFERENCE, TOO_FEW, UNDEFINED
+from rbcore.inference import CONFIDENCE
+from rbcore.wording import LESS_ROBUST, MORE_ROBUST, NEVER_TRAINED, NO_DIFFERENCE, TOO_FEW, UNDEFINED
 
 Side = TypeVar("Side", alt.Column, alt.Row)
 
@@ -19,9 +20,9 @@ CELL = "cell"
 """Name of the selection of a heatmap: a click on a cell."""
 CELL_FIELDS = ("model", "run", "epoch_number", "method", "by", "group")
 
-MOST_LABELLED = 24
+MOST_LABELED = 24
 """Groups up to which every cell holds its number, where nothing else is asked for."""
-WIDEST_CELL, NARROWEST_CELL, NARROWEST_LABELLED, NARROWEST_PANEL = 46, 18, 34, 96
+WIDEST_CELL, NARROWEST_CELL, NARROWEST_LABELED, NARROWEST_PANEL = 46, 18, 34, 96
 MISSING_SHAPE = "M-0.3,0L0.3,0"
 ORDERS = ("name", "sigma", "mean over models")
 
@@ -46,7 +47,7 @@ def bias_heatmap(
     groups
         Order of the groups from top to bottom, as `order_of_groups` returns it; as they come where none is given.
     labels
-        Whether each cell holds its number; where nothing is asked for, up to `MOST_LABELLED` groups.
+        Whether each cell holds its number; where nothing is asked for, up to `MOST_LABELED` groups.
     width
         Room for the cells in pixels, which they take up to a largest and down to a smallest size.
     """
@@ -54,8 +55,8 @@ def bias_heatmap(
     is_known = np.isfinite(sigma)
     limit = min(1.0, max(0.1, float(np.abs(sigma[is_known]).max()) if is_known.any() else 1.0))
     models, n_groups = list(dict.fromkeys(table["model"])), table["group"].nunique()
-    is_labelled = n_groups <= MOST_LABELLED if labels is None else labels
-    cell_width, cell_height = _cell(len(models), table[columns].nunique(), n_groups, width, is_labelled=is_labelled)
+    is_labeled = n_groups <= MOST_LABELED if labels is None else labels
+    cell_width, cell_height = _cell(len(models), table[columns].nunique(), n_groups, width, is_labeled=is_labeled)
     own = [*CELL_FIELDS, *dict.fromkeys(["epoch", columns, rows or columns, "sigma", "low", "high", "n", "verdict"])]
     cells = table[list(dict.fromkeys(own))].assign(
         text=[f"{value:+.2f}" if known else "" for value, known in zip(sigma, is_known, strict=True)],
@@ -90,21 +91,21 @@ def bias_heatmap(
             "verdict:N",
         ],
     )
-    colour = alt.Color(
+    color = alt.Color(
         "sigma:Q",
         title="sigma: red less, blue more robust",
         scale=alt.Scale(scheme="redblue", domain=[-limit, limit], clamp=True),
         legend=alt.Legend(format="+.1f", orient="top", gradientLength=160, titleLimit=300),
     )
     rectangles = base.mark_rect(cursor="pointer").encode(
-        color=alt.when("isValid(datum.sigma)").then(colour).otherwise(alt.value("#00000000")),
+        color=alt.when("isValid(datum.sigma)").then(color).otherwise(alt.value("#00000000")),
         stroke=alt.when(clicked).then(alt.value("black")).otherwise(alt.value("#BBBBBB")),
         strokeWidth=alt.when(clicked).then(alt.value(3)).otherwise(alt.value(0.5)),
     )
-    layers = [rectangles.add_params(clicked), *_marks(base, table["verdict"], cell_width, cell_height, is_labelled)]
-    if is_labelled:
+    layers = [rectangles.add_params(clicked), *_marks(base, table["verdict"], cell_width, cell_height, is_labeled)]
+    if is_labeled:
         layers.append(
-            base.mark_text(fontSize=11 if cell_width > NARROWEST_LABELLED else 10, dy=-3).encode(
+            base.mark_text(fontSize=11 if cell_width > NARROWEST_LABELED else 10, dy=-3).encode(
                 text="text:N",
                 color=alt.when("datum.is_strong").then(alt.value("white")).otherwise(alt.value("#111111")),
             )
@@ -141,14 +142,14 @@ def order_of_groups(table: pd.DataFrame, by: str, *, model: str | None = None) -
     )
 
 
-def _cell(n_models: int, n_panels: int, n_groups: int, width: int, *, is_labelled: bool) -> tuple[int, int]:
+def _cell(n_models: int, n_panels: int, n_groups: int, width: int, *, is_labeled: bool) -> tuple[int, int]:
     """Return width and height of a cell in pixels."""
-    narrowest = max(NARROWEST_LABELLED if is_labelled else NARROWEST_CELL, -(-NARROWEST_PANEL // n_models))
-    height = 30 if is_labelled else 22 if n_groups <= MOST_LABELLED else 14
+    narrowest = max(NARROWEST_LABELED if is_labeled else NARROWEST_CELL, -(-NARROWEST_PANEL // n_models))
+    height = 30 if is_labeled else 22 if n_groups <= MOST_LABELED else 14
     return max(narrowest, min(WIDEST_CELL, width // (n_models * n_panels))), height
 
 
-def _marks(base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_labelled: bool) -> list[alt.Chart]:
+def _marks(base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_labeled: bool) -> list[alt.Chart]:
     """Return the marks on the cells of all verdicts but a difference, with their legend."""
     shown = [verdict for verdict in dict.fromkeys(verdicts) if verdict not in (LESS_ROBUST, MORE_ROBUST)]
     if not shown:
@@ -166,7 +167,7 @@ def _marks(base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_lab
         is_ring = verdict == NO_DIFFERENCE
         size = (22 if height > 15 else 14) if is_ring else height**2
         points = base.mark_point(
-            filled=False, strokeWidth=1.2, stroke="#4D4D4D", size=size, yOffset=9 if is_ring and is_labelled else 0
+            filled=False, strokeWidth=1.2, stroke="#4D4D4D", size=size, yOffset=9 if is_ring and is_labeled else 0
         )
         layers.append(
             points.encode(shape=alt.Shape("verdict:N", title=None, scale=scale, legend=legend)).transform_filter(

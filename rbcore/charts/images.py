@@ -4,10 +4,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import AXES_HEIGHT, COLOURS, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLORS, Chart
 
 MOST_CLASSES = 10
-ROLES = {"before": COLOURS[0], "after": COLOURS[1], "other": "#A6A6A6"}
+ROLES = {"before": COLORS[0], "after": COLORS[1], "other": "#A6A6A6"}
 
 
 def class_probabilities(
@@ -20,7 +20,7 @@ def class_probabilities(
     probabilities
         ``class`` and ``probability``, one row a class; the `MOST_CLASSES` highest are drawn, in the order given.
     before, after
-        The classes that the clean and the perturbed image are taken for; they have colours of their own and are named.
+        The classes that the clean and the perturbed image are taken for; they have colors of their own and are named.
     """
     kept = probabilities.nlargest(MOST_CLASSES, "probability").sort_index()
     named = probabilities["class"].isin([before, after])

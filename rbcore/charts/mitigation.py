@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 
 from rbcore.charts.curves import TAU_TITLE
-from rbcore.charts.groups import AXES_HEIGHT, COLOURS, LEGEND_ROW, Chart
+from rbcore.charts.groups import AXES_HEIGHT, COLORS, LEGEND_ROW, Chart
 from rbcore.inference import CONFIDENCE
 
-GREY = "#7F7F7F"
+GRAY = "#7F7F7F"
 UP, DOWN, NEITHER = "went up", "went down", "no change shown"
-CHANGE_COLOURS = {UP: "#0571B0", DOWN: "#CA0020", NEITHER: GREY}
+CHANGE_COLORS = {UP: "#0571B0", DOWN: "#CA0020", NEITHER: GRAY}
 MEASURES = {
     "auc": ("area under the curve, L2", ".3f"),
     "distance": ("mean distance of correct images, L2", ".3f"),
@@ -71,10 +71,10 @@ def side_curves(
     sizes = table.groupby("group", sort=False)["n"].max()
     legend = {side: f"{side} (n = {n:,})" for side, n in sizes.items()}
     base = alt.Chart(table[table["when"] == when].assign(side=lambda rows: rows["group"].map(legend)))
-    colour = alt.Color(
+    color = alt.Color(
         "side:N",
         title=None,
-        scale=alt.Scale(domain=list(legend.values()), range=[COLOURS[1], COLOURS[0]]),
+        scale=alt.Scale(domain=list(legend.values()), range=[COLORS[1], COLORS[0]]),
         legend=alt.Legend(
             orient="bottom",
             columns=1,
@@ -89,12 +89,12 @@ def side_curves(
     x = alt.X("tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())]))
     y_title = "I_P(tau)"
     bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
-        x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour
+        x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=color
     )
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
         x=x,
         y=alt.Y("share:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-        color=colour,
+        color=color,
         strokeDash=dash,
         tooltip=[
             alt.Tooltip("side:N", title="side"),
@@ -107,7 +107,7 @@ def side_curves(
     )
     layers: list[alt.Chart] = [bands, lines]
     if tau is not None:
-        rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GREY)
+        rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 4], size=2, color=GRAY)
         layers.append(rule.encode(x="tau:Q"))
     return alt.layer(*layers, height=height)
 
@@ -134,10 +134,10 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
         end=own["before"] + own["high"],
         shown=np.select([own["is_shown"] & (own["change"] > 0), own["is_shown"]], [UP, DOWN], NEITHER),
     )
-    colour = alt.Color(
+    color = alt.Color(
         "shown:N",
         title=None,
-        scale=alt.Scale(domain=list(CHANGE_COLOURS), range=list(CHANGE_COLOURS.values())),
+        scale=alt.Scale(domain=list(CHANGE_COLORS), range=list(CHANGE_COLORS.values())),
         legend=alt.Legend(orient="bottom", columns=2, labelLimit=140, symbolType="circle", symbolOpacity=1),
     )
     ends = table[["before", "after", "start", "end"]].to_numpy(np.float64)
@@ -161,10 +161,10 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
             alt.Tooltip("shown:N", title="shown"),
         ],
     )
-    links = base.mark_rule(size=1.5, color=GREY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
-    whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=colour)
-    opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GREY, opacity=1).encode(x=x)
-    filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=colour)
+    links = base.mark_rule(size=1.5, color=GRAY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
+    whiskers = base.mark_rule(size=4, opacity=0.45).encode(x=alt.X("start:Q", title=title), x2="end:Q", color=color)
+    opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GRAY, opacity=1).encode(x=x)
+    filled = base.mark_point(size=90, filled=True, opacity=1).encode(x=alt.X("after:Q", title=title), color=color)
     height = row_height * len(table) + AXES_HEIGHT + LEGEND_ROW
     return alt.layer(links, whiskers, opened, filled, height=height)
 
@@ -198,12 +198,12 @@ def trade_off_chart(
         bias_in_words=[f"{row[value]:.3f} [{row[low]:.3f}, {row[high]:.3f}]" for _, row in table.iterrows()],
     )
     kinds = [kind for kind in KIND_SHAPES if kind in set(table["kind"])]
-    colours = dict(zip(KIND_SHAPES, ("#7F7F7F", COLOURS[0], COLOURS[1], COLOURS[2]), strict=True))
+    colors = dict(zip(KIND_SHAPES, ("#7F7F7F", COLORS[0], COLORS[1], COLORS[2]), strict=True))
     x = alt.X("accuracy:Q", title="accuracy of all test images", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False))
     y = alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True))
     legend = alt.Legend(orient="bottom", columns=2, labelLimit=140, symbolOpacity=1)
-    colour = alt.Color(
-        "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds])
+    color = alt.Color(
+        "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[colors[kind] for kind in kinds])
     )
     shape = alt.Shape(
         "kind:N", title=None, legend=legend, scale=alt.Scale(domain=kinds, range=[KIND_SHAPES[kind] for kind in kinds])
@@ -224,20 +224,18 @@ def trade_off_chart(
     clicked = alt.selection_point(name="run", fields=["run"], on="click", empty=False)
     path = (
         alt.Chart(drawn[drawn["alpha"].notna()])
-        .mark_line(color=COLOURS[0], strokeDash=[4, 3], strokeWidth=1, opacity=0.7)
+        .mark_line(color=COLORS[0], strokeDash=[4, 3], strokeWidth=1, opacity=0.7)
         .encode(x=x, y=y, order="alpha:Q", detail="family:N")
     )
-    across = base.mark_rule(opacity=0.35, size=2).encode(x=alt.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y, color=colour)  # fmt: skip
-    along = base.mark_rule(opacity=0.35, size=2).encode(x=x, y=alt.Y(f"{low}:Q"), y2=f"{high}:Q", color=colour)
+    across = base.mark_rule(opacity=0.35, size=2).encode(x=alt.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y, color=color)  # fmt: skip
+    along = base.mark_rule(opacity=0.35, size=2).encode(x=x, y=alt.Y(f"{low}:Q"), y2=f"{high}:Q", color=color)
     rings = (
         alt.Chart(drawn[drawn["run"] == compared])
-        .mark_point(size=330, filled=False, strokeWidth=2, color=GREY, opacity=1)
+        .mark_point(size=330, filled=False, strokeWidth=2, color=GRAY, opacity=1)
         .encode(x=x, y=y)
     )
     dots = (
-        base.mark_point(size=110, filled=True, opacity=1)
-        .encode(x=x, y=y, color=colour, shape=shape)
-        .add_params(clicked)
+        base.mark_point(size=110, filled=True, opacity=1).encode(x=x, y=y, color=color, shape=shape).add_params(clicked)
     )
-    labels = base.mark_text(align="left", dx=9, dy=-9, color=GREY).encode(x=x, y=y, text="setting:N")
+    labels = base.mark_text(align="left", dx=9, dy=-9, color=GRAY).encode(x=x, y=y, text="setting:N")
     return alt.layer(path, across, along, rings, dots, labels, height=height)

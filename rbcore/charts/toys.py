@@ -3,8 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from rbcore.charts.figures import GREY, SHAPES
-from rbcore.charts.groups import COLOURS
+from rbcore.charts.figures import GRAY, SHAPES
+from rbcore.charts.groups import COLORS
 
 IS_SAFE = "datum.is_correct && datum.distance > tau"
 BAR_HEIGHT = 26
@@ -15,7 +15,7 @@ def toy_explorer(
 ) -> alt.VConcatChart:
     """Draw points in a plane with a slider of tau, and below them I_P(tau) of each group as bars that follow it.
 
-    Points within tau of the boundary are hollow, as misclassified ones are; the grey band is all that lies within tau. The
+    Points within tau of the boundary are hollow, as misclassified ones are; the gray band is all that lies within tau. The
     slider lives in the chart, so that dragging asks no server.
 
     Parameters
@@ -34,7 +34,7 @@ def toy_explorer(
     classifiers = list(dict.fromkeys(points["classifier"]))
     margin = 0.06
     middle = [(points[axis].min() + points[axis].max()) / 2 for axis in ("x", "y")]
-    reach = max(float((points[axis] - centre).abs().max()) for axis, centre in zip("xy", middle, strict=True)) + margin
+    reach = max(float((points[axis] - center).abs().max()) for axis, center in zip("xy", middle, strict=True)) + margin
     slider = alt.param(
         name="tau",
         value=tau,
@@ -45,13 +45,13 @@ def toy_explorer(
         value=classifiers[0],
         bind=alt.binding_radio(options=classifiers, name="classifier ") if len(classifiers) > 1 else alt.Undefined,
     )
-    scales = [alt.Scale(domain=[centre - reach, centre + reach], nice=False) for centre in middle]
+    scales = [alt.Scale(domain=[center - reach, center + reach], nice=False) for center in middle]
     axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False)
     x, y = (
         alt.X("x:Q", title=None, axis=axis, scale=scales[0]),
         alt.Y("y:Q", title=None, axis=axis, scale=scales[1]),
     )
-    palette = alt.Scale(domain=classes, range=list(COLOURS[: len(classes)]))
+    palette = alt.Scale(domain=classes, range=list(COLORS[: len(classes)]))
     is_by_class = groups == classes
     line = (
         alt.Chart(_as_one_path(boundaries))
@@ -60,7 +60,7 @@ def toy_explorer(
     )
     # A stroke is as wide to both sides of the line: drawn 2 tau wide it covers what lies within tau.
     band = line.mark_line(
-        color=GREY,
+        color=GRAY,
         opacity=0.2,
         clip=True,
         strokeCap="round",
@@ -103,18 +103,18 @@ def toy_explorer(
         scale=alt.Scale(domain=[0, 1.5]),  # room for the words behind a full bar
         axis=alt.Axis(labels=False, ticks=False, domain=False, grid=False, titleAnchor="start"),
     )
-    colour = (
-        alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(COLOURS[: len(groups)])), legend=None)
+    color = (
+        alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(COLORS[: len(groups)])), legend=None)
         if is_by_class
-        else alt.value(GREY)
+        else alt.value(GRAY)
     )
-    bars = shares.mark_bar(size=15).encode(x=share, color=colour)
-    words = shares.mark_text(align="left", dx=6, fontSize=12, fontWeight="bold", color=GREY).encode(
+    bars = shares.mark_bar(size=15).encode(x=share, color=color)
+    words = shares.mark_text(align="left", dx=6, fontSize=12, fontWeight="bold", color=GRAY).encode(
         x=share, text="text:N"
     )
     explorer: alt.VConcatChart = (
         alt.vconcat(
-            alt.layer(band, line.mark_line(color=GREY, strokeWidth=2, clip=True), dots, width=width, height=width),
+            alt.layer(band, line.mark_line(color=GRAY, strokeWidth=2, clip=True), dots, width=width, height=width),
             alt.layer(bars, words, width=width, height=BAR_HEIGHT * len(groups)),
             spacing=8,
         )

@@ -16,7 +16,7 @@ from rbcore.datasets.folders import download_folder, is_checked, known_folder, r
 from rbcore.datasets.opening import is_folder, user_path
 from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError
-from rbcore.running import Progress, no_progress
+from rbcore.runtime import Progress, no_progress
 
 __all__ = [
     "DATASETS",

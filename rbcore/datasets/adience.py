@@ -25,7 +25,7 @@ from rbcore.datasets.names import is_missing
 from rbcore.datasets.official import existing_folder
 from rbcore.datasets.opening import decode_text, is_file, read_below
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 CLASSES = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60+")
 AGES = {
@@ -115,19 +115,19 @@ def read_folds(folder: Path) -> tuple[dict[str, Face], list[SkippedFile]]:
     faces: dict[str, Face] = {}
     skipped: list[SkippedFile] = []
     for name, split in FOLDS.items():
-        n_unlabelled = 0
+        n_unlabeled = 0
         for number, row in _rows(folder / name, folder):
             face = parse_row(row, split)
             if face is None:
-                n_unlabelled += 1
+                n_unlabeled += 1
             elif isinstance(face, str):
                 skipped.append(SkippedFile(name, f"line {number}: {face}"))
             elif face.sample_id in faces:
                 skipped.append(SkippedFile(name, f"line {number}: another row has the image {face.sample_id}"))
             else:
                 faces[face.sample_id] = face
-        if n_unlabelled:
-            skipped.append(SkippedFile(name, f"{n_unlabelled:,} rows have no age, or a gender that is not f or m"))
+        if n_unlabeled:
+            skipped.append(SkippedFile(name, f"{n_unlabeled:,} rows have no age, or a gender that is not f or m"))
     return faces, skipped
 
 
@@ -192,7 +192,7 @@ DATASETS.add(
         default_size=224,
         needs_folder=True,
         source="Adience (Eidinger, Enbar and Hassner, 2014), https://talhassner.github.io/home/projects/Adience/Adience-data.html",
-        licence="Research only; the photographs are under Creative Commons licences of their own",
+        license="Research only; the photographs are under Creative Commons licenses of their own",
         caution=(
             "Age and gender were assigned by others from the photographs and their albums; the age groups have gaps between them. "
             "Predicting age from a face is a flawed task, used because the paper uses it."

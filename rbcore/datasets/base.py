@@ -12,7 +12,7 @@ from rbcore.datasets.official import Official
 from rbcore.errors import DatasetError
 from rbcore.partitions import CLASS, partition_names
 from rbcore.registry import Registry, unknown_name
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 from rbcore.store import sha256_of_facts, sha256_of_rows
 
 SPLITS = ("train", "test")
@@ -47,7 +47,7 @@ class Dataset:
     classes
         Names of the labels; label ``k`` is called ``classes[k]``.
     mean, std
-        Normalisation for a model's first layer, one value a channel, in units of [0, 1].
+        Normalization for a model's first layer, one value a channel, in units of [0, 1].
     size
         Height and width in pixels.
     seed
@@ -197,10 +197,10 @@ class DatasetSpec:
     partitions
         What its samples can be grouped by, the class first; where the files decide, only what is sure.
     channels, default_size
-        Colour channels, and height and width in pixels where none is asked for.
+        Color channels, and height and width in pixels where none is asked for.
     needs_folder
         Whether the images lie in a folder that the user has to name.
-    source, licence, caution
+    source, license, caution
         Where it comes from, what may be done with it, and what a reader must know before trusting its labels.
     shown_by
         The partition a newcomer sees first.
@@ -224,7 +224,7 @@ class DatasetSpec:
     default_size: int
     needs_folder: bool
     source: str
-    licence: str
+    license: str
     caution: str
     shown_by: str = "class"
     n_train: int | None = None
@@ -237,7 +237,7 @@ class DatasetSpec:
     def is_open(self) -> bool:
         """Whether the files decide on classes and partitions.
 
-        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.attributes.partitions_of` gives the
+        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.datasets.attributes.partitions_of` gives the
         partitions.
         """
         return not self.classes

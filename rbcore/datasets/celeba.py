@@ -6,7 +6,7 @@
 | test | 19,962 |
 | (validation, left out) | 19,867 |
 
-The label is ``Smiling``: of the 40 attributes it is the one that can be seen in the picture and is no judgement of the person
+The label is ``Smiling``: of the 40 attributes it is the one that can be seen in the picture and is no judgment of the person
 (unlike "Attractive") and no category of people (unlike "Male"), and its classes are of about the same size. All 40 attributes
 are partitions; one that is corrected to ``?``, ``NA`` or the like is ``unknown``, and an image without a label is left out. Images are
 178x218; the central 178x178 pixels are used. The published split is kept; the seed only orders rows.
@@ -27,7 +27,7 @@ from rbcore.datasets.official import Official, OfficialFile, existing_folder
 from rbcore.datasets.opening import decode_text, is_folder, read_below
 from rbcore.errors import DatasetError
 from rbcore.partitions import UNKNOWN
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 # fmt: off
 ATTRIBUTES = (
@@ -124,9 +124,9 @@ def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile
             rows[name] = values
     if absent := [name for name in splits if name not in rows]:
         skipped += [SkippedFile(name, "it has no attributes") for name in absent]
-    unlabelled = [name for name, values in rows.items() if values[ATTRIBUTES.index(LABEL)] == UNKNOWN]
-    skipped += [SkippedFile(name, f"it has no label, since its value of {LABEL} is missing") for name in unlabelled]
-    for name in unlabelled:
+    unlabeled = [name for name, values in rows.items() if values[ATTRIBUTES.index(LABEL)] == UNKNOWN]
+    skipped += [SkippedFile(name, f"it has no label, since its value of {LABEL} is missing") for name in unlabeled]
+    for name in unlabeled:
         del rows[name]
     samples = pd.DataFrame.from_dict(rows, orient="index", columns=list(ATTRIBUTES))
     samples.insert(0, "label", (samples[LABEL] == "yes").astype("int64"))
@@ -174,9 +174,9 @@ DATASETS.add(
         default_size=64,
         needs_folder=True,
         source=f"CelebFaces Attributes (Liu, Luo, Wang and Tang, ICCV 2015), aligned and cropped, {PAGE}",
-        licence="Non-commercial research only",
+        license="Non-commercial research only",
         caution=(
-            "The attributes are one company's yes-or-no judgements of strangers' faces: many are subjective, some demeaning, and "
+            "The attributes are one company's yes-or-no judgments of strangers' faces: many are subjective, some demeaning, and "
             '"Male" stands for a look, not an identity. The people are celebrities, not a sample of anyone else.'
         ),
         n_train=162_770,

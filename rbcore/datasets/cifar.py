@@ -24,7 +24,7 @@ from rbcore.datasets.official import Archive, Official, OfficialFile, existing_f
 from rbcore.datasets.opening import is_file
 from rbcore.datasets.safe_pickle import read_batch
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 SIZE = 32
 SHAPE = (3, SIZE, SIZE)
@@ -120,10 +120,10 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
     check_size(kind.title, size)
     named = existing_folder(root, kind.title, f"RBCORE_{name.upper()}_ROOT")
     folder = kind.official.locate(named)
-    labelled = {"label": kind} | ({OTHER[name][0]: KINDS[OTHER[name][1]]} if name in OTHER else {})
+    labeled = {"label": kind} | ({OTHER[name][0]: KINDS[OTHER[name][1]]} if name in OTHER else {})
     meta = folder / kind.official.files[-1].name
     names = read_batch(_present(meta), named)
-    for other in labelled.values():
+    for other in labeled.values():
         if names.get(f"{other.key}_names") != list(other.classes):
             raise DatasetError(f"{meta} does not name the {len(other.classes)} classes of {other.title}; get it anew.")
     images, tables = [], []
@@ -132,7 +132,7 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
         images.append(_pixels(folder / file, batch))
         rows = range(start, start + len(images[-1]))
         table = pd.DataFrame({"sample_id": [f"{name}-{split}-{row:05d}" for row in rows], "split": split})
-        for column, other in labelled.items():
+        for column, other in labeled.items():
             labels = _labels(folder / file, batch, f"{other.key}s", len(other.classes), len(rows))
             table[column] = labels if column == "label" else [other.classes[label] for label in labels]
         tables.append(table)
@@ -194,7 +194,7 @@ def _register(name: str, class_title: str) -> None:
             default_size=SIZE,
             needs_folder=True,
             source=f"{kind.title} (Krizhevsky, 2009), python version, {PAGE}",
-            licence="No licence stated; cite the technical report",
+            license="No license stated; cite the technical report",
             caution=CAUTION,
             n_train=50_000,
             n_test=10_000,

@@ -15,7 +15,7 @@ from rbcore.datasets.base import SkippedFile
 from rbcore.datasets.image_files import MARKS, Picture, notes_of, read_image
 from rbcore.datasets.opening import stat_below
 from rbcore.errors import DatasetError, StoreError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 from rbcore.store import Facts, cache_root, make_folder, read_json, sha256_of_facts, write_atomically, write_json
 
 SIZES = (8, 400)
@@ -63,7 +63,7 @@ def decode_files(
     formats: tuple[str, ...] = ("JPEG",),
     is_cropped: bool = False,
 ) -> Decoded:
-    """Decode image files to ``size`` x ``size`` pixels in colour, once.
+    """Decode image files to ``size`` x ``size`` pixels in color, once.
 
     The array is kept under a key of the files' names, lengths and times, the size and the decoder's version.
 

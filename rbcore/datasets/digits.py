@@ -1,4 +1,4 @@
-"""Handwritten digits that ship with scikit-learn: 1,797 real images of 8x8 grey pixels, 10 classes.
+"""Handwritten digits that ship with scikit-learn: 1,797 real images of 8x8 gray pixels, 10 classes.
 
 | split | images |
 |---|---|
@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 CLASSES = tuple(str(digit) for digit in range(10))
 SIZE = 8
@@ -62,8 +62,8 @@ DATASETS.add(
         default_size=SIZE,
         needs_folder=False,
         source="UCI optical recognition of handwritten digits (test part), as bundled with scikit-learn",
-        licence="CC BY 4.0",
-        caution="Small grey images by 13 writers; a lesson, not evidence about people.",
+        license="CC BY 4.0",
+        caution="Small gray images by 13 writers; a lesson, not evidence about people.",
         n_train=1437,
         n_test=360,
     ),

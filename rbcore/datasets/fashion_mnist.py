@@ -1,4 +1,4 @@
-"""Fashion-MNIST: photographs of clothes, 28x28 grey pixels, 10 classes, in the published IDX files.
+"""Fashion-MNIST: photographs of clothes, 28x28 gray pixels, 10 classes, in the published IDX files.
 
 | split | images |
 |---|---|
@@ -21,7 +21,7 @@ from rbcore.datasets.decoded import check_size, resize_images
 from rbcore.datasets.official import Archive, Official, OfficialFile, existing_folder, published_path
 from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SIZE = 28
@@ -111,8 +111,8 @@ DATASETS.add(
         default_size=SIZE,
         needs_folder=True,
         source=f"Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), {PAGE}",
-        licence="MIT",
-        caution="Small grey pictures of one shop's articles; some classes overlap by design.",
+        license="MIT",
+        caution="Small gray pictures of one shop's articles; some classes overlap by design.",
         n_train=60_000,
         n_test=10_000,
         official=OFFICIAL,

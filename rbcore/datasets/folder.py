@@ -21,7 +21,7 @@ from rbcore.datasets.names import cleaned, differing_in_case, is_nameable, joine
 from rbcore.datasets.official import existing_folder
 from rbcore.datasets.opening import OUTSIDE, is_folder
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_SHARE = 0.2
@@ -81,7 +81,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
 
 
 def _metadata_path(folder: Path) -> Path | None:
-    """Return the table of attributes, whatever it is and however its name is capitalised; None where there is none."""
+    """Return the table of attributes, whatever it is and however its name is capitalized; None where there is none."""
     tables = [path for path in folder.iterdir() if path.name.lower() == FILE_NAME]
     return max(tables, key=lambda path: (path.name == FILE_NAME, path.name), default=None)
 
@@ -217,7 +217,7 @@ DATASETS.add(
         default_size=64,
         needs_folder=True,
         source="Your own files: train/<class>/ and test/<class>/, or <class>/, and metadata.csv with attributes",
-        licence="Yours to know",
+        license="Yours to know",
         caution="These are your own images and labels; nobody but you has checked them.",
         count_files=count_files,
         layout=LAYOUT,

@@ -72,7 +72,7 @@ def notes_of(marks: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def read_image(path: Path, root: Path, size: int, formats: tuple[str, ...], is_cropped: bool) -> Picture | str:
-    """Return an image of ``size`` x ``size`` pixels in colour, or in words why the file is none that can be used.
+    """Return an image of ``size`` x ``size`` pixels in color, or in words why the file is none that can be used.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _from_16_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return a grey image of 16 bits in 8, as Pillow does it with coloured ones, and its alpha where one value is transparent."""
+    """Return a gray image of 16 bits in 8, as Pillow does it with colored ones, and its alpha where one value is transparent."""
     values = np.asarray(image)
     transparent = image.info.get("transparency")
     alpha = (

@@ -14,7 +14,7 @@ from typing import IO
 from rbcore.datasets.names import LONGEST
 from rbcore.datasets.opening import is_file, is_folder, open_below
 from rbcore.errors import DatasetError
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 from rbcore.store import make_folder, write_atomically
 
 CHUNK = 1 << 20

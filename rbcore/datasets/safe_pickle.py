@@ -1,4 +1,4 @@
-"""Read the containers and byte arrays of a CIFAR batch out of a pickle without running it; see `rbcore.pickles`.
+"""Read the containers and byte arrays of a CIFAR batch out of a pickle without running it; see `rbcore.store.pickles`.
 
 The official python batches of CIFAR are pickles. Five names are known, those of a pickled array; what they stand for is worked out
 here, so that neither foreign code nor numpy's own unpickling ever runs, and arrays take no more memory than the file has bytes.
@@ -12,7 +12,7 @@ import numpy as np
 
 from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
-from rbcore.pickles import MOST_BYTES, Built, RefusedPickle, first_bytes, read_pickle
+from rbcore.store.pickles import MOST_BYTES, Built, RefusedPickle, first_bytes, read_pickle
 
 _ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _KNOWN = frozenset({*_ARRAYS, "numpy.ndarray", "numpy.dtype", "_codecs.encode"})

@@ -39,7 +39,7 @@ class Table:
 
 
 def read_table(path: Path, root: Path, column: str) -> Table:
-    """Open a table that has a column of that name, by which its separator is recognised.
+    """Open a table that has a column of that name, by which its separator is recognized.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Toy faces: 8,000 drawn faces of 64x64 pixels with a bias that is planted, so that the truth is known. No person is behind them.
 
 The label is the age group, told by three cues that are drawn over each face: blush fades from childhood, wrinkles deepen
-from 20, hair greys from 35. Three attributes, whose truth is:
+from 20, hair grays from 35. Three attributes, whose truth is:
 
 ============  ===============  =========================================================================================
 ``lighting``  bright, dim      *planted*: in dim light the age cues have ``1 - 0.75 * strength`` of their contrast (and the
@@ -15,7 +15,7 @@ from 20, hair greys from 35. Three attributes, whose truth is:
 ``toyfaces`` has the default strength; ``toyfaces0``, ``toyfaces30`` and ``toyfaces90`` have 0, 0.3 and 0.9, and `draw_dataset` any.
 
 Everything is drawn in integer arithmetic from a frozen random stream, so that the same seed and strength give the same
-bytes on every machine. Coordinates are sixteenths of a pixel; colours, covers and cues are 0 to 255 or 256.
+bytes on every machine. Coordinates are sixteenths of a pixel; colors, covers and cues are 0 to 255 or 256.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.errors import DatasetError
-from rbcore.running import Progress, no_progress
+from rbcore.runtime import Progress, no_progress
 
 N_FACES = 8000
 SIZE = 64
@@ -47,7 +47,7 @@ SKINS = np.array([[255, 224, 196], [241, 194, 160], [224, 172, 125], [198, 134, 
 HAIRS = np.array([[44, 34, 30], [92, 60, 34], [150, 98, 50], [205, 164, 96], [140, 56, 32]])
 SHIRTS = np.array([[70, 110, 170], [180, 80, 80], [80, 140, 100], [200, 160, 80], [110, 90, 150], [90, 100, 110]])
 SKIES = np.array([[196, 216, 232], [222, 208, 232], [206, 230, 214], [238, 222, 200], [226, 226, 226]])
-GREY_HAIR = np.array([208, 208, 212])
+GRAY_HAIR = np.array([208, 208, 212])
 BLUSH, FOLD = np.array([45, -35, -25]), np.array([-60, -60, -60])
 """What the cues add to the skin: the same for every skin, so that no bias hides there."""
 
@@ -139,7 +139,7 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         """Return one integer a face from low to high, shaped to broadcast over its pixels."""
         return random.randint(low, high + 1, size=CHUNK, dtype=np.int32)[:, None, None]
 
-    def colour(choices: np.ndarray, spread: int) -> np.ndarray:
+    def color(choices: np.ndarray, spread: int) -> np.ndarray:
         base = choices[random.randint(len(choices), size=CHUNK)] + random.randint(-spread, spread + 1, size=(CHUNK, 1))
         varied: np.ndarray = np.clip(base + random.randint(-4, 5, size=(CHUNK, 3)), 0, 255).astype(np.int32)
         return varied
@@ -158,28 +158,28 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
 
     blush = cue(np.clip((32 - years) * 8, 0, 256))
     wrinkles = cue(np.clip((years - 20) * 4, 0, 256))
-    greying = cue(np.clip((years - 35) * 6, 0, 256))
+    graying = cue(np.clip((years - 35) * 6, 0, 256))
 
     x, y = np.meshgrid(np.arange(SIZE, dtype=np.int32) * UNIT, np.arange(SIZE, dtype=np.int32) * UNIT)
     x, y = x[None], y[None]
     cx, cy = pick(30 * UNIT, 33 * UNIT), pick(33 * UNIT, 36 * UNIT)
     width, height = pick(15 * UNIT, 18 * UNIT), pick(19 * UNIT, 22 * UNIT)
-    skin, hair, shirt, sky = colour(SKINS, 10), colour(HAIRS, 10), colour(SHIRTS, 15), colour(SKIES, 8)
-    hair_drawn = hair + ((GREY_HAIR - hair) * greying[:, :, 0] >> 8)
+    skin, hair, shirt, sky = color(SKINS, 10), color(HAIRS, 10), color(SHIRTS, 15), color(SKIES, 8)
+    hair_drawn = hair + ((GRAY_HAIR - hair) * graying[:, :, 0] >> 8)
     dusk = np.where(is_dim, 256 - 110 * percent // 100, 256)[:, None, None].astype(np.int32)
 
     canvas = np.empty((CHUNK, SIZE, SIZE, 3), np.int32)
     shade = (256 - (y * 48 // (SIZE * UNIT))) * dusk >> 8
     canvas[:] = sky[:, None, None, :] * shade[..., None] >> 8
 
-    def paint(cover: np.ndarray, colours: np.ndarray) -> None:
+    def paint(cover: np.ndarray, colors: np.ndarray) -> None:
         rows, columns = np.flatnonzero(cover.any(axis=(0, 2))), np.flatnonzero(cover.any(axis=(0, 1)))
         if len(rows):
             box = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            canvas[box] += (colours[:, None, None, :].astype(np.int32) - canvas[box]) * cover[box][..., None] >> 8
+            canvas[box] += (colors[:, None, None, :].astype(np.int32) - canvas[box]) * cover[box][..., None] >> 8
 
     def ellipse(dx: np.ndarray | int, dy: np.ndarray | int, rx: np.ndarray | int, ry: np.ndarray | int) -> np.ndarray:
-        """Cover, 0 to 256, of an ellipse around a point off the face's centre, with an edge about a pixel wide."""
+        """Cover, 0 to 256, of an ellipse around a point off the face's center, with an edge about a pixel wide."""
         q = (x - cx - dx) ** 2 * 1024 // (rx * rx) + (y - cy - dy) ** 2 * 1024 // (ry * ry)
         cover: np.ndarray = np.clip(128 + (1024 - q) * np.minimum(rx, ry) // 128, 0, 256)
         return cover
@@ -209,7 +209,7 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
 
     eye_gap, eye = pick(6 * UNIT, 7 * UNIT), pick(38, 46)
     gaze, brow = pick(-10, 10), pick(-6 * UNIT, -5 * UNIT)
-    iris = colour(np.array([[70, 50, 36], [60, 90, 60], [60, 84, 120]]), 12)
+    iris = color(np.array([[70, 50, 36], [60, 90, 60], [60, 84, 120]]), 12)
     white, black = np.full((CHUNK, 3), 248), np.full((CHUNK, 3), 16)
     for side in (-1, 1):
         paint(ellipse(side * eye_gap, -2 * UNIT, eye + 8, eye * 3 // 4), white)
@@ -258,7 +258,7 @@ for _name, _strength in STRENGTHS.items():
             default_size=SIZE,
             needs_folder=False,
             source="drawn by rbcore/datasets/toyfaces.py",
-            licence="MIT, as this project",
+            license="MIT, as this project",
             caution=(
                 "Synthetic: drawn by code, no person behind them. "
                 + ("A bias by lighting is planted" if _strength else "No bias by lighting is planted")

@@ -19,7 +19,7 @@ from rbcore.datasets.names import is_missing
 from rbcore.datasets.official import existing_folder
 from rbcore.errors import DatasetError
 from rbcore.partitions import UNKNOWN
-from rbcore.running import Progress
+from rbcore.runtime import Progress
 
 CLASSES = ("0-15", "15-25", "25-40", "40-60", "60+")
 AGE_STARTS = (0, 15, 25, 40, 60)
@@ -131,7 +131,7 @@ DATASETS.add(
         default_size=64,
         needs_folder=True,
         source="UTKFace (Zhang, Song and Qi, CVPR 2017), the aligned and cropped files",
-        licence="Non-commercial research only",
+        license="Non-commercial research only",
         caution=(
             "Gender and race here are coarse, contested categories that others assigned, partly by a model; ages are "
             "estimates. Predicting age from a face is a flawed task, used because the paper uses it. A difference between "

@@ -1,32 +1,38 @@
 """Distance methods by name. To add one: a file in this folder that registers a `Method`, and its import below."""
 
-from rbcore.distances import exact, foolbox_attacks, minimal, smoothing, smoothing_attack  # noqa: F401  (import registers)
-from rbcore.distances.base import (
+# Their import registers them, in the order in which pickers and listings show them.
+# isort: off
+from rbcore.distances import exact  # noqa: F401
+from rbcore.distances.attacks import foolbox, minimal  # noqa: F401
+from rbcore.distances.smoothing import certify, attack  # noqa: F401
+
+# isort: on
+from rbcore.distances.batching import in_batches
+from rbcore.distances.engine import Engine, Estimates, estimate_arrays
+from rbcore.distances.method import (
     METHODS,
+    AttackResult,
     Batch,
     Method,
     Parameter,
     Parameters,
-    Proposal,
+    format_method,
     method_spellings,
     resolve_method,
-    spell_method,
 )
-from rbcore.distances.engine import Engine, Estimates, estimate_arrays
-from rbcore.distances.passes import in_batches
 
 __all__ = [
     "METHODS",
+    "AttackResult",
     "Batch",
     "Engine",
     "Estimates",
     "Method",
     "Parameter",
     "Parameters",
-    "Proposal",
     "estimate_arrays",
+    "format_method",
     "in_batches",
     "method_spellings",
     "resolve_method",
-    "spell_method",
 ]

@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rbcore.distances.base import Batch, Method, Network, Parameters, Proposal
+from rbcore.distances.batching import fastest_size, halved, in_batches, in_passes, largest_size
+from rbcore.distances.method import AttackResult, Batch, Method, Network, Parameters
 from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient
-from rbcore.distances.passes import fastest_size, halved, in_batches, in_passes, largest_size
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
 from rbcore.outputs import N_CHECKED, Reading, adapted, read_outputs, refuse_not_finite
-from rbcore.running import Cancel, is_out_of_memory, never
+from rbcore.runtime import Cancel, is_out_of_memory, never
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Returns float32 images in [0, 1], shape (n, channels, height, width), for row numbers."""
 
 BISECTIONS = 25
 RANGE_TOLERANCE = 1e-5
-NUDGES = (1.001, 1.01, 1.1)
+EXTRAPOLATION_FACTORS = (1.001, 1.01, 1.1)
 """An image that lies on the boundary within rounding is moved on by these factors, one after the other, until it is across."""
 A_FEW = 8
 """Images of which one at least should have a gradient, before more are asked."""
@@ -73,12 +73,12 @@ class Engine:
     ----------
     network
         Any callable from float32 images in [0, 1], shape (n, channels, height, width), to logits (n, n_classes). The contract
-        of `rbcore.outputs` is checked once, on the first anchors.
+        of `rbcore.outputs` is checked once, on the first fallback_targets.
     pixels, labels
         Images by row number, and the true class of every row.
     method, parameters
         As `rbcore.distances.resolve_method` returns them.
-    anchors
+    fallback_targets
         Row numbers among which the fallback looks for the nearest image of another predicted class. They are part of
         the result's definition, so pass the same ones whichever rows are estimated.
     seeds
@@ -102,7 +102,7 @@ class Engine:
         labels: np.ndarray,
         method: Method,
         parameters: Parameters,
-        anchors: np.ndarray,
+        fallback_targets: np.ndarray,
         *,
         seeds: np.ndarray | None = None,
         batch_size: int | None = None,
@@ -116,7 +116,7 @@ class Engine:
         self.labels = labels
         self.method = method
         self.parameters = parameters
-        self.anchors = anchors
+        self.fallback_targets = fallback_targets
         self.seeds = np.arange(len(labels)) if seeds is None else seeds
         self.device = torch.device(device)
         self._batch_size = batch_size
@@ -124,7 +124,7 @@ class Engine:
         self.outputs = outputs
         self.reading: Reading | None = None
         self._has_gradient = False
-        self._anchor_logits: Tensor | None = None
+        self._target_logits: Tensor | None = None
 
     @property
     def batch_size(self) -> int:
@@ -133,13 +133,13 @@ class Engine:
         For a method without backward passes as many as memory allows; it may find a faster number below.
         """
         if self._batch_size is None:
-            image = self._images(self.anchors[:1])
+            image = self._images(self.fallback_targets[:1])
             with frozen(self.network):
                 self._check_outputs()
-                quick = self.network.quick(image)
+                fused = self.network.fused(image)
                 has_backward = self.method.passes is None
                 self._batch_size = (
-                    fastest_size(quick, image) if has_backward else largest_size(quick, image, backward=False)
+                    fastest_size(fused, image) if has_backward else largest_size(fused, image, backward=False)
                 )
             self.network.take_counts()
         return self._batch_size
@@ -186,7 +186,7 @@ class Engine:
         low, high = float(images.min()), float(images.max())
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
             raise MethodError(
-                f"Images must lie in [0, 1]; these span [{low:g}, {high:g}]. Put the normalisation into the model."
+                f"Images must lie in [0, 1]; these span [{low:g}, {high:g}]. Put the normalization into the model."
             )
         images = images.clamp(0, 1)
         self._check_outputs()
@@ -219,7 +219,7 @@ class Engine:
     def _check_outputs(self) -> None:
         """Check the contract once, and read the network's output as logits from then on; `reading` says how."""
         if self.reading is None:
-            images = self._images(self.anchors[:N_CHECKED]).clamp(0, 1)
+            images = self._images(self.fallback_targets[:N_CHECKED]).clamp(0, 1)
             self.reading = read_outputs(self.network.network, images, self.n_classes, self.outputs)
             if not self.reading.is_plain:
                 self.network.network = adapted(self.network.network, self.reading)
@@ -243,9 +243,9 @@ class Engine:
         return _Found(proposal.distance, proposal.status, prediction, perturbed, columns, proposal.prediction)
 
     def _refuse_flat(self) -> None:
-        """Raise `MethodError` once if the logits change with none of the anchors: no attack by gradients can work."""
+        """Raise `MethodError` once if the logits change with none of the fallback_targets: no attack by gradients can work."""
         if not self._has_gradient:
-            chunks = in_batches(self.anchors, min(self.batch_size, A_FEW))
+            chunks = in_batches(self.fallback_targets, min(self.batch_size, A_FEW))
             self._has_gradient = any(has_gradient(self.network, self._images(chunk)) for chunk in chunks)
         if not self._has_gradient:
             raise MethodError(
@@ -261,30 +261,30 @@ class Engine:
         predicted: np.ndarray = classes.cpu().numpy()
         return predicted
 
-    def _verified(self, batch: Batch, proposal: Proposal) -> "_Found":
+    def _verified(self, batch: Batch, proposal: AttackResult) -> "_Found":
         images = batch.images
         if proposal.perturbed is None:
             raise MethodError(f"{self.method.name} returned neither perturbed images nor what it found.")
         perturbed = proposal.perturbed.clamp(0, 1)
-        lead, prediction = self._lead(perturbed, batch)
-        for nudge in NUDGES:
+        lead, prediction = self._relative_margin(perturbed, batch)
+        for nudge in EXTRAPOLATION_FACTORS:
             near = torch.nonzero(lead.abs() <= ROUNDING).flatten()
             if len(near):
                 part = batch.take(near)
                 perturbed[near] = (part.images + nudge * (perturbed[near] - part.images)).clamp(0, 1)
-                lead[near], prediction[near] = self._lead(perturbed[near], part)
+                lead[near], prediction[near] = self._relative_margin(perturbed[near], part)
         status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
             perturbed[missed] = self._fall_back(batch.take(missed))
-            lead[missed], prediction[missed] = self._lead(perturbed[missed], batch.take(missed))
+            lead[missed], prediction[missed] = self._relative_margin(perturbed[missed], batch.take(missed))
             status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
         prediction = torch.where(lead > ROUNDING, prediction, -1)
         perturbed = torch.where((prediction >= 0).view(-1, 1, 1, 1), perturbed, torch.nan)
         distance = (perturbed.double() - images.double()).flatten(1).norm(dim=1)
         return _Found(distance.cpu().numpy(), status, prediction.cpu().numpy(), perturbed, dict(proposal.columns))
 
-    def _lead(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _relative_margin(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return by how much another class than the label leads, as a share of the largest clean logit, and each predicted class.
 
         Predicted anew, in passes of half the size, and to lead by more than rounding, since a sample on the boundary flips
@@ -299,9 +299,9 @@ class Engine:
         return lead / _largest(batch.logits), logits.argmax(1)
 
     def _fall_back(self, batch: Batch) -> Tensor:
-        """Walk from each image to the nearest anchor of a clearly other class, and bisect to where that class begins to lead clearly."""
+        """Bisect from each image to its nearest fallback target, to where the other class leads clearly."""
         images, needed = batch.images, CLEAR_LEAD * _largest(batch.logits)
-        target = self._nearest_anchors(images, batch.labels, needed)
+        target = self._nearest_targets(images, batch.labels, needed)
         outside = torch.ones(len(images), dtype=images.dtype, device=self.device)
         inside = torch.zeros_like(outside)
         for _ in range(BISECTIONS):
@@ -311,22 +311,22 @@ class Engine:
             outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
         return between(images, target, outside).clamp(0, 1)
 
-    def _nearest_anchors(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
-        """Return the nearest anchor at which another class than the label leads by more than needed; NaN where there is none."""
+    def _nearest_targets(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
+        """Return the nearest fallback target at which another class than the label leads by more than needed; NaN where there is none."""
         size = self.batch_size
-        chunks = list(in_batches(self.anchors, size))
-        if self._anchor_logits is None:
-            self._anchor_logits = torch.cat([self._logits(self._images(chunk)) for chunk in chunks])
+        chunks = list(in_batches(self.fallback_targets, size))
+        if self._target_logits is None:
+            self._target_logits = torch.cat([self._logits(self._images(chunk)) for chunk in chunks])
         nearest = torch.full_like(images, torch.nan)
         closest = torch.full((len(images),), torch.inf, dtype=images.dtype, device=self.device)
-        for chunk, logits in zip(chunks, torch.split(self._anchor_logits, size), strict=True):
-            anchors = self._images(chunk)
+        for chunk, logits in zip(chunks, torch.split(self._target_logits, size), strict=True):
+            fallback_targets = self._images(chunk)
             leads = logits.amax(1) - logits[:, labels].T
-            gaps = torch.cdist(images.flatten(1), anchors.flatten(1))
+            gaps = torch.cdist(images.flatten(1), fallback_targets.flatten(1))
             gaps = torch.where(leads > needed[:, None], gaps, torch.inf)
             gap, which = gaps.min(dim=1)
             closer = gap < closest
-            nearest[closer], closest = anchors[which[closer]], torch.where(closer, gap, closest)
+            nearest[closer], closest = fallback_targets[which[closer]], torch.where(closer, gap, closest)
         return nearest
 
     def _images(self, rows: np.ndarray) -> Tensor:
@@ -376,17 +376,24 @@ def estimate_arrays(
     parameters: Parameters,
     *,
     batch_size: int | None = 128,
-    anchors: np.ndarray | None = None,
+    fallback_targets: np.ndarray | None = None,
     **engine: Any,
 ) -> Estimates:
     """Estimate distances of images in memory, shape (n, channels, height, width), to any callable's boundary.
 
-    ``anchors`` are row numbers as in `Engine`; all of the images where none are given.
+    ``fallback_targets`` are row numbers as in `Engine`; all of the images where none are given.
     """
     rows = np.arange(len(images))
-    anchors = rows if anchors is None else anchors
+    fallback_targets = rows if fallback_targets is None else fallback_targets
     run = Engine(
-        network, lambda which: images[which], labels, method, parameters, anchors, batch_size=batch_size, **engine
+        network,
+        lambda which: images[which],
+        labels,
+        method,
+        parameters,
+        fallback_targets,
+        batch_size=batch_size,
+        **engine,
     )
     parts = [run.estimate(batch) for batch in in_batches(rows, run.rows_a_batch)]
     arrays = ("rows", "prediction", "distance", "status", "perturbed_prediction", "perturbed")

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.base import METHODS, Batch, Method, Proposal
+from rbcore.distances.method import METHODS, AttackResult, Batch, Method
 from rbcore.distances.networks import CLEAR_LEAD
 from rbcore.errors import MethodError
 
 TOLERANCE = 1e-4
-"""Largest difference between a network and its linearisation, relative to its largest logit, that counts as linear."""
+"""Largest difference between a network and its linearization, relative to its largest logit, that counts as linear."""
 
 
 def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,7 +21,7 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     MethodError
-        If the network's logits for these images differ from its linearisation at the origin, so it is not linear.
+        If the network's logits for these images differ from its linearization at the origin, so it is not linear.
     """
     origin = torch.zeros_like(images[:1], requires_grad=True)
     with torch.enable_grad():
@@ -38,7 +38,7 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     return weights, biases
 
 
-def run(network: nn.Module, batch: Batch) -> Proposal:
+def run(network: nn.Module, batch: Batch) -> AttackResult:
     """Return the exact distance to the nearest class boundary, and an image beyond it by what rounding cannot take back."""
     images, labels = batch.images, batch.labels
     weights, biases = affine_form(network, images)
@@ -54,7 +54,7 @@ def run(network: nn.Module, batch: Batch) -> Proposal:
     beyond = CLEAR_LEAD * logits.abs().amax(1) / lengths[rows, nearest]
     projected = flat - (distance + beyond)[:, None] * normal
     has_boundary = distance.isfinite().cpu().numpy()  # no other class: no boundary
-    return Proposal(
+    return AttackResult(
         projected.to(images.dtype).view_as(images),
         np.where(has_boundary, distance.cpu().numpy(), np.nan),
         np.where(has_boundary, "exact", "failed").astype(object),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from rbcore.distances.base import Network
-from rbcore.running import Cancel, never, stop_if
+from rbcore.distances.method import Network
+from rbcore.runtime import Cancel, never, stop_if
 
 ROUNDING = 1e-5
 """Share of the clean image's largest logit by which another class must lead: more than the last bits that batch sizes change."""
@@ -53,7 +53,7 @@ class CountedNetwork(nn.Module):
         logits: Tensor = self.network(images)
         return logits
 
-    def quick(self, images: Tensor) -> "CountedNetwork":
+    def fused(self, images: Tensor) -> "CountedNetwork":
         """Return a faster network with the same answers for these images, for an attack to search on.
 
         BatchNorm is folded and the layout is channels last where that changes no answer. On a CPU images go through it in
@@ -138,13 +138,13 @@ def folded(network: nn.Module, images: Tensor) -> nn.Module | None:
             traced.graph.erase_node(node)
     traced.graph.lint()
     traced.recompile()
-    quick: nn.Module = traced.eval().requires_grad_(False)
+    fused: nn.Module = traced.eval().requires_grad_(False)
     if images.dim() == 4:
-        quick = quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fused = fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.no_grad():
-        expected, actual = network(images), quick(images)
+        expected, actual = network(images), fused(images)
     is_same = (expected - actual).abs().max() <= SAME_ANSWERS * expected.abs().max()
-    return quick if is_same else None
+    return fused if is_same else None
 
 
 @contextmanager

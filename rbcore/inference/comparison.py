@@ -19,8 +19,8 @@ from rbcore.measures import (
     rest_weights,
     split_groups,
 )
+from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels, group_order
-from rbcore.result_tables import checked
 from rbcore.sampling import proportional
 
 PRODUCTS = tuple(combinations_with_replacement(range(4), 2))
@@ -177,7 +177,7 @@ def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Summarise sigma of every group over several runs that differ in their seed.
+    """Summarize sigma of every group over several runs that differ in their seed.
 
     The interval is over runs, not over test images: it says where the mean sigma of such trainings lies, by Student's t with
     as many observations as there are runs.

@@ -68,7 +68,7 @@ def paired_mean(
 ) -> Change:
     """Compare a mean over the images that count, which may be others under the second model.
 
-    The interval is a bootstrap-t over images, drawn for both sides alike, of the linearised difference: an image moves a mean by its
+    The interval is a bootstrap-t over images, drawn for both sides alike, of the linearized difference: an image moves a mean by its
     distance from it, over the share of images that count. Where all count on both sides, that is the bootstrap-t of the mean
     of their differences. Its ends allow for skewed values: `rbcore.inference.intervals.difference_ends`.
 

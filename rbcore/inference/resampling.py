@@ -60,10 +60,10 @@ def resampled_moments(
     _refuse_no_draws("n_resamples", n_resamples)
     means, variances = np.empty((2, n_resamples, len(values)))
     for index, own in enumerate(values):
-        centre = own.mean()  # centred, so that the variance is no difference of two large numbers
-        columns = np.stack([own - centre, (own - centre) ** 2])
+        center = own.mean()  # centered, so that the variance is no difference of two large numbers
+        columns = np.stack([own - center, (own - center) ** 2])
         shift, square = resampled_means(columns, n_resamples, random)
-        means[:, index] = centre + shift
+        means[:, index] = center + shift
         variances[:, index] = np.maximum(square - shift**2, 0.0) / max(len(own) - 1, 1)
     return means, _without_rounding(variances, means)
 
@@ -107,18 +107,18 @@ def permuted_moments(
     sizes = np.array([len(own) for own in values])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     everything = np.concatenate(values)
-    centre = everything.mean()
-    centred = everything - centre
+    center = everything.mean()
+    centered = everything - center
     means, variances = np.empty((2, n_permutations, len(values)))
     chunk = max(1, MEMORY_CHUNK // len(everything))
     for start in range(0, n_permutations, chunk):
         stop = min(start + chunk, n_permutations)
-        dealt = random.permuted(np.broadcast_to(centred, (stop - start, len(centred))), axis=1)
+        dealt = random.permuted(np.broadcast_to(centered, (stop - start, len(centered))), axis=1)
         shift = np.add.reduceat(dealt, starts, axis=1) / sizes
         square = np.add.reduceat(dealt**2, starts, axis=1) / sizes
-        means[start:stop] = np.maximum(centre + shift, 0.0)
+        means[start:stop] = np.maximum(center + shift, 0.0)
         variances[start:stop] = np.maximum(square - shift**2, 0.0) / np.maximum(sizes - 1, 1)
-    means[means < SAME * centre] = 0.0  # a group of zeros, but for rounding
+    means[means < SAME * center] = 0.0  # a group of zeros, but for rounding
     return means, _without_rounding(variances, means)
 
 

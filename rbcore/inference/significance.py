@@ -1,4 +1,4 @@
-"""Is the difference more than chance: studentised permutations of who belongs to which group, and corrections for many groups.
+"""Is the difference more than chance: studentized permutations of who belongs to which group, and corrections for many groups.
 
 A plain permutation test asks whether the groups have equal distributions and rejects far too often where only their shapes
 and sizes differ. Divided by its standard error in every permutation, the log ratio tests sigma = 0 itself: exactly where the
@@ -18,6 +18,9 @@ from rbcore.measures import Grouped, relative_difference
 FEWEST = 20
 """Smallest group that is tested and ranked; below it an interval means little."""
 
+FEWEST_CORRECT = 30
+"""Correct samples below which an interval covers less often than it claims."""
+
 
 @dataclass(frozen=True)
 class Significance:
@@ -26,7 +29,7 @@ class Significance:
     Attributes
     ----------
     statistic
-        The studentised log ratio of each group's area to its rest's, shape (n_groups,); infinite where one side is 0.
+        The studentized log ratio of each group's area to its rest's, shape (n_groups,); infinite where one side is 0.
     p
         Two-sided p of sigma = 0 for each group, shape (n_groups,); NaN for groups of fewer than `FEWEST` samples, and where
         sigma is not defined.
@@ -34,7 +37,7 @@ class Significance:
         The same after Holm's correction and after Benjamini and Hochberg's, over the groups that have a p. Two groups pose one
         question twice, so that Holm's doubling is cautious there; ``p_global`` then answers it once.
     p_global
-        p of "no group differs from its rest", by the largest studentised difference over the same groups; NaN without any.
+        p of "no group differs from its rest", by the largest studentized difference over the same groups; NaN without any.
     """
 
     statistic: np.ndarray
@@ -58,11 +61,11 @@ def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS,
     comparison = against_rest(grouped)
     values = grouped.capped()
     means, variances = group_moments(values)
-    statistic = studentised(*comparison.log_ratio(means, variances))
+    statistic = studentized(*comparison.log_ratio(means, variances))
     # Where the rest is a sum, exchangeable groups do not have sigma = 0 but this logarithm: permutations spread around it.
-    centre = -np.log(comparison.below.sum(axis=1))
+    center = -np.log(comparison.below.sum(axis=1))
     log_ratio, error = comparison.log_ratio(*permuted_moments(values, n_permutations, seeded(seed)))
-    permuted = np.abs(studentised(log_ratio - centre, error))
+    permuted = np.abs(studentized(log_ratio - center, error))
     is_tested = (group_sizes(grouped) >= FEWEST) & (grouped.n_train != 0) & (comparison.below @ means > 0)
     p = np.where(is_tested, exceedance(np.abs(statistic), permuted), np.nan)
     p_global = np.nan
@@ -92,7 +95,7 @@ def is_heavy_tailed(values: np.ndarray) -> bool:
     return bool(index < HEAVY_TAIL and squares.max() > HEAVY_SHARE / np.sqrt(len(values)) * squares.sum())
 
 
-def studentised(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
+def studentized(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return log ratios over their standard errors: 0 where there is no difference, infinite where nothing varies or a side is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = log_ratio / error

@@ -5,8 +5,7 @@ import pandas as pd
 
 from rbcore.inference.intervals import accuracy_interval, bootstrap_intervals, group_sizes
 from rbcore.inference.resampling import CONFIDENCE, N_PERMUTATIONS, N_RESAMPLES
-from rbcore.inference.significance import FEWEST, is_heavy_tailed, permutation_tests
-from rbcore.inference.verdicts import FEWEST_CORRECT
+from rbcore.inference.significance import FEWEST, FEWEST_CORRECT, is_heavy_tailed, permutation_tests
 from rbcore.measures import (
     DEFAULT_POLICY,
     Policy,
@@ -42,7 +41,7 @@ def robustness_bias(
     confidence, n_resamples, seed
         Of the symmetric bootstrap-t intervals for sigma and AUC, images resampled within groups.
     n_permutations, seed
-        Of the studentised permutation tests.
+        Of the studentized permutation tests.
 
     Returns
     -------

@@ -3,6 +3,5 @@
 from rbcore.models import small_cnn, linear, utk_classifier  # noqa: F401, I001  (their import registers them, in this order)
 from rbcore.models import adience_classifier, deep_cnn, pyramidnet, resnet20, torchvision_models  # noqa: F401
 from rbcore.models.base import MODELS, Model, ModelSpec, build_network
-from rbcore.models.imagenet import IMAGENET, load_imagenet
 
-__all__ = ["IMAGENET", "MODELS", "Model", "ModelSpec", "build_network", "load_imagenet"]
+__all__ = ["MODELS", "Model", "ModelSpec", "build_network"]

@@ -24,7 +24,7 @@ class ModelSpec:
     name, title
         Registered name, and the name for people.
     build
-        ``build(input_shape, n_classes)`` returns a network without normalisation that gives logits. `build_network`
+        ``build(input_shape, n_classes)`` returns a network without normalization that gives logits. `build_network`
         calls it, and only with sizes it takes.
     layers
         The layers in one sentence, with the source.
@@ -92,14 +92,14 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return normalised images of the same shape (n, channels, height, width)."""
+        """Return normalized images of the same shape (n, channels, height, width)."""
         return (images - self.mean) / self.std
 
 
 def build_network(
     name: str, input_shape: Shape, n_classes: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> nn.Module:
-    """Build a registered network with its normalisation as the first layer.
+    """Build a registered network with its normalization as the first layer.
 
     The result maps float32 images in [0, 1], shape (n, channels, height, width), to logits, shape (n, n_classes). Its
     initial weights are drawn from torch's global generator: ``torch.manual_seed`` fixes them.

@@ -1,6 +1,6 @@
 """AlexNet, VGG19, ResNet50, DenseNet121 and SqueezeNet1_0 as torchvision defines them, with a last layer for our classes.
 
-The paper starts them from ImageNet weights (section 5; `rbcore.models.imagenet`) and gives them images of 32x32 pixels as
+The paper starts them from ImageNet weights (section 5; `rbcore.runs.imagenet`) and gives them images of 32x32 pixels as
 they are, except AlexNet, whose layers need 63: its 32x32 images are enlarged to 224x224, here inside the network.
 """
 
@@ -25,8 +25,8 @@ class Enlarge(nn.Module):
         return nn.functional.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
 
 
-class GreyToColour(nn.Module):
-    """Repeat the one channel of grey images three times."""
+class GrayToColor(nn.Module):
+    """Repeat the one channel of gray images three times."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Turn shape (n, 1, height, width) into (n, 3, height, width)."""
@@ -38,13 +38,13 @@ def build(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
     spec = MODELS[name]
     channels, height, width = input_shape
     if channels not in (1, 3):
-        raise ModelError(f"{name} takes grey or colour images, of 1 or 3 channels, not of {channels}.")
+        raise ModelError(f"{name} takes gray or color images, of 1 or 3 channels, not of {channels}.")
     adapt = nn.Sequential()
     if spec.enlarged_to is not None and min(height, width) < spec.smallest:
         scale = spec.enlarged_to / min(height, width)
         adapt.append(Enlarge((round(scale * height), round(scale * width))))
     if channels == 1:
-        adapt.append(GreyToColour())
+        adapt.append(GrayToColor())
     backbone = torchvision_models().get_model(name, weights=None, num_classes=n_classes)
     return nn.Sequential(OrderedDict(adapt=adapt, backbone=backbone))
 
@@ -79,7 +79,7 @@ _register(
 _register(
     "vgg19",
     "VGG19",
-    "torchvision's VGG19 without batch normalisation (Simonyan and Zisserman 2015): 16 convolutions, 3 linear layers",
+    "torchvision's VGG19 without batch normalization (Simonyan and Zisserman 2015): 16 convolutions, 3 linear layers",
     imagenet="VGG19_Weights.IMAGENET1K_V1",
     last_layer="classifier.6",
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.outputs.reading import AsLogits, Network, Reading, adapted
-from rbcore.running import is_out_of_memory
+from rbcore.runtime import is_out_of_memory
 
 SAME = 1e-4
 """Share of the largest logit by which two answers to one image may differ; float32 allows no less with batches of other sizes."""
@@ -70,7 +70,7 @@ def refuse_not_finite(logits: Tensor) -> None:
     """Raise `MethodError` if a logit is NaN or infinite."""
     if not logits.isfinite().all():
         raise MethodError(
-            "The model gives NaN or infinite outputs for clean images; its weights or normalisation are broken."
+            "The model gives NaN or infinite outputs for clean images; its weights or normalization are broken."
         )
 
 

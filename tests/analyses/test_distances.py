@@ -64,21 +64,21 @@ def test_fooled_or_not_at_one_budget():
         analyses.fooled_at(rows, "group", budget=0)
 
 
-def test_standardising_takes_the_finest_mix_that_serves():
+def test_standardizing_takes_the_finest_mix_that_serves():
     # in both ages, a lies as far as b; but a is mostly young, and the young lie far
     young, old = [4.0] * 30, [1.0] * 10
     rows = table(
         young + old + young[:10] + old * 3, "a" * 40 + "b" * 40, age=[10] * 30 + [50] * 10 + [10] * 10 + [50] * 30
     )
     fine = "age:5,30,60"  # the same two bins: empty ones do not count
-    found = analyses.raw_and_standardised(rows, "group", [fine]).set_index("group")
+    found = analyses.raw_and_standardized(rows, "group", [fine]).set_index("group")
     assert found.loc["a", "sigma"] == pytest.approx(130 / 70 - 1)
-    assert found.loc["a", "standardised"] == pytest.approx(0) and found.loc["a", "within"] == fine
+    assert found.loc["a", "standardized"] == pytest.approx(0) and found.loc["a", "within"] == fine
     lonely = joined(rows, table([1.0], "a", age=[90]))
-    found = analyses.raw_and_standardised(lonely, "group", [fine, "age:30"]).set_index("group")
+    found = analyses.raw_and_standardized(lonely, "group", [fine, "age:30"]).set_index("group")
     assert found.loc["a", "within"] == "age:30" and "60+" in found.loc["a", "refused"]
-    found = analyses.raw_and_standardised(lonely, "group", [fine]).set_index("group")
-    assert found.loc["a", "within"] == "" and np.isnan(found.loc["a", "standardised"])
+    found = analyses.raw_and_standardized(lonely, "group", [fine]).set_index("group")
+    assert found.loc["a", "within"] == "" and np.isnan(found.loc["a", "standardized"])
 
 
 def test_pretraining_pairs_runs_of_one_model(cache):

@@ -5,7 +5,7 @@ import pytest
 import rbcore as rb
 from rbcore.analyses import agreement_of, bias_of_epoch, epoch_pairs, sign_consistency, verdict_through_training
 from rbcore.errors import MeasureError
-from tests.test_measures import PAPER_EXAMPLE
+from tests.measures.test_robustness import PAPER_EXAMPLE
 
 
 def test_an_epoch_is_measured_as_the_table_of_bias_measures_it():

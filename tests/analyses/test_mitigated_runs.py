@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import recipes
 from rbcore.analyses import KINDS, mitigated_runs, mitigation_in_words, plain_of, protected_by, trade_off
-from rbcore.mitigations import AdversarialTraining, Regularizer, Reweighting
-from rbcore.recipes import Recipe
-from rbcore.training import train
+from rbcore.training import recipes
+from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
+from rbcore.training.recipes import Recipe
+from rbcore.training.train import train
 
 MODEL = "logistic_regression"
 MITIGATIONS = (

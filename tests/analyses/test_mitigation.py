@@ -17,7 +17,7 @@ from rbcore.errors import UnknownNameError
 from rbcore.inference import compare_bias, curves, robustness_bias
 from rbcore.measures import Policy
 from tests.inference.samples import many_groups
-from tests.test_measures import NAN, table
+from tests.measures.test_robustness import NAN, table
 
 N_OWN, N_REST = 40, 80
 GROUPS = ["dim"] * N_OWN + ["bright"] * N_REST

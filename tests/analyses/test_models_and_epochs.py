@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import inference
+from rbcore import wording
 from rbcore.analyses import (
     MISSING,
     MissingDistances,
@@ -16,8 +16,8 @@ from rbcore.analyses import (
     verdict_over_models,
 )
 from rbcore.charts import bias_heatmap
-from rbcore.inference import standardised_bias
-from rbcore.training import train
+from rbcore.inference import standardized_bias
+from rbcore.training.train import train
 from tests.inference.samples import joined
 
 
@@ -68,15 +68,13 @@ def cells(sigma_first, sigma_last, verdict_last):
     for model, firsts, lasts, verdicts in zip("AB", sigma_first, sigma_last, verdict_last, strict=True):
         for group, first, last, verdict in zip("xy", firsts, lasts, verdicts, strict=True):
             own = {"model": model, "group": group, "is_ranked": True, "n": 50}
-            rows.append(
-                {**own, "epoch": "first", "epoch_number": 1, "sigma": first, "verdict": inference.NO_DIFFERENCE}
-            )
+            rows.append({**own, "epoch": "first", "epoch_number": 1, "sigma": first, "verdict": wording.NO_DIFFERENCE})
             rows.append({**own, "epoch": "last", "epoch_number": 9, "sigma": last, "verdict": verdict})
     return pd.DataFrame(rows)
 
 
 def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_drawn():
-    less, none = inference.LESS_ROBUST, inference.NO_DIFFERENCE
+    less, none = wording.LESS_ROBUST, wording.NO_DIFFERENCE
     table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, none], [less, none]])
     text = verdict_over_models(table)
     assert text.startswith("At the last epoch x is less robust than the rest in 2 of 2 models (permutation test")
@@ -88,10 +86,10 @@ def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_draw
 
 
 def test_groups_with_too_few_images_that_lie_lower_are_named():
-    less, none = inference.LESS_ROBUST, inference.NO_DIFFERENCE
+    less, none = wording.LESS_ROBUST, wording.NO_DIFFERENCE
     table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, none], [none, none]])
     tiny = table[(table["group"] == "y") & (table["epoch"] == "last")].assign(
-        group="z", n=5, is_ranked=False, sigma=[-0.4, -0.9], verdict=inference.TOO_FEW
+        group="z", n=5, is_ranked=False, sigma=[-0.4, -0.9], verdict=wording.TOO_FEW
     )
     assert " With too few images to test, z (in 1 of 2) lies no higher. From" in verdict_over_models(
         pd.concat([table, tiny], ignore_index=True)
@@ -99,7 +97,7 @@ def test_groups_with_too_few_images_that_lie_lower_are_named():
 
 
 def test_models_measured_by_fallbacks_are_named():
-    less = inference.LESS_ROBUST
+    less = wording.LESS_ROBUST
     table = cells([[-1, 1], [1, 1]], [[-0.5, 0.5], [-0.5, 0.4]], [[less, less], [less, less]]).assign(n_correct=40)
     table["n_fallback"] = np.where(table["model"] == "B", 9, 4)  # 18 and 8 of 80
     assert "fallbacks, which no attack found, for B." in verdict_over_models(table)
@@ -165,8 +163,8 @@ def test_adjusting_says_by_the_interval_and_refuses_small_cells():
         assert row["verdict"] == ["no difference shown", "more robust", "less robust"][shows], group
     lonely = joined(rows, distances([1.0] * 30, "c" * 30, age=["old"] * 30))
     refused = adjusted_bias(lonely, "group", "age").set_index("group")
-    assert np.isnan(refused.loc["c", "sigma"]) and refused.loc["c", "verdict"] == inference.TOO_FEW
-    one = standardised_bias(lonely, "group", "age", groups=["a"]).iloc[0]
+    assert np.isnan(refused.loc["c", "sigma"]) and refused.loc["c", "verdict"] == wording.TOO_FEW
+    one = standardized_bias(lonely, "group", "age", groups=["a"]).iloc[0]
     assert refused.loc["a", "sigma"] == pytest.approx(one["sigma"]) and refused.loc["a", "low"] == pytest.approx(
         one["low"]
     )

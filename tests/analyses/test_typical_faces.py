@@ -2,7 +2,7 @@ import numpy as np
 
 import rbcore as rb
 from rbcore.analyses import first_faces, typical_faces
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 
 
 def test_the_first_faces_give_the_stored_distances_and_are_nearest_to_the_median():

@@ -19,7 +19,7 @@ PICTURE, PICTURE_HEIGHT = ROOT / "assets" / "curves.png", 960
 
 
 def main(folder: Path, readme: bool = False) -> None:
-    """Write one PNG a page, width and colour scheme into the folder; with --readme, the README's picture too."""
+    """Write one PNG a page, width and color scheme into the folder; with --readme, the README's picture too."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as cache,

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import rbcore as rb
-from rbcore import inference
+from rbcore import wording
 from tests.browser.serving import visit
 from tests.pages.app import shipped
 
@@ -41,7 +41,7 @@ def test_every_file_opens_again(full, page, tmp_path):
     opened.on("request", lambda request: requests.append(request.url))
     opened.goto((tmp_path / "report.html").as_uri())
     expect(opened.get_by_role("heading", name="Robustness bias:")).to_be_visible()
-    expect(opened.get_by_text(inference.verdict(bias))).to_be_visible()
+    expect(opened.get_by_text(wording.verdict(bias))).to_be_visible()
     sizes = opened.locator("img").evaluate_all("images => images.map(i => i.complete && i.naturalWidth)")
     assert len(sizes) == 2 and np.all(np.array(sizes) > 200)
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []

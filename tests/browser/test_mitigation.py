@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 import rbcore as rb
-from rbcore.mitigations import AdversarialTraining, Regularizer, Reweighting
-from rbcore.models.checkpoints import find_run
-from rbcore.training import train
+from rbcore.runs.checkpoints import find_run
+from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
+from rbcore.training.train import train
 from tests.browser.serving import ROOT, expect_picked, picker, serve, settled, visit
 
 MODEL = "logistic_regression"

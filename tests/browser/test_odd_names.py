@@ -1,4 +1,4 @@
-"""Names that a page could take for its own language, on the pages whose charts are labelled by them."""
+"""Names that a page could take for its own language, on the pages whose charts are labeled by them."""
 
 import pytest
 from playwright.sync_api import expect

@@ -11,7 +11,7 @@ from PIL import Image
 def png(
     width: int, height: int, *, kind: int = 2, rows: int | None = None, before: list[tuple[bytes, bytes]] = ()
 ) -> bytes:
-    """Return a PNG file of one colour; ``kind`` 2 is RGB, 6 RGBA; ``rows`` of it are there, the others are missing."""
+    """Return a PNG file of one color; ``kind`` 2 is RGB, 6 RGBA; ``rows`` of it are there, the others are missing."""
     header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     packer = zlib.compressobj(9)
     row = bytes(1 + width * {0: 1, 2: 3, 6: 4}[kind])

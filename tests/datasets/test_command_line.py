@@ -1,7 +1,7 @@
 """The whole way through the command line of the datasets that need a word more than digits."""
 
+from tests.cli.test_main import run, table_of
 from tests.official_layouts import LAYOUTS, write_cifar10, write_class_folders
-from tests.test_cli import run, table_of
 
 
 def test_the_listing_says_what_is_published_and_what_is_on_disk(tmp_path, monkeypatch):
@@ -24,7 +24,7 @@ def test_the_listing_says_what_is_published_and_what_is_on_disk(tmp_path, monkey
         "2 classes, 20 images",
     ]
     assert table.loc["digits", "on disk"] == "no files needed"
-    assert table[["licence", "source"]].notna().all().all()
+    assert table[["license", "source"]].notna().all().all()
 
 
 def test_a_waived_checksum_holds_for_the_calls_that_follow(tmp_path):

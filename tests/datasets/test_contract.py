@@ -110,7 +110,7 @@ def test_first_rows_are_a_fair_draw(loaded):
 
 def test_says_where_it_comes_from(loaded):
     spec, root, _ = loaded
-    assert spec.source and spec.licence and spec.caution and spec.title
+    assert spec.source and spec.license and spec.caution and spec.title
     if root is not None:
         load_made_up(spec.name, root)
         assert any(letter.isdigit() for letter in count_on_disk(spec))

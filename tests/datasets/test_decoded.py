@@ -5,7 +5,7 @@ import pytest
 
 from rbcore.datasets import decoded
 from rbcore.errors import StoreError
-from rbcore.running import no_progress
+from rbcore.runtime import no_progress
 from tests.damage import damages
 from tests.official_layouts import write_noise_image
 

@@ -23,24 +23,24 @@ def seen(path, size=8, **options):
     return picture.pixels.transpose(1, 2, 0), picture.marks
 
 
-def on_white(colour, alpha):
-    """What a colour of that opacity, both 0 to 255, looks like on white paper."""
-    return [round((part * alpha + 255 * (255 - alpha)) / 255) for part in colour]
+def on_white(color, alpha):
+    """What a color of that opacity, both 0 to 255, looks like on white paper."""
+    return [round((part * alpha + 255 * (255 - alpha)) / 255) for part in color]
 
 
 @pytest.mark.parametrize("alpha", [0, 1, 100, 254])
 def test_transparent_pixels_are_composited_on_white(tmp_path, alpha):
-    colours = np.full((8, 8, 4), (200, 50, 0, alpha), np.uint8)
-    colours[:4] = (10, 20, 30, 255)
+    colors = np.full((8, 8, 4), (200, 50, 0, alpha), np.uint8)
+    colors[:4] = (10, 20, 30, 255)
     path = tmp_path / "a.png"
-    Image.fromarray(colours).save(path)
+    Image.fromarray(colors).save(path)
     pixels, marks = seen(path)
     np.testing.assert_array_equal(pixels[:4], np.full((4, 8, 3), (10, 20, 30)))
     np.testing.assert_array_equal(pixels[4:], np.full((4, 8, 3), on_white((200, 50, 0), alpha)))
     assert marks == (TRANSPARENT,)
-    Image.fromarray(colours).convert("LA").save(path)
-    grey = Image.fromarray(colours).convert("L").getpixel((0, 7))
-    assert seen(path)[0][7, 0].tolist() == on_white((grey,) * 3, alpha) and seen(path)[1] == (TRANSPARENT,)
+    Image.fromarray(colors).convert("LA").save(path)
+    gray = Image.fromarray(colors).convert("L").getpixel((0, 7))
+    assert seen(path)[0][7, 0].tolist() == on_white((gray,) * 3, alpha) and seen(path)[1] == (TRANSPARENT,)
 
 
 def test_what_is_fully_opaque_is_not_counted_as_transparent(tmp_path):
@@ -54,7 +54,7 @@ def test_what_is_fully_opaque_is_not_counted_as_transparent(tmp_path):
 
 @pytest.mark.parametrize(("mode", "key"), [("RGB", (255, 0, 0)), ("L", 76), ("P", 0), ("1", 0), ("I;16", 76 * 257)])
 def test_one_transparent_value_is_white_and_the_others_stay(tmp_path, mode, key):
-    """A red square, or its grey, black or 16-bit twin, that the file calls transparent; the rest is bright."""
+    """A red square, or its gray, black or 16-bit twin, that the file calls transparent; the rest is bright."""
     picture = Image.new("RGB", (8, 8), (255, 0, 0))
     picture.paste((250, 250, 250), (4, 0, 8, 8))
     if mode == "I;16":
@@ -95,8 +95,8 @@ def test_exif_rotation_is_applied_as_pillow_does_it(tmp_path, orientation, suffi
 
 def test_16_bits_are_scaled_and_cmyk_is_ink(tmp_path):
     levels = np.arange(0, 65_536, 1024, dtype=np.uint16).reshape(8, 8)
-    Image.fromarray(levels).save(tmp_path / "grey.png")
-    pixels, _ = seen(tmp_path / "grey.png")
+    Image.fromarray(levels).save(tmp_path / "gray.png")
+    pixels, _ = seen(tmp_path / "gray.png")
     assert np.abs(pixels - levels[..., None] / 257).max() <= 1 and (pixels.std(axis=2) == 0).all()
     Image.new("CMYK", (8, 8), (255, 100, 0, 0)).save(tmp_path / "ink.jpg", quality=100, subsampling=0)
     pixels, _ = seen(tmp_path / "ink.jpg")

@@ -12,7 +12,7 @@ import pytest
 from rbcore.datasets import DATASETS, known_folder, load_dataset
 from rbcore.datasets.official import Archive, Official, OfficialFile, md5_of_file
 from rbcore.errors import DatasetError
-from rbcore.running import no_progress
+from rbcore.runtime import no_progress
 from tests.official_layouts import write_cifar10, write_fashion_mnist
 
 

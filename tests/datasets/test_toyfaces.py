@@ -8,7 +8,7 @@ from scipy import stats
 import rbcore as rb
 from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
 from rbcore.errors import DatasetError
-from rbcore.training import train
+from rbcore.training.train import train
 
 FINGERPRINTS = {
     "toyfaces": "30503df31cab0e8d39bbf7a52241c8497a26ab4db926acafe7aed4ed199d6b04",
@@ -60,7 +60,7 @@ def test_without_strength_dim_and_bright_faces_are_drawn_alike(plain):
 @pytest.mark.slow
 def test_dim_light_weakens_the_cues_of_age(plain, strong):
     """The same faces, drawn bright and dim: old and young differ by less where it is dim."""
-    hair = np.s_[:, :, 14:18, 26:38]  # grows grey with age
+    hair = np.s_[:, :, 14:18, 26:38]  # grows gray with age
     is_dim = (plain.samples["lighting"] == "dim").to_numpy()
     old, young = (plain.samples["label"] == 4).to_numpy(), (plain.samples["label"] == 2).to_numpy()
 

@@ -6,14 +6,15 @@ import pytest
 
 import rbcore as rb
 from rbcore import store
-from rbcore.api import estimate_cost, load_model, open_run, stored_distances
 from rbcore.datasets import load_dataset
 from rbcore.datasets.base import make_dataset
 from rbcore.datasets.validation import with_validation
+from rbcore.distances.estimate import estimate_cost, stored_distances
 from rbcore.errors import DatasetError, UnknownNameError
-from rbcore.training import train
-from rbcore.verification import verify
-from tests.test_cli import run, table_of
+from rbcore.runs.loading import load_model, open_run
+from rbcore.store.verify import verify
+from rbcore.training.train import train
+from tests.cli.test_main import run, table_of
 
 PLAIN_DIGITS = "a8316b794495defc03b28e8ceb250e807585b18f270615a20f8faf9cf9facb0b"
 

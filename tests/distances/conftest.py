@@ -1,7 +1,7 @@
 import pytest
 
-from rbcore.api import load_model
 from rbcore.datasets import load_dataset
+from rbcore.runs.loading import load_model
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from rbcore.distances import METHODS, Engine, Method, Proposal, estimate_arrays, resolve_method
-from rbcore.distances.base import method_spellings, spell_method
+from rbcore.distances import METHODS, AttackResult, Engine, Method, estimate_arrays, resolve_method
+from rbcore.distances.method import format_method, method_spellings
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from tests.toys import as_images, linear_network, smooth_network
 
@@ -68,7 +68,7 @@ def assert_same_distances(one, other, rows=slice(None)):
     assert (np.abs(a - b) <= 1e-5 * a).mean() >= 0.95
 
 
-def test_in_float64_neighbours_do_not_matter_at_all():
+def test_in_float64_neighbors_do_not_matter_at_all():
     network = smooth_network(torch.float64)
     points = np.random.default_rng(1).uniform(0.2, 0.8, size=(200, 6))
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
@@ -103,10 +103,10 @@ LABELS = np.array([0, 0, 1, 1])
     ids=["clean", "black", "nan", "moved"],
 )
 def test_what_fools_nobody_is_replaced_by_the_fallback(returned):
-    method, parameters = attack_that(lambda network, batch: Proposal(returned(batch.images)))
+    method, parameters = attack_that(lambda network, batch: AttackResult(returned(batch.images)))
     found = estimate_arrays(LINE, POINTS, LABELS, method, parameters)
     assert list(found.status) == ["fallback"] * 4
-    # towards the nearest point of the other class the line x = 0.5 is crossed here:
+    # toward the nearest point of the other class the line x = 0.5 is crossed here:
     expected = []
     for point, label in zip(POINTS.reshape(4, 2), LABELS, strict=True):
         others = POINTS.reshape(4, 2)[label != LABELS]
@@ -118,13 +118,13 @@ def test_what_fools_nobody_is_replaced_by_the_fallback(returned):
 
 
 def test_where_even_the_fallback_finds_nothing_the_status_is_failed():
-    method, parameters = attack_that(lambda network, batch: Proposal(batch.images))
+    method, parameters = attack_that(lambda network, batch: AttackResult(batch.images))
     found = estimate_arrays(LINE, POINTS[:2], LABELS[:2], method, parameters)
     assert list(found.status) == ["failed"] * 2
     assert np.isnan(found.distance).all() and (found.perturbed_prediction == -1).all()
 
 
-NOTHING = attack_that(lambda network, batch: Proposal(batch.images))
+NOTHING = attack_that(lambda network, batch: AttackResult(batch.images))
 
 
 @pytest.mark.parametrize("lead", [0.03, 1e-3, 2e-5])
@@ -139,9 +139,9 @@ def test_the_fallback_ends_clearly_across_even_towards_an_image_that_is_hardly_a
 def test_an_image_within_rounding_of_the_boundary_is_no_goal_of_the_fallback():
     points = as_images(np.array([[0.9, 0.5], [0.499999, 0.5], [0.2, 0.0]], np.float32))
     found = estimate_arrays(LINE, points, np.array([0, 1, 1]), *NOTHING)
-    towards = points.reshape(3, 2)[2] - points.reshape(3, 2)[0]
+    toward = points.reshape(3, 2)[2] - points.reshape(3, 2)[0]
     assert found.status[0] == "fallback"
-    assert found.distance[0] == pytest.approx(np.linalg.norm(towards) * 0.4 / 0.7, rel=1e-3)
+    assert found.distance[0] == pytest.approx(np.linalg.norm(toward) * 0.4 / 0.7, rel=1e-3)
 
 
 def test_no_image_of_the_digits_is_left_without_a_distance(digits):
@@ -159,14 +159,14 @@ def test_an_image_that_fools_only_in_company_does_not_count():
             return logits if len(images) == 1 else logits.flip(1) * (images.flatten(1).amax(1) > 0.95)[:, None] + logits
 
     method, parameters = attack_that(
-        lambda network, batch: Proposal(batch.images + (0.96 - batch.images.amax((1, 2, 3), True)))
+        lambda network, batch: AttackResult(batch.images + (0.96 - batch.images.amax((1, 2, 3), True)))
     )
     found = estimate_arrays(Moody(), POINTS[:2], LABELS[:2], method, parameters)
     assert list(found.status) == ["failed"] * 2
 
 
 def test_outputs_of_an_attack_are_clipped_into_the_box():
-    method, parameters = attack_that(lambda network, batch: Proposal(batch.images - torch.tensor([9.0, 0.0])))
+    method, parameters = attack_that(lambda network, batch: AttackResult(batch.images - torch.tensor([9.0, 0.0])))
     found = estimate_arrays(LINE, POINTS[:2], LABELS[:2], method, parameters)
     np.testing.assert_allclose(found.distance, [0.9, 0.7], rtol=1e-6)
     assert list(found.status) == ["found"] * 2
@@ -204,7 +204,7 @@ def test_the_network_is_left_as_it_was(digits):
 
 def test_passes_are_counted(digits):
     network, images, labels = digits
-    engine = Engine(network, lambda rows: images[rows], labels, *DEEPFOOL, anchors=np.arange(8))
+    engine = Engine(network, lambda rows: images[rows], labels, *DEEPFOOL, fallback_targets=np.arange(8))
     engine.estimate(np.arange(8))
     counts = engine.network.take_counts()
     assert counts["n_backward"] > 8 * 9 and counts["n_forward"] > counts["n_backward"]
@@ -263,7 +263,7 @@ def test_every_method_finds_the_boundary_of_a_plane(name):
     ["minimal", "minimal:fast", "minimal:fast candidates=2", "deepfool steps=7 overshoot=0.5", "smoothing n=50"],
 )
 def test_a_method_is_spelled_as_it_was_asked_for(spelled):
-    assert spell_method(*resolve_method(spelled)) == spelled
+    assert format_method(*resolve_method(spelled)) == spelled
 
 
 @pytest.mark.parametrize("spelled", ["minimal:fast candidates", "minimal =3", "", "minimal:standard nonsense"])

@@ -7,10 +7,10 @@ from foolbox.criteria import Misclassification
 from scipy.optimize import minimize
 from torch import nn
 
-from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.distances import estimate_arrays, resolve_method
 from rbcore.errors import MethodError
+from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
 
 EXACT = resolve_method("exact")
@@ -51,7 +51,7 @@ def test_every_projection_is_across_in_single_precision_too():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_agrees_with_a_general_optimiser(seed):
+def test_agrees_with_a_general_optimizer(seed):
     """The nearest point of each half-space boundary found by scipy, without the closed form."""
     random = np.random.default_rng(seed)
     weights, biases, point = random.normal(size=(4, 5)), random.normal(size=4), random.uniform(size=5)
@@ -66,7 +66,7 @@ def test_agrees_with_a_general_optimiser(seed):
     assert found.distance[0] == pytest.approx(best, rel=1e-5)
 
 
-def test_normalisation_inside_the_model_is_undone():
+def test_normalization_inside_the_model_is_undone():
     """Dividing by a standard deviation of 0.5 doubles the slope, so the distance in pixels halves."""
     plain = linear_network([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0])
     scaled = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))

@@ -6,12 +6,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from rbcore.api import load_model
 from rbcore.datasets import load_dataset
 from rbcore.distances import estimate_arrays, resolve_method
 from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.noise import noisy_passes
-from rbcore.distances.smoothing import (
+from rbcore.distances.smoothing.certify import (
     ceiling,
     certified_radius,
     certify,
@@ -19,7 +17,9 @@ from rbcore.distances.smoothing import (
     pass_size,
     voting_network,
 )
+from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
+from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
 
 NORMAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
@@ -125,7 +125,7 @@ def test_votes_depend_on_no_pass_and_no_order(toy, size):
     np.testing.assert_array_equal(again.distance, expected.distance)
 
 
-def test_votes_depend_on_no_neighbour(toy):
+def test_votes_depend_on_no_neighbor(toy):
     network, images, labels = toy
     expected = certificates(network, images, labels, noise=0.3, n=200)
     alone = certificates(network, images[5:6], labels[5:6], seeds=np.array([5]), noise=0.3, n=200)

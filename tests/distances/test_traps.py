@@ -12,12 +12,12 @@ from foolbox.criteria import Misclassification
 from foolbox.models.pytorch import get_device
 from torch import nn
 
-from rbcore.api import load_model
 from rbcore.datasets import load_dataset
-from rbcore.distances import METHODS, Engine, Method, Proposal, estimate_arrays, resolve_method
+from rbcore.distances import METHODS, AttackResult, Engine, Method, estimate_arrays, resolve_method
+from rbcore.distances.batching import in_passes
 from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.passes import in_passes
 from rbcore.errors import Cancelled, MethodError
+from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
 
 LINE = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32)).eval()
@@ -126,11 +126,11 @@ def test_2_a_black_image_never_counts_even_where_the_network_calls_it_another_cl
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-def test_2_a_grey_or_white_image_never_counts_either(value):
-    grey = Method("grey", "Grey", lambda _, batch: Proposal(torch.full_like(batch.images, value)), "upper", "grey")
+def test_2_a_gray_or_white_image_never_counts_either(value):
+    gray = Method("gray", "Gray", lambda _, batch: AttackResult(torch.full_like(batch.images, value)), "upper", "gray")
     labels = 1 - predicted(LINE, np.full_like(POINTS[:1], value)).repeat(2)
     of_another_class = POINTS[labels[0] == LABELS]
-    found = estimate_arrays(LINE, of_another_class, labels, grey, {})
+    found = estimate_arrays(LINE, of_another_class, labels, gray, {})
     assert list(found.status) == ["failed"] * 2 and np.isnan(found.distance).all()
 
 
@@ -141,7 +141,7 @@ def test_2_a_grey_or_white_image_never_counts_either(value):
 def test_3_the_clean_image_that_ddn_and_fmn_return_on_failure_is_no_distance_of_0(attack):
     _, distances, success = foolbox_itself(attack, LINE, POINTS, LABELS)
     assert not success.any() and (distances == 0).all()
-    unchanged = Method("unchanged", "Unchanged", lambda _, batch: Proposal(batch.images), "upper", "as DDN fails")
+    unchanged = Method("unchanged", "Unchanged", lambda _, batch: AttackResult(batch.images), "upper", "as DDN fails")
     for method in (resolve_method("ddn", {"steps": 1}), (unchanged, {})):
         alone = estimate_arrays(LINE, POINTS[:2], LABELS[:2], *method)
         assert list(alone.status) == ["failed"] * 2
@@ -151,7 +151,7 @@ def test_3_the_clean_image_that_ddn_and_fmn_return_on_failure_is_no_distance_of_
 
 
 def test_3_a_deepfool_image_that_moved_but_crossed_nothing_does_not_count():
-    """One step on a network that is steeper far from its boundary: the linearised boundary lies short of the true one."""
+    """One step on a network that is steeper far from its boundary: the linearized boundary lies short of the true one."""
 
     def steeper(images):
         beyond = images.flatten(1)[:, 0] - 0.5
@@ -187,7 +187,7 @@ def test_4_misclassified_images_never_reach_the_method():
 
     def run(network, batch):
         seen.append(batch.labels.tolist())
-        return Proposal(batch.images)
+        return AttackResult(batch.images)
 
     estimate_arrays(LINE, POINTS, np.array([0, 1, 1, 0]), Method("m", "M", run, "upper", "looks"), {})
     assert seen == [[0, 1]]
@@ -215,7 +215,9 @@ def test_6_the_cost_of_deepfool_is_counted_in_full():
     assert together["n_forward"] == 12 * max(one["n_forward"] for one in alone)
     assert together["n_forward"] > sum(one["n_forward"] for one in alone)
 
-    engine = Engine(network, lambda rows: points[rows], labels, *DEEPFOOL, anchors=np.arange(12), batch_size=12)
+    engine = Engine(
+        network, lambda rows: points[rows], labels, *DEEPFOOL, fallback_targets=np.arange(12), batch_size=12
+    )
     found = engine.estimate(np.arange(12))
     counts = engine.network.take_counts()
     assert set(found.status) == {"found"}
@@ -265,7 +267,7 @@ def bisected(kept):
             crossed = (in_passes(network, middle, batch.size).argmax(1) != batch.labels).view(-1, 1, 1, 1)
             inside, outside = torch.where(crossed, inside, middle), torch.where(crossed, middle, outside)
         kept.append(outside.detach().numpy())
-        return Proposal(outside)
+        return AttackResult(outside)
 
     return Method("bisected", "Bisected", run, "upper", "to the last bit"), {}
 
@@ -281,8 +283,10 @@ def test_7_a_stored_prediction_is_true_at_every_batch_size(noise):
 
     network, kept = Shared(), []
     images = POINTS[[0, 1, 0, 1]] - np.float32([0.05, 0])
-    anchors = np.concatenate([images, POINTS[[2, 3, 2, 3]]])
-    found = estimate_arrays(network, anchors, np.array([0, 0, 0, 0, 1, 1, 1, 1]), *bisected(kept), batch_size=4)
+    fallback_targets = np.concatenate([images, POINTS[[2, 3, 2, 3]]])
+    found = estimate_arrays(
+        network, fallback_targets, np.array([0, 0, 0, 0, 1, 1, 1, 1]), *bisected(kept), batch_size=4
+    )
     raw = np.concatenate(kept)[:4]
     assert (predicted(network, raw, 4) == 1).all() and (predicted(network, raw, 1) == 0).all()
     assert np.isfinite(found.distance).all()
@@ -388,7 +392,7 @@ def test_11_the_stored_prediction_is_that_of_the_float_image(digits):
     assert 0.2 < still.mean() < 0.9  # so a prediction stored of the rounded image would differ
 
 
-# 12. Normalisation
+# 12. Normalization
 
 
 class Normalize(nn.Module):
@@ -397,23 +401,23 @@ class Normalize(nn.Module):
 
 
 @EACH_ATTACK
-def test_12_distances_are_of_pixels_when_the_normalisation_is_inside_the_model(method):
-    """The same boundary in pixels as LINE, whose distances in normalised space would be four times as large."""
+def test_12_distances_are_of_pixels_when_the_normalization_is_inside_the_model(method):
+    """The same boundary in pixels as LINE, whose distances in normalized space would be four times as large."""
     bare = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.zeros(2, np.float32))
-    normalised = ((POINTS - 0.5) / 0.25).astype(np.float32)
+    normalized = ((POINTS - 0.5) / 0.25).astype(np.float32)
     perturbed = L2DeepFoolAttack().run(
         PyTorchModel(bare.eval(), bounds=(-2, 2)),
-        torch.as_tensor(normalised),
+        torch.as_tensor(normalized),
         Misclassification(torch.as_tensor(LABELS)),
     )
-    raw = (perturbed - torch.as_tensor(normalised)).flatten(1).norm(dim=1).numpy()
+    raw = (perturbed - torch.as_tensor(normalized)).flatten(1).norm(dim=1).numpy()
     np.testing.assert_allclose(raw, 4 * DISTANCES, rtol=0.03)
 
     found = estimate_arrays(nn.Sequential(Normalize(), bare), POINTS, LABELS, *method)
     assert set(found.status) == {"found"}
     np.testing.assert_allclose(found.distance, DISTANCES, rtol=0.03)
-    with pytest.raises(MethodError, match="Put the normalisation into the model"):
-        estimate_arrays(bare, normalised, LABELS, *method)
+    with pytest.raises(MethodError, match="Put the normalization into the model"):
+        estimate_arrays(bare, normalized, LABELS, *method)
 
 
 # Zero gradients and NaN

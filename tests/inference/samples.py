@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 import rbcore as rb
-from rbcore.models.checkpoints import find_run
-from tests.test_measures import NAN, table
+from rbcore.runs.checkpoints import find_run
+from tests.measures.test_robustness import NAN, table
 
 
 def joined(*tables):

@@ -8,7 +8,7 @@ from rbcore.errors import UnknownNameError
 from rbcore.inference import curves, dkw_band
 from rbcore.measures import Policy, areas_under_curves, proportion_beyond, split_groups
 from tests.inference.samples import toyfaces
-from tests.test_measures import PAPER_EXAMPLE
+from tests.measures.test_robustness import PAPER_EXAMPLE
 
 with warnings.catch_warnings():  # of its dependencies, on import
     warnings.simplefilter("ignore")

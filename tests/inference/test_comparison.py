@@ -8,7 +8,7 @@ from rbcore.inference import bias_over_runs, compare_bias, robustness_bias
 from rbcore.inference.comparison import PRODUCTS, _columns, _paired_sigma
 from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import many_groups, toyfaces
-from tests.test_measures import NAN, table
+from tests.measures.test_robustness import NAN, table
 
 
 def noisy(rows, seed, spread=0.1):

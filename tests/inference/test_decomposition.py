@@ -7,7 +7,7 @@ from rbcore.errors import MeasureError
 from rbcore.inference import bootstrap_sigma, decompose_bias
 from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import many_groups, toyfaces
-from tests.test_measures import NAN, PAPER_EXAMPLE, table, tables
+from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table, tables
 
 
 def parts(rows, **options):

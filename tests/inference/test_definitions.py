@@ -5,7 +5,7 @@ from rbcore.errors import MeasureError
 from rbcore.inference import sigma_by_definition, sign_flips
 from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import toyfaces
-from tests.test_measures import NAN, PAPER_EXAMPLE, table
+from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
 
 def test_every_definition_is_the_measure_under_its_policy():

@@ -17,7 +17,7 @@ from rbcore.inference.intervals import against_rest
 from rbcore.inference.resampling import group_moments, resampled_moments
 from rbcore.measures import Policy, areas_under_curves, rest_of_areas, robustness_bias_at, sigma_bias, split_groups
 from tests.inference.samples import joined, many_groups, two_groups
-from tests.test_measures import NAN, PAPER_EXAMPLE, table
+from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
 POLICIES = [Policy(m, r, t) for m in ("zero", "exclude") for r in ("pooled", "mean", "sum") for t in (None, 0.8)]
 

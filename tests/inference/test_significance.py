@@ -7,21 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from rbcore.inference import (
-    FEWEST,
-    benjamini_hochberg,
-    holm,
-    permutation_tests,
-    random_partitions,
-    robustness_bias,
-    verdict,
-)
+from rbcore.inference import FEWEST, benjamini_hochberg, holm, permutation_tests, random_partitions, robustness_bias
 from rbcore.inference.intervals import Comparison
 from rbcore.inference.resampling import permuted_moments
-from rbcore.inference.significance import exceedance, is_heavy_tailed, studentised
+from rbcore.inference.significance import exceedance, is_heavy_tailed, studentized
 from rbcore.measures import Policy, sigma_bias, split_groups
+from rbcore.wording import verdict
 from tests.inference.samples import many_groups, two_groups
-from tests.test_measures import NAN, table
+from tests.measures.test_robustness import NAN, table
 
 
 @settings(deadline=None, max_examples=20)
@@ -56,9 +49,9 @@ def test_the_p_is_the_one_of_all_deals():
     every = np.array([statistic(order) for order in permutations(range(6))])
     share = (every >= every[0] - 1e-9).mean()
     both = Comparison(np.eye(2), 1 - np.eye(2))
-    observed = np.abs(studentised(*both.log_ratio(*_moments([values[:2], values[2:]]))))
+    observed = np.abs(studentized(*both.log_ratio(*_moments([values[:2], values[2:]]))))
     drawn = permuted_moments([values[:2], values[2:]], 20_000, np.random.default_rng(0))
-    p = exceedance(observed, np.abs(studentised(*both.log_ratio(*drawn))))
+    p = exceedance(observed, np.abs(studentized(*both.log_ratio(*drawn))))
     np.testing.assert_allclose(p, share, atol=0.015)
 
 

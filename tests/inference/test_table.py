@@ -6,7 +6,7 @@ from rbcore.errors import MeasureError
 from rbcore.inference import FEWEST, FEWEST_CORRECT, robustness_bias
 from rbcore.measures import Policy
 from tests.inference.samples import joined, many_groups, toyfaces, two_groups
-from tests.test_measures import NAN, PAPER_EXAMPLE, table
+from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
 
 def test_bias_table_has_one_row_a_group_with_its_counts():

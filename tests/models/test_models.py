@@ -39,7 +39,7 @@ PARAMETERS = {
     + (64 * 15 * 15 * 256 + 256)
     + (256 * 5 + 5),
     # 224 px: 7x7 leaves 218, pooled 108; 5x5 leaves 104, pooled 51; 3x3 leaves 49, pooled 24. Three parameters a channel:
-    # the bias, and scale and shift of the batch normalisation.
+    # the bias, and scale and shift of the batch normalization.
     ("adience_classifier", (3, 224, 224), 8): (3 * 49 * 96 + 3 * 96)
     + (96 * 25 * 256 + 3 * 256)
     + (256 * 9 * 384 + 3 * 384)
@@ -52,12 +52,12 @@ PARAMETERS = {
     + 3 * (2 * 64 + 2 * 128 + 3 * 256 + 6 * 512)
     + (512 * 512 + 512 + 2 * 512)
     + (512 * 10 + 10),
-    # The batch normalisation has no parameters.
+    # The batch normalization has no parameters.
     ("deep_cnn_cifar100", (3, 32, 32), 100): 9 * (3 * 128 + 128 * 128 + 128 * 256 + 256 * 256)
     + 9 * (256 * 512 + 512 * 512 + 512 * 1024)
     + (2 * 128 + 2 * 256 + 2 * 512 + 1024)
     + (1024 * 100 + 100),
-    # He et al.: 0.27 million. Convolutions without bias, batch normalisation of two a channel, shortcuts of none.
+    # He et al.: 0.27 million. Convolutions without bias, batch normalization of two a channel, shortcuts of none.
     ("resnet20", (3, 32, 32), 10): 9 * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
     + 2 * (7 * 16 + 6 * 32 + 6 * 64)
     + (64 * 10 + 10),
@@ -203,10 +203,10 @@ def test_every_image_gets_a_distance(trained, batch):
     images = batch[0][[0, 3]]
     with torch.no_grad():
         network(batch[0])  # five steps leave the running statistics far from those of the batch
-        centre = network.eval()(images).mean(0)  # and all images in one class; around the centre there are two
-        labels = (network(images) - centre).argmax(1).numpy()
+        center = network.eval()(images).mean(0)  # and all images in one class; around the center there are two
+        labels = (network(images) - center).argmax(1).numpy()
     method, parameters = resolve_method("deepfool", {"steps": 3, "candidates": 2})
-    found = estimate_arrays(lambda x: network(x) - centre, images.numpy(), labels, method, parameters)
+    found = estimate_arrays(lambda x: network(x) - center, images.numpy(), labels, method, parameters)
     assert labels[0] != labels[1]
     assert set(found.status) <= {"found", "fallback"}
     assert (found.distance > 0).all() and found.perturbed.shape == images.shape
@@ -247,7 +247,7 @@ def test_small_cnn_takes_every_size_it_promises(side):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_takes_grey_and_colour_images_of_the_sizes_it_promises(name, channels):
+def test_takes_gray_and_color_images_of_the_sizes_it_promises(name, channels):
     spec = MODELS[name]
     smallest, largest = 1 if spec.enlarged_to else spec.smallest, spec.largest or 230
     for height, width in [(smallest, smallest), (smallest, largest), (smallest + 13, smallest), (largest, largest)]:
@@ -263,7 +263,7 @@ def test_says_which_sizes_it_takes(name):
     assert spec.enlarged_to is None or f"enlarged inside to {spec.enlarged_to}" in spec.sizes
 
 
-def test_normalisation_is_the_first_layer_and_in_the_checkpoint():
+def test_normalization_is_the_first_layer_and_in_the_checkpoint():
     network = build_network("logistic_regression", (2, 4, 4), 3, (0.5, 0.2), (0.5, 0.1))
     assert isinstance(network[0], Normalize)
     assert {"normalize.mean", "normalize.std"} <= set(network.state_dict())
@@ -318,7 +318,7 @@ def test_enlarging_is_bilinear():
     torch.testing.assert_close(Enlarge((4, 4))(edge)[0, 0], torch.tensor([0.0, 0.25, 0.75, 1.0]).expand(4, 4))
 
 
-def test_small_grey_images_get_distances_in_their_own_pixels():
+def test_small_gray_images_get_distances_in_their_own_pixels():
     network = build("squeezenet1_0", (1, 8, 8)).eval()
     images = torch.rand(2, 1, 8, 8, requires_grad=True)
     (gradient,) = torch.autograd.grad(score(network(images)).sum(), images)

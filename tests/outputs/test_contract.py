@@ -7,8 +7,8 @@ from torch import nn
 from benchmarks import network_outputs
 from rbcore.errors import MethodError
 from rbcore.models import MODELS, build_network
-from rbcore.models.checkpoints import list_runs, load_checkpoint
 from rbcore.outputs import Reading, adapted, read_outputs
+from rbcore.runs.checkpoints import list_runs, load_checkpoint
 
 N = 6
 CASES = list(network_outputs.cases(N))

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import rbcore as rb
 from rbcore import store
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
 JOB_SECONDS = 60

@@ -7,9 +7,10 @@ import pytest
 
 import rbcore as rb
 from pages.shell import jobs
-from rbcore import api, disk, store
-from rbcore.distances import METHODS
+from rbcore import store
+from rbcore.distances import METHODS, estimate
 from rbcore.errors import CheckpointError
+from rbcore.store import storage
 from tests.faces import write_faces
 from tests.pages.app import APP, SHIPPED_RUN, button, open_page, said, shipped, wait_for_jobs
 
@@ -41,7 +42,7 @@ def test_a_job_that_cannot_succeed_says_why_and_leaves_the_page_usable(monkeypat
         raise CheckpointError("epoch-0012.safetensors is not the file its sidecar describes.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(api, "load_model", altered)
+        patched.setattr(estimate, "load_model", altered)
         app = open_page(model="small_cnn", method="deepfool:paper")
         wait_for_jobs(button(app, "Compute them now").click().run())
     (error,) = said(app.error)
@@ -192,7 +193,7 @@ def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
     app.selectbox(key="run").select(rb.list_runs("digits", "logistic_regression")[0].name).run()
     number(app, "Test images").set_value(20).run()
     wait_for_jobs(button(app, "Estimate").click().run())
-    (run,), (table,) = disk.deletable_runs(), disk.deletable_tables()
+    (run,), (table,) = storage.deletable_runs(), storage.deletable_tables()
     for what, item in (("table of distances", table), ("run", run)):
         assert item.path.exists()
         pick(app, f"Delete a {what}", item)
@@ -200,14 +201,14 @@ def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
         assert not item.path.exists() and not app.exception
         assert any(text.startswith(f"Deleted: {item.name}") for text in said(app.success))
     assert any("is gone" in text for text in said(app.warning))
-    assert len(disk.deletable_runs()) == 0 and len(rb.list_runs("digits", "logistic_regression")) == 1
+    assert len(storage.deletable_runs()) == 0 and len(rb.list_runs("digits", "logistic_regression")) == 1
 
 
 def test_nothing_is_deleted_while_a_job_is_at_work(cache):
     go = threading.Event()
     run = write_run(cache)
     app = open_page("compute")
-    pick(app, "Delete a run", disk.deletable_runs()[0])
+    pick(app, "Delete a run", storage.deletable_runs()[0])
     job = jobs.runner().submit("a", "A", lambda progress, cancel: str(go.wait(20)))
     app.button(key="delete run").click().run()
     assert run.exists() and any("A job is at work" in text for text in said(app.error))

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import inference, store
+from rbcore import inference, store, wording
 from tests.pages.app import open_page, plotted, said, shipped
 
 CURVES, SIGMA = 0, 1
@@ -29,13 +29,13 @@ def test_the_sigma_chart_and_the_table_show_what_the_library_measures():
     shown = app.dataframe[0].value
     np.testing.assert_allclose(shown["auc"], expected["auc"])
     np.testing.assert_allclose(shown["p_holm"], expected["p_holm"])
-    assert list(shown["verdict"]) == list(inference.verdicts(expected))
+    assert list(shown["verdict"]) == list(wording.verdicts(expected))
     assert shown["interval"][0] == f"[{expected['low'][0]:+.2f}, {expected['high'][0]:+.2f}]"
 
 
 def test_the_sentence_names_the_group_its_interval_and_n():
     app = open_page()
-    row = inference.least_robust(rb.robustness_bias(shipped().rows, "class"))
+    row = wording.least_robust(rb.robustness_bias(shipped().rows, "class"))
     (sentence,) = [text for text in said(app.markdown) if text.startswith("####")]
     assert sentence.startswith(f"#### Digit {row['group']} is the least robust group")
     assert f"interval [{row['low']:+.2f}, {row['high']:+.2f}]" in sentence
@@ -45,10 +45,10 @@ def test_the_sentence_names_the_group_its_interval_and_n():
 def test_the_sentence_and_the_caption_carry_the_tests():
     app = open_page()
     bias = rb.robustness_bias(shipped().rows, "class")
-    row = inference.least_robust(bias)
-    assert f"{inference.p_in_words(row['p_holm'])} after Holm" in said(app.markdown)[0]
+    row = wording.least_robust(bias)
+    assert f"{wording.p_in_words(row['p_holm'])} after Holm" in said(app.markdown)[0]
     (caption,) = [text for text in said(app.caption) if text.startswith("n = ")]
-    assert caption.endswith(f"Any difference between the groups: {inference.p_in_words(bias['p_global'][0])}.")
+    assert caption.endswith(f"Any difference between the groups: {wording.p_in_words(bias['p_global'][0])}.")
     assert any(expander.label == "How is this calculated?" for expander in app.expander)
 
 

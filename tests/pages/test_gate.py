@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pages.shell import gate, mode
+from pages.shell import gate, read_only
 from tests.browser.serving import ROOT, serve
 from tests.pages.app import open_page, said
 
@@ -70,7 +70,7 @@ def test_the_websocket_opens_for_its_own_page_alone(address):
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 def test_a_server_that_only_shows_takes_no_upload(address, method):
     answer = ask(address, "/_stcore/upload_file/session/file", method, Origin=f"http://{address}")
-    assert answer == (403, mode.SENTENCE)
+    assert answer == (403, read_only.SENTENCE)
 
 
 def headers(host="localhost:8501", *more):

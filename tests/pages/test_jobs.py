@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shell import jobs
 from rbcore.errors import DatasetError, RobustnessBiasError
-from rbcore.running import stop_if
+from rbcore.runtime import stop_if
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import re
 import pytest
 
 import rbcore as rb
-from rbcore import analyses, inference, store
-from rbcore.models.checkpoints import find_run
+from rbcore import analyses, inference, store, wording
+from rbcore.runs.checkpoints import find_run
 from tests.pages.app import button, open_page, plotted, said
 
 STEPS = ["guess", "look", "measure", "test", "mitigate", "truth"]
@@ -47,28 +47,28 @@ def test_the_measure_and_the_tests_are_the_librarys():
     for by, is_shown in (("lighting", True), ("camera", False)):
         bias = rb.robustness_bias(stored().rows, by)
         assert f"**By {by}:** {rb.verdict(bias)}" in said(tested.markdown)
-        assert (inference.verdicts(bias) == inference.LESS_ROBUST).any() == is_shown
+        assert (wording.verdicts(bias) == wording.LESS_ROBUST).any() == is_shown
     assert list(plotted(tested, 0)["group"]) == ["lighting: bright", "lighting: dim", "camera: A", "camera: B"]
 
 
 def test_the_truth_shows_that_the_site_is_a_matter_of_ages():
     app = open_page("lesson", step="truth", guess="dim")
     assert "Your guess: **faces in dim light**. **That is right.**" in words(app)
-    mixed = analyses.raw_and_standardised(stored().rows, "site", ["class"]).set_index("group")
+    mixed = analyses.raw_and_standardized(stored().rows, "site", ["class"]).set_index("group")
     school = mixed.loc["school"]
-    assert f"At one mix of ages sigma is {school['standardised']:+.2f}" in words(app)
-    assert school["high"] < 0 < school["standardised_high"]
+    assert f"At one mix of ages sigma is {school['standardized']:+.2f}" in words(app)
+    assert school["high"] < 0 < school["standardized_high"]
     assert len(plotted(app, 0)) == 4
 
 
-def test_without_a_regularised_run_the_step_says_so_with_the_command(monkeypatch):
+def test_without_a_regularized_run_the_step_says_so_with_the_command(monkeypatch):
     monkeypatch.setattr(analyses, "mitigated_runs", lambda plain: [])
     app = open_page("lesson", step="mitigate")
     assert not app.exception and "No such training is here yet" in words(app)
     assert "--regularize lighting=dim" in app.code[0].value
 
 
-def test_a_regularised_run_is_compared_on_the_same_faces(cache):
+def test_a_regularized_run_is_compared_on_the_same_faces(cache):
     run = find_run("toyfaces", "small_cnn")
     table = rb.stored_distances(run, "last", "deepfool")
     folder = cache / "runs" / "toyfaces" / "small_cnn" / "a_b*c"

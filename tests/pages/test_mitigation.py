@@ -7,9 +7,9 @@ import pytest
 
 import rbcore as rb
 from rbcore import analyses
-from rbcore.mitigations import AdversarialTraining, Regularizer, Reweighting
-from rbcore.models.checkpoints import find_run
-from rbcore.training import train
+from rbcore.runs.checkpoints import find_run
+from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
+from rbcore.training.train import train
 from tests.pages.app import SHIPPED_RUN, button, open_page, plotted, said, wait_for_jobs
 
 MODEL = "logistic_regression"
@@ -82,7 +82,7 @@ def test_a_mitigated_run_of_the_sidebar_is_compared_with_its_plain_one():
     assert "mitigated" not in [box.key for box in app.selectbox]
 
 
-def test_an_attack_by_linearisation_is_said_to_be_no_check():
+def test_an_attack_by_linearization_is_said_to_be_no_check():
     app = open_mitigation(mitigated=WEIGHTED, method="deepfool")
     assert any("The check that counts is minimal" in text for text in said(app.info))
     assert not any("The check that counts" in text for text in said(open_mitigation(mitigated=WEIGHTED).info))

@@ -8,7 +8,7 @@ from PIL import Image
 
 import rbcore as rb
 from rbcore.datasets import DATASETS, known_folder
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 from tests.pages.app import SHIPPED_RUN, button, open_page, said, wait_for_jobs
 
 ODD = ["<script>", "a|b", "😀", "مرحبا"]
@@ -65,7 +65,7 @@ def test_every_dataset_shows_what_its_folder_holds(name):
 
 
 def checkpoint(folder, *, wrapped=True):
-    """Write the shipped network's weights as a stranger would: wrapped, without our normalisation."""
+    """Write the shipped network's weights as a stranger would: wrapped, without our normalization."""
     run = find_run("digits", "logistic_regression")
     tensors = safetensors.torch.load_file(run.folder / "epoch-0012.safetensors")
     own = {key.removeprefix("network."): value for key, value in tensors.items() if key.startswith("network.")}

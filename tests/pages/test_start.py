@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore import inference
+from rbcore import wording
 from rbcore.analyses import budget_toys, class_toy
-from rbcore.models.checkpoints import find_run
+from rbcore.runs.checkpoints import find_run
 from tests.pages.app import open_page, plotted, said
 
 
@@ -47,4 +47,4 @@ def test_the_definitions_reach_the_sentence():
     app = open_page("start", dataset="toyfaces", misclassified="exclude")
     rows = rb.stored_distances(find_run("toyfaces", "small_cnn"), "last", "deepfool").rows
     bias = rb.robustness_bias(rows, "lighting", policy=rb.Policy("exclude"))
-    assert f"sigma = {inference.least_robust(bias)['sigma']:+.2f}" in " ".join(said(app.markdown))
+    assert f"sigma = {wording.least_robust(bias)['sigma']:+.2f}" in " ".join(said(app.markdown))

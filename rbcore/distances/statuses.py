@@ -1,0 +1,47 @@
+"""What the statuses of a table of distances say, in words: counts that belong beside every number made of it."""
+
+import pandas as pd
+
+from rbcore.distances.method import resolve_method
+from rbcore.distances.smoothing.certify import ceiling
+from rbcore.measures.tables import checked
+from rbcore.sampling import share_correct
+
+WORDS = {
+    "misclassified": "misclassified without any attack",
+    "failed": "without a distance",
+    "fallback": "by the fallback, a walk to the nearest image of another class",
+    "abstained": "abstained, radius 0",
+    "overruled": "for which the smoothed classifier says another class, radius 0",
+}
+AT_CEILING = 1e-9
+
+
+def accuracy_in_words(rows: pd.DataFrame) -> str:
+    """Say what share of the images is classified correctly; where the distances are the smoothed classifier g's, by it and by f."""
+    if "network_prediction" not in rows:
+        return f"{share_correct(rows):.1%} classified correctly"
+    by_network = (rows["network_prediction"] == rows["label"]).mean()
+    return f"{share_correct(rows):.1%} classified correctly by the smoothed classifier g, {by_network:.1%} by the network f"
+
+
+def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
+    """Count what happened to the images, in one sentence.
+
+    Parameters
+    ----------
+    rows
+        A table as `rbcore.estimate_distances` returns it.
+    method
+        As it is spelled. Of a certificate the radii at the ceiling are counted too: what ``n`` noisy copies can show at most.
+    """
+    rows = checked(rows)
+    counts = rows["status"].value_counts()
+    parts = [f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)]
+    certified = rows.loc[rows["status"] == "certified", "distance"]
+    if len(certified):
+        _, values = resolve_method(method)
+        most = ceiling(values["noise"], values["n"], values["alpha"])
+        n_most = int((certified >= most * (1 - AT_CEILING)).sum())
+        parts.append(f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} (L2)")
+    return f"Of {len(rows):,} images: {', '.join(parts) or 'all have a distance'}."

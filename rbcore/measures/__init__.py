@@ -1,0 +1,44 @@
+"""The paper's measures: I_P(tau), RB and sigma, of tables of distances that are checked before they are measured.
+
+`robustness` defines the measures and their policies, `tables` what a table of distances must hold.
+"""
+
+from rbcore.measures.robustness import (
+    CHOICES,
+    DEFAULT_POLICY,
+    LARGEST_FAILED_SHARE,
+    Grouped,
+    Policy,
+    areas_under_curves,
+    correct_beyond,
+    is_correct,
+    is_counted,
+    proportion_beyond,
+    relative_difference,
+    rest_of_areas,
+    rest_weights,
+    robustness_bias_at,
+    sigma_bias,
+    sigma_bounds_of_failed,
+    split_groups,
+)
+
+__all__ = [
+    "CHOICES",
+    "DEFAULT_POLICY",
+    "LARGEST_FAILED_SHARE",
+    "Grouped",
+    "Policy",
+    "areas_under_curves",
+    "correct_beyond",
+    "is_correct",
+    "is_counted",
+    "proportion_beyond",
+    "relative_difference",
+    "rest_of_areas",
+    "rest_weights",
+    "robustness_bias_at",
+    "sigma_bias",
+    "sigma_bounds_of_failed",
+    "split_groups",
+]

@@ -1,0 +1,179 @@
+"""Make a run of weights that others trained, so that everything else treats them as any model."""
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+import torch
+
+from rbcore import store
+from rbcore.datasets import Dataset
+from rbcore.datasets.attributes import keep_samples
+from rbcore.datasets.opening import user_path
+from rbcore.errors import CheckpointError, MethodError
+from rbcore.models import MODELS, build_network
+from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
+from rbcore.runs.checkpoints import Run, find_run, list_runs, now, refuse_another, run_folder, save_checkpoint
+from rbcore.runs.foreign_weights import read_weights, shortened
+from rbcore.runs.weight_matching import choose_weights, fit_state_dict, has_one_logit
+from rbcore.runtime import resolve_device
+from rbcore.store import Facts
+from rbcore.training.loop import accuracy, predicted_classes
+from rbcore.training.train import run_facts
+
+SPLIT = "test"
+CHANCE_LEVEL = 0.05
+"""An accuracy is better than chance where chance alone would reach it with a smaller probability."""
+AS_GIVEN, DATASETS_OWN = "as given", "the dataset's own"
+"""Where the normalization comes from, in words."""
+UNITS = "in units of [0, 1]; divide values in units of 255 by 255, as in 0.485,0.456,0.406 and 0.229,0.224,0.225"
+
+
+def run_name_of(file_name: str) -> str:
+    """Return the name of a run of weights whose file has this name, in letters that can name a run."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file_name).stem).strip(".-_")[:64] or "imported"
+
+
+def import_weights(
+    dataset: Dataset,
+    model: str,
+    path: str | os.PathLike[str],
+    *,
+    run: str | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    weights_key: str | None = None,
+    outputs: str | None = None,
+    device: str = "auto",
+) -> Run:
+    """Make a run of weights that others trained, so that everything else treats them as any model.
+
+    Parameters
+    ----------
+    dataset
+        The data they are to be measured on; its number of classes must be theirs, or 2 where the network has one logit.
+    model
+        A registered builder.
+    path
+        Safetensors or a PyTorch state dict; see `rbcore.runs.foreign_weights`.
+    run
+        Name of the run; the file's own name where none is given.
+    mean, std
+        The normalization they were trained with, one value a channel in units of [0, 1]; the dataset's where none is given.
+    weights_key
+        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits where none is given.
+    outputs
+        ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
+
+    Returns
+    -------
+    Run
+        One epoch, with its accuracy on the dataset. Its facts hold ``notes``, what was taken and how, and ``warning``, which is
+        empty unless the accuracy is no better than chance.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no plain weights, does not fit, or the name is taken by other weights.
+    MethodError
+        If the network's output breaks the contract of `rbcore.outputs`.
+    """
+    file = user_path(path)
+    notes = [_said_normalization(mean, std, dataset)]
+    mean, std = mean or dataset.mean, std or dataset.std
+    _refuse_normalization(mean, std, dataset.input_shape[0])
+    name = run_name_of(file.name) if run is None else run
+    folder = run_folder(dataset.name, model, name)
+    network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
+    weights = choose_weights(read_weights(file), network.get_submodule("network"), file, model, weights_key)
+    n_outputs = 0
+    if len(dataset.classes) == 2 and has_one_logit(network.get_submodule("network"), weights.tensors):
+        n_outputs = 1
+        network = build_network(model, dataset.input_shape, n_outputs, mean, std)
+    fit_state_dict(network.get_submodule("network"), weights.tensors, file, model)
+    torch_device = resolve_device(device)
+    network.to(torch_device).eval()
+    images = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:N_CHECKED]), device=torch_device)
+    known = None if MODELS[model].source_sha256 else LOGITS
+    try:
+        reading = read_outputs(network, images, len(dataset.classes), known or outputs)
+    except MethodError as error:
+        raise MethodError(f"{shortened(file)} cannot be used: {error}") from error
+    reading = replace(reading, n_outputs=n_outputs)
+    network = adapted(network, reading)
+    recipe = {"name": "imported", "file_sha256": store.sha256_of_file(file)}
+    choices = {"weights_key": weights_key, "outputs": outputs}
+    facts = {
+        **run_facts(dataset, model, name, mean, std),
+        "recipe": recipe | {choice: value for choice, value in choices.items() if value is not None},
+        "mitigation": None,
+        "n_epochs": 1,
+    }
+    existing = next((found for found in list_runs(dataset.name, model) if found.name == name), None)
+    if existing is not None:
+        refuse_another(existing, facts)
+        return existing
+    keep_samples(dataset)
+    rows = dataset.rows(SPLIT)
+    labels, predictions = dataset.labels(rows), predicted_classes(network, dataset, rows, torch_device)
+    found: Facts = {
+        f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
+        for split in dataset.splits
+        if split != SPLIT
+    }
+    found[f"{SPLIT}_accuracy"] = int((labels == predictions).sum()) / len(rows)
+    counts: Facts = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
+    said: Facts = {
+        "outputs": reading.as_facts(),
+        "notes": [*notes, *weights.notes, *_said_outputs(reading, dataset.classes)],
+        "warning": _chance_warning(labels, predictions, dataset.classes),
+    }
+    nothing: Facts = {"train_loss": None, "history": []}
+    save_checkpoint(folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()})
+    return find_run(dataset.name, model, name)
+
+
+def _said_normalization(mean: Sequence[float] | None, std: Sequence[float] | None, dataset: Dataset) -> str:
+    used = [
+        f"{what} {', '.join(f'{value:g}' for value in given or own)} ({AS_GIVEN if given else DATASETS_OWN})"
+        for what, given, own in (("mean", mean, dataset.mean), ("std", std, dataset.std))
+    ]
+    return f"Images are normalized with {' and '.join(used)}, in units of [0, 1]."
+
+
+def _refuse_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+    if len(mean) != channels or len(std) != channels:
+        raise CheckpointError(f"mean {mean} and std {std} do not fit {channels} channels; give one value a channel.")
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise CheckpointError(f"mean {mean} and std {std} have to be numbers, and std above 0.")
+    if max(mean) > 1 or max(std) > 1:
+        raise CheckpointError(f"mean {mean} and std {std} are not {UNITS}.")
+
+
+def _said_outputs(reading: Reading, classes: tuple[str, ...]) -> list[str]:
+    notes = list(reading.notes)
+    if "two_classes" in reading.steps:
+        notes.append(f"Below 0 the logit stands for {classes[0]!r}, above 0 for {classes[1]!r}.")
+    return notes
+
+
+def _chance_warning(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...]) -> str:
+    """Return a warning if the test accuracy could be chance's, by a one-sided binomial test; else nothing.
+
+    Chance is what independent predictions of the same frequencies would agree with the labels.
+    """
+    n_correct, n = int((labels == predictions).sum()), len(labels)
+    of_each = np.arange(len(classes))[:, None]
+    chance = float(((labels == of_each).mean(1) * (predictions == of_each).mean(1)).sum())
+    if scipy.stats.binom.sf(n_correct - 1, n, chance) < CHANCE_LEVEL:
+        return ""
+    shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    return (
+        f"The test accuracy, {n_correct / n:.1%} (n = {n:,}), is no better than chance ({chance:.1%}). The usual causes are the order of "
+        f"the classes (here: {shown}), another mean and std than in training, and the order of the channels (here: RGB)."
+    )

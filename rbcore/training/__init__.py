@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, and mitigations that change a batch or the loss."""

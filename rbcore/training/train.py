@@ -1,0 +1,221 @@
+"""Train a network and keep a checkpoint of its epochs.
+
+One seed fixes the split of the data, the initial weights, and, epoch by epoch, the order of the batches, the augmentation and
+the dropout. Since every epoch has its own random streams, a run that was killed goes on from its last finished epoch and
+ends, on a CPU, with the same bits as one that was not.
+"""
+
+import json
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+import safetensors
+import torch
+
+from rbcore.datasets import DATASETS, Dataset
+from rbcore.datasets.attributes import keep_samples
+from rbcore.datasets.opening import is_file
+from rbcore.errors import CheckpointError
+from rbcore.models import MODELS, build_network
+from rbcore.runs.checkpoints import (
+    Run,
+    find_run,
+    list_runs,
+    now,
+    refuse_another,
+    refuse_if_disk_is_short,
+    run_folder,
+    save_checkpoint,
+    weights_bytes,
+)
+from rbcore.runs.imagenet import IMAGENET, load_imagenet
+from rbcore.runtime import Cancel, Progress, never, no_progress, resolve_device
+from rbcore.store import Facts, cache_root, make_folder, sha256_of_file
+from rbcore.training.loop import Trainer, accuracy
+from rbcore.training.mitigations import Mitigation, applied, groups_sha256
+from rbcore.training.recipes import Recipe, kept_epochs, recipe_for
+
+RESUME = "resume.safetensors"
+NO_WEIGHTS = "none"
+
+
+def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
+    """Return the name of a run: what sets it apart from its siblings; a mitigated one is named after its plain one.
+
+    Where the files decide what the dataset is, eight digits of its fingerprint are in the name: two folders share none.
+    """
+    split = f"-val{dataset.validation:g}" if dataset.validation else ""
+    plain = f"{recipe.name}-{dataset.size}px-{recipe.epochs}ep-seed{dataset.seed}{split}"
+    content = f"-{dataset.fingerprint[:8]}" if DATASETS[dataset.name].is_open else ""
+    return plain + content + (mitigation.suffix if mitigation else "")
+
+
+def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
+    """Return what a run's sidecar says of its data and its network."""
+    return {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "size": dataset.size,
+        "seed": dataset.seed,
+        "validation": dataset.validation,
+        "input_shape": list(dataset.input_shape),
+        "classes": list(dataset.classes),
+        "mean": list(mean),
+        "std": list(std),
+        "model": model,
+        "builder_sha256": MODELS[model].source_sha256,
+        "run": name,
+    }
+
+
+def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> int:
+    """Return about how many bytes the checkpoints of a training run will take, with what is kept to resume it."""
+    with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
+        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+    # To resume, weights and momentum are kept too, and for a moment their successors beside them.
+    return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 4)
+
+
+def train(
+    model: str,
+    dataset: Dataset,
+    *,
+    recipe: str = "modern",
+    epochs: int | None = None,
+    run: str | None = None,
+    keep: str = "all",
+    weights: str | os.PathLike[str] | None = None,
+    mitigation: Mitigation | None = None,
+    device: str = "auto",
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Run:
+    """Train a registered model on a dataset's training split and return the run.
+
+    Parameters
+    ----------
+    model, dataset
+        Name of the architecture, and the data; the dataset's seed is the run's seed.
+    recipe
+        ``modern`` or ``paper``; see `rbcore.training.recipes`.
+    epochs
+        Passes over the training split; the recipe's own where none is given.
+    run
+        Name of the run; made of recipe, size, epochs, seed, validation split and mitigation where none is given.
+    keep
+        ``all``, 3 (first, middle, last) or N checkpoints.
+    weights
+        Where training starts: ``none``, random weights; ``imagenet``, or a file of these weights, for torchvision's models.
+        Where nothing is said: ImageNet's if the model has them, as in the paper.
+    mitigation
+        What is done about a bias, if anything: `Regularizer`, the fairness term; `AdversarialTraining`; or `Reweighting` of groups. Initial
+        weights, batches, augmentation and dropout are those of the plain run of the same seed, and so is the number of steps.
+    device
+        ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
+    progress, cancel
+        Called after every step: steps done and in all. A run that was cancelled or killed goes on from its last finished
+        epoch when it is called again.
+
+    Returns
+    -------
+    Run
+        A complete run of the same name and recipe is returned as it is, since training it again would give the same.
+
+    Raises
+    ------
+    CheckpointError
+        If the name is taken by a different run, or ImageNet weights cannot be had.
+    StoreError
+        If the cache cannot be written or the disk is too short, before anything is trained.
+    TrainingError
+        If the loss is no longer finite, not even one image fits into memory, or the mitigation has nobody to compare.
+    UnknownNameError
+        If the mitigation's partition or group does not exist.
+    """
+    chosen = recipe_for(dataset.name, model, recipe, epochs)
+    usual = IMAGENET if MODELS[model].imagenet else NO_WEIGHTS
+    start = usual if weights is None else weights
+    on_samples = applied(mitigation, dataset.samples)
+    name = default_run_name(dataset, chosen, mitigation) if run is None else run
+    folder = run_folder(dataset.name, model, name)
+    facts = {
+        **run_facts(dataset, model, name, dataset.mean, dataset.std),
+        "recipe": chosen.as_facts(),
+        "weights": _named_weights(start),
+        "mitigation": mitigation.as_facts() if mitigation else None,
+        "mitigated_groups": groups_sha256(mitigation, dataset.samples),
+        "n_epochs": chosen.epochs,
+    }
+    kept = kept_epochs(keep, chosen.epochs)
+    existing = next((found for found in list_runs(dataset.name, model) if found.name == name), None)
+    if existing is not None:
+        refuse_another(existing, facts)
+        if existing.is_complete and set(kept) <= set(existing.epochs):
+            (folder / RESUME).unlink(missing_ok=True)  # killed after its last checkpoint
+            return existing
+    keep_samples(dataset)
+    make_folder(folder)
+    refuse_if_disk_is_short(folder, announced_bytes(dataset, model, chosen, keep))
+    torch_device = resolve_device(device)
+    environment = {"torch": torch.__version__, "python": platform.python_version(), "device": str(torch_device)}
+    with torch.random.fork_rng([torch_device] if torch_device.type == "cuda" else []):
+        torch.manual_seed(dataset.seed)
+        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+        if start != NO_WEIGHTS:
+            environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
+        trainer = Trainer(network, dataset, chosen, torch_device, on_samples)
+        kept_before = set(existing.epochs) if existing else set()
+        history = trainer.resume(folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before)
+        for epoch in range(len(history) + 1, chosen.epochs + 1):
+            so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
+            measured = trainer.train_epoch(epoch, so_far, progress, cancel)
+            held_out = [split for split in ("validation", "test") if split in dataset.splits]
+            measured |= {
+                f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in held_out
+            }
+            history.append({"epoch": epoch, **measured})
+            if epoch in kept:
+                found: Facts = {
+                    "created": now(),
+                    **measured,
+                    "train_accuracy": accuracy(network, dataset, dataset.rows("train"), torch_device),
+                    **{f"n_{split}": len(dataset.rows(split)) for split in dataset.splits},
+                    "history": history,
+                }
+                save_checkpoint(folder, epoch, network, {**facts, **environment, **found})
+            if epoch < chosen.epochs:
+                trainer.keep_for_resuming(folder / RESUME, facts, history)
+        (folder / RESUME).unlink(missing_ok=True)
+    return find_run(dataset.name, model, name)
+
+
+def _named_weights(start: str | os.PathLike[str]) -> str:
+    """Return what a run's facts say of its start: a file of weights by its content."""
+    if start in (NO_WEIGHTS, IMAGENET):
+        return str(start)
+    if not is_file(Path(start)):
+        raise CheckpointError(f"The weights {str(start)!r} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}.")
+    return f"{Path(start).name} sha256:{sha256_of_file(Path(start))}"
+
+
+def newest_history(dataset: str, model: str) -> tuple[str, list[Facts]]:
+    """Return the name of the newest run, in training or ended, and loss and accuracy after each of its finished epochs.
+
+    The history is empty where nothing was trained, or its first epoch has not ended.
+    """
+    in_training = sorted(
+        (cache_root() / "runs" / dataset / model).glob(f"*/{RESUME}"),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for path in in_training:
+        with (
+            suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
+            safetensors.safe_open(path, "pt") as file,
+        ):
+            history: list[Facts] = json.loads(file.metadata()["history"])
+            return path.parent.name, history
+    runs = list_runs(dataset, model)
+    return (runs[0].name, runs[0].facts.get("history", [])) if runs else ("", [])
