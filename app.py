@@ -17,7 +17,9 @@ else:
     from rbcore.runtime import keep_freed_memory
 
     keep_freed_memory()
-    st.set_page_config(page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide")
+    st.set_page_config(
+        page_title="Robustness bias explorer", page_icon="assets/icon.png", layout="wide"
+    )
     page = st.navigation(menu.sections())
     try:
         report.button(selection.pick())

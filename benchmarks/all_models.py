@@ -2,7 +2,8 @@
 
     python -m benchmarks.all_models --utkface FOLDER --cifar FOLDER
 
-It shows that each one builds, learns and can be measured on a CPU; the weights are random, so nothing is said of accuracy.
+It shows that each one builds, learns and can be measured on a CPU; the weights are random, so
+nothing is said of accuracy.
 """
 
 import time
@@ -49,10 +50,14 @@ def measure(name: str, data: Dataset) -> str:
     with torch.no_grad():
         network(images)
         network.eval()
-        predicted = network(images[:ATTACKED]).argmax(1).numpy()  # five steps teach little: attack what is predicted
+        predicted = (
+            network(images[:ATTACKED]).argmax(1).numpy()
+        )  # five steps teach little: attack what is predicted
     method, parameters = resolve_method("deepfool")
     found = estimate_arrays(network, images[:ATTACKED].numpy(), predicted, method, parameters)
-    distances = ", ".join(f"{d:.3g} ({s})" for d, s in zip(found.distance, found.status, strict=True))
+    distances = ", ".join(
+        f"{d:.3g} ({s})" for d, s in zip(found.distance, found.status, strict=True)
+    )
     is_falling = np.isfinite(losses).all() and losses[-1] < losses[0]
     loss_text = f"{losses[0]:.3f} -> {losses[-1]:.3f}" + ("" if is_falling else " (not falling)")
     seconds = time.perf_counter() - started
@@ -61,11 +66,15 @@ def measure(name: str, data: Dataset) -> str:
 
 def main(
     utkface: Annotated[Path, typer.Option(help="Folder of UTKFace.")],
-    cifar: Annotated[Path, typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived.")],
+    cifar: Annotated[
+        Path,
+        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
+    ],
 ) -> None:
     """Print one row a model."""
     print(
-        "| model | images | loss before and after 5 steps (n = 8) | DeepFool distances of 2 images | s |\n|---|---|---|---|---|"
+        "| model | images | loss before and after 5 steps (n = 8) | DeepFool distances of 2 "
+        "images | s |\n|---|---|---|---|---|"
     )
     small = rb.load_dataset("cifar10", root=cifar, checksum=False)
     for name in CIFAR_MODELS:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.carlini_wagner
 
-prints the table of `benchmarks/carlini_wagner.md`. Every distance that the attack does not find is the engine's fallback: a walk to
-the nearest image of another class, about twice as far. A setting under which many are says little of the network.
+prints the table of `benchmarks/carlini_wagner.md`. Every distance that the attack does not find is
+the engine's fallback: a walk to the nearest image of another class, about twice as far. A setting
+under which many are says little of the network.
 """
 
 import numpy as np
@@ -11,7 +12,11 @@ import pandas as pd
 
 import rbcore as rb
 
-NETWORKS = (("digits", "small_cnn", None), ("digits", "logistic_regression", None), ("toyfaces", "small_cnn", 100))
+NETWORKS = (
+    ("digits", "small_cnn", None),
+    ("digits", "logistic_regression", None),
+    ("toyfaces", "small_cnn", 100),
+)
 """Dataset, model and how many test images."""
 
 SETTINGS = (  # binary_search_steps, steps, stepsize, initial_const
@@ -49,10 +54,26 @@ def measure() -> pd.DataFrame:
         network = rb.load_model(model, data)
         minimal = rb.estimate_distances(network, data, "minimal", limit=limit)
         for searches, steps, stepsize, const in SETTINGS:
-            parameters = {"binary_search_steps": searches, "steps": steps, "stepsize": stepsize, "initial_const": const}
+            parameters = {
+                "binary_search_steps": searches,
+                "steps": steps,
+                "stepsize": stepsize,
+                "initial_const": const,
+            }
             rows = rb.estimate_distances(network, data, "carlini_wagner", limit=limit, **parameters)
-            facts = {"network": f"{dataset} {model}", "weights x steps": f"{searches} x {steps}", "stepsize": stepsize}
-            found.append({**facts, "first weight": const, "passes": searches * steps, **compare(rows, minimal)})
+            facts = {
+                "network": f"{dataset} {model}",
+                "weights x steps": f"{searches} x {steps}",
+                "stepsize": stepsize,
+            }
+            found.append(
+                {
+                    **facts,
+                    "first weight": const,
+                    "passes": searches * steps,
+                    **compare(rows, minimal),
+                }
+            )
     return pd.DataFrame(found)
 
 

@@ -1,6 +1,7 @@
 """Do the intervals cover, and do the tests reject, as often as they say: simulation with the library's own functions.
 
-``python -m benchmarks.coverage`` writes `benchmarks/coverage.md`; about a quarter of an hour on one core. ``--draws 100`` for a look.
+``python -m benchmarks.coverage`` writes `benchmarks/coverage.md`; about a quarter of an hour on one
+core. ``--draws 100`` for a look.
 """
 
 import argparse
@@ -57,8 +58,13 @@ SHAPES: dict[str, Draw] = {  # each with mean 1
 HEAVY = "lognormal(0, 1)"
 
 
-def draw_group(random: np.random.Generator, shape: str, n: int, accuracy: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances, 0 where misclassified, and whether each sample is correct; the area is the accuracy."""
+def draw_group(
+    random: np.random.Generator, shape: str, n: int, accuracy: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances, 0 where misclassified, and whether each sample is correct.
+
+    The area is the accuracy.
+    """
     is_correct = random.random(n) < accuracy
     return np.where(is_correct, SHAPES[shape](random, n), 0.0), is_correct
 
@@ -71,14 +77,25 @@ def make_grouped(groups: list[tuple[np.ndarray, np.ndarray]]) -> Grouped:
     values, is_correct = [values for values, _ in groups], [correct for _, correct in groups]
     nothing, one = np.zeros(len(n), int), np.ones(len(n))
     return Grouped(
-        names, values, is_correct, n, n_correct, nothing, nothing, np.full(len(n), np.nan), one, DEFAULT_POLICY
+        names,
+        values,
+        is_correct,
+        n,
+        n_correct,
+        nothing,
+        nothing,
+        np.full(len(n), np.nan),
+        one,
+        DEFAULT_POLICY,
     )
 
 
 def make_table(groups: list[tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """Put drawn groups into a table of distances."""
     correct = np.concatenate([own for _, own in groups])
-    names = np.repeat([f"g{index}" for index in range(len(groups))], [len(own) for own, _ in groups])
+    names = np.repeat(
+        [f"g{index}" for index in range(len(groups))], [len(own) for own, _ in groups]
+    )
     return pd.DataFrame(
         {
             "sample_id": np.arange(len(correct)).astype(str),
@@ -119,7 +136,9 @@ def interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
             below += bool(high < 0)
             widths.append(high - low)
             means = (
-                [resampled_means(own[None], N_RESAMPLES, random)[0] for own, _ in groups] if n == min(SIZES) else None
+                [resampled_means(own[None], N_RESAMPLES, random)[0] for own, _ in groups]
+                if n == min(SIZES)
+                else None
             )
             if means is not None:
                 ends = np.quantile(means[0] / np.maximum(means[1], 1e-9) - 1, [0.025, 0.975])
@@ -138,21 +157,33 @@ def interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
 
 
 def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
-    """Coverage of the parts, of the standardized sigma and of paired differences; exponential distances."""
+    """Coverage of the parts, of the standardized sigma and of paired differences.
+
+    Exponential distances.
+    """
     for accuracy, n in product(ACCURACIES, (50, 200)):
         random = np.random.default_rng([n, int(100 * accuracy), 1])
         hits = np.zeros(4)
         for draw in range(n_draws):
             rows = make_table([draw_group(random, "exponential", n, accuracy) for _ in range(2)])
             parts = decompose_bias(rows, "group", n_resamples=N_RESAMPLES, seed=draw).iloc[1:3]
-            rows["stratum"] = np.where(random.random(2 * n) < np.where(rows["group"] == "g0", 0.7, 0.3), "x", "y")
-            rows["distance"] *= np.where(rows["stratum"] == "x", 2.0, 1.0)  # composition alone makes a difference
-            even = standardized_bias(rows, "group", "stratum", groups=["g0"], n_resamples=N_RESAMPLES, seed=draw)
+            rows["stratum"] = np.where(
+                random.random(2 * n) < np.where(rows["group"] == "g0", 0.7, 0.3), "x", "y"
+            )
+            rows["distance"] *= np.where(
+                rows["stratum"] == "x", 2.0, 1.0
+            )  # composition alone makes a difference
+            even = standardized_bias(
+                rows, "group", "stratum", groups=["g0"], n_resamples=N_RESAMPLES, seed=draw
+            )
             rows["distance"] = np.where(rows["is_correct"], random.exponential(size=2 * n), np.nan)
             other = rows.assign(distance=rows["distance"] * random.lognormal(0, 0.5, 2 * n))
             paired = compare_bias(rows, other, "group", n_resamples=N_RESAMPLES, seed=draw)
             hits += [
-                *(covers(low, high, 0.0) for low, high in zip(parts["low"], parts["high"], strict=True)),
+                *(
+                    covers(low, high, 0.0)
+                    for low, high in zip(parts["low"], parts["high"], strict=True)
+                ),
                 covers(even["low"][0], even["high"][0], 0.0),
                 covers(paired["low"][0], paired["high"][0], 0.0),
             ]
@@ -169,7 +200,8 @@ def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
 CHANGED: dict[str, Draw] = {  # each with mean 1
     "gamma(0.3)": lambda random, n: random.gamma(0.3, size=n) / 0.3,
     "60% near 0": lambda random, n: (
-        np.where(random.random(n) < 0.6, random.exponential(0.02, n), random.exponential(1.0, n)) / 0.412
+        np.where(random.random(n) < 0.6, random.exponential(0.02, n), random.exponential(1.0, n))
+        / 0.412
     ),
     "Pareto(2.5)": lambda random, n: (random.pareto(2.5, n) + 1) / (2.5 / 1.5),
     "exponential": lambda random, n: random.exponential(size=n),
@@ -186,7 +218,9 @@ def change_rows(n_draws: int) -> Iterator[dict[str, object]]:
         random = np.random.default_rng([number, 6])
         below = above = narrow = 0
         for draw in range(n_draws):
-            before = make_table([(CHANGED[shape](random, n), np.ones(n, dtype=bool)) for n in sizes])
+            before = make_table(
+                [(CHANGED[shape](random, n), np.ones(n, dtype=bool)) for n in sizes]
+            )
             noise = random.lognormal(-(NOISE**2) / 2, NOISE, sum(sizes)) if kind == "noise" else 1.0
             factor = np.where(before["group"] == "g0", 1 + change, 1.0)
             after = before.assign(distance=before["distance"] * factor * noise)
@@ -231,9 +265,13 @@ def reject(
 def exchangeable_rows(n_draws: int) -> Iterator[dict[str, object]]:
     """Rejections at 5% where all groups have one distribution."""
     for shape, accuracy, sizes in product(
-        ("exponential", "shipped table", HEAVY), ACCURACIES, ((50, 50), (200, 800), (50, 100, 200, 400))
+        ("exponential", "shipped table", HEAVY),
+        ACCURACIES,
+        ((50, 50), (200, 800), (50, 100, 200, 400)),
     ):
-        random = np.random.default_rng([sum(sizes), int(100 * accuracy), list(SHAPES).index(shape), 2])
+        random = np.random.default_rng(
+            [sum(sizes), int(100 * accuracy), list(SHAPES).index(shape), 2]
+        )
         first, holm, largest = reject(random, [(shape, n, accuracy, 1.0) for n in sizes], n_draws)
         yield {
             "distances": shape,
@@ -260,7 +298,9 @@ def unequal_rows(n_draws: int) -> Iterator[dict[str, object]]:
     for ((shape, accuracy), (other, other_accuracy)), sizes in product(
         UNEQUAL, ((50, 200), (200, 200), (200, 800), (800, 200))
     ):
-        random = np.random.default_rng([*sizes, UNEQUAL.index(((shape, accuracy), (other, other_accuracy))), 3])
+        random = np.random.default_rng(
+            [*sizes, UNEQUAL.index(((shape, accuracy), (other, other_accuracy))), 3]
+        )
         groups = [(shape, sizes[0], accuracy, 1.0), (other, sizes[1], other_accuracy, 1.0)]
         yield {
             "group": f"{shape}, accuracy {accuracy}",
@@ -285,17 +325,28 @@ def band_rows(n_draws: int) -> Iterator[dict[str, object]]:
     """How often the simultaneous band covers the whole true curve."""
     for shape, accuracy, n in product(("exponential", "shipped table", HEAVY), ACCURACIES, SIZES):
         random = np.random.default_rng([n, int(100 * accuracy), list(SHAPES).index(shape), 5])
-        population = np.sort(shipped_distances() if shape == "shipped table" else SHAPES[shape](random, 200_000))
+        population = np.sort(
+            shipped_distances() if shape == "shipped table" else SHAPES[shape](random, 200_000)
+        )
         covered = 0
         for _ in range(n_draws):
             is_correct = random.random(n) < accuracy
             values = np.where(is_correct, random.choice(population, n), 0.0)
             steps = np.unique(values)
-            taus = np.concatenate([steps, np.nextafter(steps[steps > 0], 0)])  # at each step, and just before it
+            taus = np.concatenate(
+                [steps, np.nextafter(steps[steps > 0], 0)]
+            )  # at each step, and just before it
             low, high = dkw_band(proportion_beyond(values, taus), n)
-            true = accuracy * (1 - np.searchsorted(population, taus, side="right") / len(population))
+            true = accuracy * (
+                1 - np.searchsorted(population, taus, side="right") / len(population)
+            )
             covered += bool(((low <= true) & (true <= high)).all())
-        yield {"distances": shape, "accuracy": accuracy, "n": n, "whole curve covered": f"{covered / n_draws:.1%}"}
+        yield {
+            "distances": shape,
+            "accuracy": accuracy,
+            "n": n,
+            "whole curve covered": f"{covered / n_draws:.1%}",
+        }
 
 
 def markdown(rows: Iterator[dict[str, object]]) -> str:
@@ -309,21 +360,31 @@ def markdown(rows: Iterator[dict[str, object]]) -> str:
 SECTIONS = (
     (
         "Intervals: how often 95% intervals cover",
-        "Two groups of n, equal in accuracy and distances (sigma = 0; the scale of a group changes nothing). An interval that is "
-        "not defined counts as a miss. RB at the median distance.",
+        (
+            "Two groups of n, equal in accuracy and distances (sigma = 0; the scale of a "
+            "group changes nothing). An interval that is not defined counts as a miss. RB at "
+            "the median distance."
+        ),
         interval_rows,
     ),
     (
         "Other intervals",
-        "Exponential distances, two groups. Standardized: 70% against 30% in a stratum of twice the distances. Paired: the same "
-        "images, distances of the second model off by lognormal(0, 0.5).",
+        (
+            "Exponential distances, two groups. Standardized: 70% against 30% in a stratum of "
+            "twice the distances. Paired: the same images, distances of the second model off by "
+            "lognormal(0, 0.5)."
+        ),
         other_interval_rows,
     ),
     (
         "Intervals of a change of sigma",
-        "The same images under two models, a group and its rest, equal in distances under the first. The second model's distances of the "
-        "group are those of the first times 1 + change; noise: and all distances times lognormal with mean 1 and sigma 0.5. 60% near "
-        "0: exponential, of mean 0.02 for these and 1 for the others. Symmetric: the narrower side of the interval on both sides.",
+        (
+            "The same images under two models, a group and its rest, equal in distances under the "
+            "first. The second model's distances of the group are those of the first times 1 + "
+            "change; noise: and all distances times lognormal with mean 1 and sigma 0.5. 60% near "
+            "0: exponential, of mean 0.02 for these and 1 for the others. Symmetric: the narrower "
+            "side of the interval on both sides."
+        ),
         change_rows,
     ),
     ("Tests, all groups alike", "How often p is at most 5%.", exchangeable_rows),
@@ -334,7 +395,10 @@ SECTIONS = (
     ),
     (
         "Power",
-        "How often p is at most 5% where the group has the sigma of the column; exponential distances.",
+        (
+            "How often p is at most 5% where the group has the sigma of the column; "
+            "exponential distances."
+        ),
         power_rows,
     ),
     (
@@ -351,7 +415,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     parser.add_argument(
-        "--only", nargs="+", metavar="SECTION", help="titles of sections to simulate again in the output"
+        "--only",
+        nargs="+",
+        metavar="SECTION",
+        help="titles of sections to simulate again in the output",
     )
     options = parser.parse_args()
     known = {} if options.only is None else sections_of(options.output)
@@ -359,16 +426,22 @@ def main() -> None:
     errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (options.draws, few, fewer)]
     parts = [
         "# Coverage and error rates by simulation",
-        f"`python -m benchmarks.coverage --draws {options.draws}`, each section on its own date, with the library's own "
-        f"functions: {N_RESAMPLES:,} resamples an interval, {N_PERMUTATIONS} permutations a test. {options.draws:,} draws a row, so a "
-        f"figure of 95% or 5% has a standard error of {errors[0]}; {few:,} draws for changes of sigma ({errors[1]}), {fewer:,} for the "
-        f"other intervals and the power ({errors[2]}). "
-        f"Shipped table: DeepFool distances of the {len(shipped_distances()):,} correct test faces of `toyfaces`, `small_cnn`, last epoch.",
+        (
+            f"`python -m benchmarks.coverage --draws {options.draws}`, each section on its own "
+            f"date, with the library's own functions: {N_RESAMPLES:,} resamples an interval, "
+            f"{N_PERMUTATIONS} permutations a test. {options.draws:,} draws a row, so a figure of "
+            f"95% or 5% has a standard error of {errors[0]}; {few:,} draws for changes of sigma "
+            f"({errors[1]}), {fewer:,} for the other intervals and the power ({errors[2]}). "
+            f"Shipped table: DeepFool distances of the {len(shipped_distances()):,} correct test "
+            "faces of `toyfaces`, `small_cnn`, last epoch."
+        ),
     ]
     for title, text, rows in SECTIONS:
         if options.only is None or title in options.only:
             start = time.perf_counter()
-            n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}.get(rows, options.draws)
+            n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}.get(
+                rows, options.draws
+            )
             known[title] = f"## {title}\n\n{text} ({date.today()})\n\n{markdown(rows(n_draws))}"
             print(f"{title}: {time.perf_counter() - start:.0f} s", flush=True)
         parts.append(known[title])

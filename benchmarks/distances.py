@@ -2,10 +2,11 @@
 
     python -m benchmarks.distances --cifar FOLDER --weights FILE --utkface FOLDER [--n 256] [--long]
 
-Prints tables in Markdown and one line a claim, with the figure it requires and the one measured. Our methods are timed as a whole
-(the clean prediction, the attack, the verification), peers without either. Our fast and standard tier and Foolbox's DeepFool
-take turns, and medians count; what is slower runs once, and peers' results are kept in the cache with their date. Distances count
-if `benchmarks.peers.judge` says so.
+Prints tables in Markdown and one line a claim, with the figure it requires and the one measured.
+Our methods are timed as a whole (the clean prediction, the attack, the verification), peers without
+either. Our fast and standard tier and Foolbox's DeepFool take turns, and medians count; what is
+slower runs once, and peers' results are kept in the cache with their date. Distances count if
+`benchmarks.peers.judge` says so.
 """
 
 import datetime
@@ -73,7 +74,8 @@ class Measured:
     n_forward, n_backward
         Images sent forward and backward by one repetition.
     fallbacks
-        Images for which one of our methods needed the engine's walk to another image; they count as failed here.
+        Images for which one of our methods needed the engine's walk to another image; they
+        count as failed here.
     date, threads
         When it was measured, and with how many threads.
     """
@@ -99,13 +101,21 @@ class Measured:
 
 
 def correct_rows(
-    title: str, network: nn.Module, images: np.ndarray, labels: np.ndarray, n: int, batch: int | None
+    title: str,
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    n: int,
+    batch: int | None,
 ) -> Subject:
     """Return the first `n` images that the network classifies correctly, alone and in a batch."""
     right = np.ones(len(labels), bool)
     with frozen(network), torch.no_grad():
         for size in (1, BATCH):
-            parts = [network(torch.as_tensor(images[rows])) for rows in in_batches(np.arange(len(labels)), size)]
+            parts = [
+                network(torch.as_tensor(images[rows]))
+                for rows in in_batches(np.arange(len(labels)), size)
+            ]
             right &= torch.cat(parts).argmax(1).numpy() == labels
     chosen = np.flatnonzero(right)[:n]
     if len(chosen) < n:
@@ -117,7 +127,9 @@ def correct_rows(
 def load_cifar_network(cifar: Path, weights: Path) -> tuple[Dataset, nn.Module]:
     """Return CIFAR-10 and a stranger's ResNet-20, imported from its file."""
     data = rb.load_dataset("cifar10", root=cifar, checksum=False)
-    run = rb.import_weights(data, "resnet20", weights, mean=IMAGENET_MEAN, std=IMAGENET_STD, device="cpu")
+    run = rb.import_weights(
+        data, "resnet20", weights, mean=IMAGENET_MEAN, std=IMAGENET_STD, device="cpu"
+    )
     return data, rb.load_model("resnet20", data, run=run.name, device="cpu").network
 
 
@@ -125,7 +137,9 @@ def load_cifar(cifar: Path, weights: Path, n: int, batch: int | None = None) -> 
     """Return CIFAR-10's test images and a stranger's ResNet-20."""
     data, network = load_cifar_network(cifar, weights)
     rows = data.rows("test")
-    return correct_rows("CIFAR-10, ResNet-20", network, data.pixels(rows), data.labels(rows), n, batch)
+    return correct_rows(
+        "CIFAR-10, ResNet-20", network, data.pixels(rows), data.labels(rows), n, batch
+    )
 
 
 def load_faces(utkface: Path, n: int, batch: int | None = None) -> Subject:
@@ -134,7 +148,14 @@ def load_faces(utkface: Path, n: int, batch: int | None = None) -> Subject:
     run = rb.train("utk_classifier", data, epochs=EPOCHS, keep="1", weights="none", device="cpu")
     network = rb.load_model("utk_classifier", data, run=run.name, device="cpu").network
     rows = data.rows("test")
-    return correct_rows("UTKFace at 64 pixels, utk_classifier", network, data.pixels(rows), data.labels(rows), n, batch)
+    return correct_rows(
+        "UTKFace at 64 pixels, utk_classifier",
+        network,
+        data.pixels(rows),
+        data.labels(rows),
+        n,
+        batch,
+    )
 
 
 def engine_of(subject: Subject, spelled: str) -> Engine:
@@ -142,7 +163,13 @@ def engine_of(subject: Subject, spelled: str) -> Engine:
     method, parameters = resolve_method(spelled)
     rows, images = np.arange(len(subject.labels)), subject.images
     return Engine(
-        subject.network, lambda which: images[which], subject.labels, method, parameters, rows, batch_size=subject.batch
+        subject.network,
+        lambda which: images[which],
+        subject.labels,
+        method,
+        parameters,
+        rows,
+        batch_size=subject.batch,
     )
 
 
@@ -159,7 +186,9 @@ def measure_ours(subject: Subject, spelled: str) -> Measured:
     images, labels = subject.tensors
     distance = judge(subject.network, images, labels, torch.as_tensor(perturbed))
     counts = engine.network.take_counts()
-    return Measured(spelled, distance, [seconds], **counts, fallbacks=int((status == "fallback").sum()))
+    return Measured(
+        spelled, distance, [seconds], **counts, fallbacks=int((status == "fallback").sum())
+    )
 
 
 def measure_peer(subject: Subject, peer: Peer) -> tuple[Measured, Tensor]:
@@ -176,7 +205,10 @@ def measure_peer(subject: Subject, peer: Peer) -> tuple[Measured, Tensor]:
 
 
 def kept_peer(subject: Subject, name: str, folder: Path) -> Measured:
-    """Return what a peer did on these very images and weights, from the folder if it is there; else measure and keep it."""
+    """Return what a peer did on these very images and weights, from the folder if it is there.
+
+    Else measure and keep it.
+    """
     part = subject.first(PEERS[name].rows)
     digest = hashlib.sha256(f"{name} {PEERS[name].title}".encode())
     for tensor in part.network.state_dict().values():
@@ -190,15 +222,27 @@ def kept_peer(subject: Subject, name: str, folder: Path) -> Measured:
         others = {key: facts[key] for key in ("n_forward", "n_backward", "date", "threads")}
         return Measured(PEERS[name].title, distance, [facts["seconds"]], **others)
     found, perturbed = measure_peer(subject, PEERS[name])
-    facts = {"seconds": found.seconds[0], "n_forward": found.n_forward, "n_backward": found.n_backward}
-    facts |= {"date": found.date, "threads": found.threads, "command": command(), "machine": machine()}
+    facts = {
+        "seconds": found.seconds[0],
+        "n_forward": found.n_forward,
+        "n_backward": found.n_backward,
+    }
+    facts |= {
+        "date": found.date,
+        "threads": found.threads,
+        "command": command(),
+        "machine": machine(),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(file, facts=json.dumps(facts), perturbed=perturbed.cpu().numpy())
     return found
 
 
 def taking_turns(measures: dict[str, Callable[[], Measured]], repeats: int) -> dict[str, Measured]:
-    """Run each measurement `repeats` times, one after the other and again; the distances are those of the last turn."""
+    """Run each measurement `repeats` times, one after the other and again.
+
+    The distances are those of the last turn.
+    """
     found: dict[str, Measured] = {}
     for _ in range(repeats):
         for name, measure in measures.items():
@@ -216,19 +260,29 @@ def in_turns(subject: Subject, tiers: Iterable[str]) -> dict[str, Callable[[], M
 def measure(
     subject: Subject, tiers: list[str], peers: Iterable[str], repeats: int, folder: Path
 ) -> dict[str, Measured]:
-    """Measure Foolbox's DeepFool and our fast and standard tier in turns; then, once, our thorough one and each other peer."""
+    """Measure Foolbox's DeepFool and our fast and standard tier in turns.
+
+    Then, once, our thorough one and each other peer.
+    """
     measure_ours(subject.first(8), tiers[0])  # the first call of all pays for torch's own start
     reference = {REFERENCE: lambda: measure_peer(subject, PEERS[REFERENCE])[0]}
     found = taking_turns({**reference, **in_turns(subject, tiers[:2])}, repeats)
     found |= taking_turns(in_turns(subject, tiers[2:]), 1)
     for name in peers:
         found[name] = kept_peer(subject, name, folder)
-        print(f"{found[name].title} on {subject.title}: {found[name].seconds[0]:.1f} s", file=sys.stderr, flush=True)
+        print(
+            f"{found[name].title} on {subject.title}: {found[name].seconds[0]:.1f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     return found
 
 
 def best_known(found: Iterable[Measured], n: int) -> np.ndarray:
-    """Return the smallest judged distance of each sample over everything measured; inf where there is none."""
+    """Return the smallest judged distance of each sample over everything measured.
+
+    Inf where there is none.
+    """
     best = np.full(n, np.inf)
     for one in found:
         best[: len(one.distance)] = np.fmin(best[: len(one.distance)], one.distance)
@@ -238,34 +292,58 @@ def best_known(found: Iterable[Measured], n: int) -> np.ndarray:
 def table(subject: Subject, found: dict[str, Measured], best: np.ndarray) -> str:
     """Return one row a method in Markdown: its cost, its distances, and these over the best known."""
     lines = [
-        f"### {subject.title}: {len(subject.labels)} images, ours in passes of {subject.batch}, peers of {BATCH}",
+        (
+            f"### {subject.title}: {len(subject.labels)} images, ours in passes of "
+            f"{subject.batch}, peers of {BATCH}"
+        ),
         "",
-        "| method | n | s | samples/s | forward, backward a sample | success | mean L2 | median | over best known: p50, p95, max "
-        "| within 0.5% | wins | date, turns, threads |",
+        (
+            "| method | n | s | samples/s | forward, backward a sample | success | mean L2 | "
+            "median | over best known: p50, p95, max | within 0.5% | wins | date, turns, threads |"
+        ),
         "|" + "---|" * 12,
     ]
     for one in found.values():
         n, is_found = len(one.distance), np.isfinite(one.distance)
-        distance, ratio = one.distance[is_found], (one.distance / best[: len(one.distance)])[is_found]
-        spread = "-" if not len(ratio) else f"{np.median(ratio):.4f}, {np.quantile(ratio, 0.95):.3f}, {ratio.max():.3f}"
-        mean, median = (f"{distance.mean():.4f}", f"{np.median(distance):.4f}") if len(distance) else ("-", "-")
-        success = f"{one.success:.1%}" + (f" ({one.fallbacks} by fallback)" if one.fallbacks else "")
+        distance, ratio = (
+            one.distance[is_found],
+            (one.distance / best[: len(one.distance)])[is_found],
+        )
+        spread = (
+            "-"
+            if not len(ratio)
+            else f"{np.median(ratio):.4f}, {np.quantile(ratio, 0.95):.3f}, {ratio.max():.3f}"
+        )
+        mean, median = (
+            (f"{distance.mean():.4f}", f"{np.median(distance):.4f}")
+            if len(distance)
+            else ("-", "-")
+        )
+        success = f"{one.success:.1%}" + (
+            f" ({one.fallbacks} by fallback)" if one.fallbacks else ""
+        )
         wins = int((one.distance <= best[:n] + TIE).sum())
         lines.append(
-            f"| {one.title} | {n} | {np.median(one.seconds):.2f} | {one.rate:.2f} "
-            f"| {one.n_forward / n:.1f}, {one.n_backward / n:.1f} | {success} | {mean} | {median} | {spread} "
-            f"| {(ratio <= WITHIN).sum() / n:.1%} | {wins} | {one.date}, {len(one.seconds)}x, {one.threads} |"
+            f"| {one.title} | {n} | {np.median(one.seconds):.2f} | {one.rate:.2f} | "
+            f"{one.n_forward / n:.1f}, {one.n_backward / n:.1f} | {success} | {mean} | {median} | "
+            f"{spread} | {(ratio <= WITHIN).sum() / n:.1%} | {wins} | {one.date}, "
+            f"{len(one.seconds)}x, {one.threads} |"
         )
     return "\n".join(lines)
 
 
-def claim(what: str, required: float, measured: float, *, at_least: bool, turns: Iterable[float] = ()) -> str:
+def claim(
+    what: str, required: float, measured: float, *, at_least: bool, turns: Iterable[float] = ()
+) -> str:
     """Return a row: the claim, what it requires, what was measured (and in each turn), and whether it holds."""
     is_met = measured >= required if at_least else measured <= required
     each = ", ".join(f"{one:.2f}" for one in turns)
     sign = "at least" if at_least else "at most"
     spread = f" (turns: {each})" if each else ""
-    return f"| {what} | {sign} {required:g} | {measured:.4g}{spread} | {'PASS' if is_met else '**FAIL**'} |"
+    return (
+        f"| {what} | {sign} {required:g} | {measured:.4g}{spread} | "
+        f"{'PASS' if is_met else '**FAIL**'} |"
+    )
 
 
 def speed_ratios(one: Measured, other: Measured) -> list[float]:
@@ -278,7 +356,11 @@ def paired(one: Measured, other: Measured, statistic: Callable[[np.ndarray], flo
     """Return a statistic's ratio over the samples where both methods succeeded."""
     n = min(len(one.distance), len(other.distance))
     both = np.isfinite(one.distance[:n]) & np.isfinite(other.distance[:n])
-    return float(statistic(one.distance[:n][both]) / statistic(other.distance[:n][both])) if both.any() else np.nan
+    return (
+        float(statistic(one.distance[:n][both]) / statistic(other.distance[:n][both]))
+        if both.any()
+        else np.nan
+    )
 
 
 def fast_claims(subject: Subject, fast: Measured, reference: Measured, times: float) -> list[str]:
@@ -287,22 +369,47 @@ def fast_claims(subject: Subject, fast: Measured, reference: Measured, times: fl
     speed = fast.rate / reference.rate
     turns = speed_ratios(fast, reference)
     return [
-        claim(f"{name}: samples/s over Foolbox DeepFool's", times, speed, at_least=True, turns=turns),
-        claim(f"{name}: median over Foolbox DeepFool's", 1.001, paired(fast, reference, np.median), at_least=False),
+        claim(
+            f"{name}: samples/s over Foolbox DeepFool's", times, speed, at_least=True, turns=turns
+        ),
+        claim(
+            f"{name}: median over Foolbox DeepFool's",
+            1.001,
+            paired(fast, reference, np.median),
+            at_least=False,
+        ),
         claim(f"{name}: success", 1, fast.success, at_least=True),
     ]
 
 
-def standard_claims(subject: Subject, standard: Measured, reference: Measured, best: np.ndarray) -> list[str]:
+def standard_claims(
+    subject: Subject, standard: Measured, reference: Measured, best: np.ndarray
+) -> list[str]:
     """Must show, 2, without the long run."""
     name = f"standard, {subject.title}"
     share = float(np.median(standard.seconds) / np.median(reference.seconds))
     turns = [1 / ratio for ratio in speed_ratios(standard, reference)]
     p95 = float(np.nanquantile(standard.distance / best, 0.95))
     return [
-        claim(f"{name}: mean over Foolbox DeepFool's", 0.92, paired(standard, reference, np.mean), at_least=False),
-        claim(f"{name}: median over Foolbox DeepFool's", 0.92, paired(standard, reference, np.median), at_least=False),
-        claim(f"{name}: time over Foolbox DeepFool's", round(2 / 3, 4), share, at_least=False, turns=turns),
+        claim(
+            f"{name}: mean over Foolbox DeepFool's",
+            0.92,
+            paired(standard, reference, np.mean),
+            at_least=False,
+        ),
+        claim(
+            f"{name}: median over Foolbox DeepFool's",
+            0.92,
+            paired(standard, reference, np.median),
+            at_least=False,
+        ),
+        claim(
+            f"{name}: time over Foolbox DeepFool's",
+            round(2 / 3, 4),
+            share,
+            at_least=False,
+            turns=turns,
+        ),
         claim(f"{name}: distance over best known, p95", 1.05, p95, at_least=False),
         claim(f"{name}: success", 1, standard.success, at_least=True),
     ]
@@ -311,7 +418,14 @@ def standard_claims(subject: Subject, standard: Measured, reference: Measured, b
 def thorough_claims(subject: Subject, thorough: Measured, best: np.ndarray) -> list[str]:
     """Must show, 3."""
     share = float((thorough.distance <= WITHIN * best).mean())
-    return [claim(f"thorough, {subject.title}: share within 0.5% of best known", 0.97, share, at_least=True)]
+    return [
+        claim(
+            f"thorough, {subject.title}: share within 0.5% of best known",
+            0.97,
+            share,
+            at_least=True,
+        )
+    ]
 
 
 def long_claims(standard: Measured, slow: list[Measured], long: Measured) -> list[str]:
@@ -320,9 +434,14 @@ def long_claims(standard: Measured, slow: list[Measured], long: Measured) -> lis
     mean = "paired mean over Foolbox CW's, 9 x 1000"
     speed = standard.rate / long.rate
     return [
-        claim(f"standard, {name}: samples/s over Foolbox CW's, 9 x 1000", 100, speed, at_least=True),
+        claim(
+            f"standard, {name}: samples/s over Foolbox CW's, 9 x 1000", 100, speed, at_least=True
+        ),
         claim(f"standard, {name}: {mean}", 1.005, paired(standard, long, np.mean), at_least=False),
-        *(claim(f"thorough, {name}: {mean}", 1, paired(thorough, long, np.mean), at_least=False) for thorough in slow),
+        *(
+            claim(f"thorough, {name}: {mean}", 1, paired(thorough, long, np.mean), at_least=False)
+            for thorough in slow
+        ),
     ]
 
 
@@ -334,23 +453,46 @@ def command() -> str:
 def machine() -> str:
     """Return processor, threads, torch's version and how busy the machine is."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    processor = next((line.split(": ")[1] for line in lines if line.startswith("model name")), "an unnamed processor")
+    processor = next(
+        (line.split(": ")[1] for line in lines if line.startswith("model name")),
+        "an unnamed processor",
+    )
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    return f"{os.cpu_count()} cores of {processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, load {load}"
+    return (
+        f"{os.cpu_count()} cores of {processor}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}, load {load}"
+    )
 
 
 def main(
-    cifar: Annotated[Path, typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived.")],
+    cifar: Annotated[
+        Path,
+        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
+    ],
     weights: Annotated[Path, typer.Option(help="State dict of ResNet-20, resnet20-12fca82f.th.")],
-    utkface: Annotated[Path | None, typer.Option(help="Folder of UTKFace; loaded at 64 pixels.")] = None,
+    utkface: Annotated[
+        Path | None, typer.Option(help="Folder of UTKFace; loaded at 64 pixels.")
+    ] = None,
     n: Annotated[int, typer.Option(help="Correctly classified test images.")] = 256,
-    repeats: Annotated[int, typer.Option(help="Turns of our fast and standard tier and Foolbox's DeepFool.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(help="Turns of our fast and standard tier and Foolbox's DeepFool.")
+    ] = 3,
     threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
-    batch: Annotated[int | None, typer.Option(help="Our images a pass; found by measuring where not given.")] = None,
-    long: Annotated[bool, typer.Option("--long", help="Also Foolbox's CW of 9 x 1000 steps: half an hour.")] = False,
-    tiers: Annotated[str, typer.Option(help="Our fast and standard method, and thorough if it is to run.")] = TIERS,
-    peers: Annotated[str | None, typer.Option(help="Peers besides Foolbox's DeepFool; all where not given.")] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for runs and for the peers' results.")] = CACHE,
+    batch: Annotated[
+        int | None, typer.Option(help="Our images a pass; found by measuring where not given.")
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Also Foolbox's CW of 9 x 1000 steps: half an hour.")
+    ] = False,
+    tiers: Annotated[
+        str, typer.Option(help="Our fast and standard method, and thorough if it is to run.")
+    ] = TIERS,
+    peers: Annotated[
+        str | None, typer.Option(help="Peers besides Foolbox's DeepFool; all where not given.")
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option(help="Folder for runs and for the peers' results.")
+    ] = CACHE,
 ) -> None:
     """Measure, and print the tables and the claims."""
     os.environ["RBCORE_CACHE"] = str(cache)
@@ -360,7 +502,11 @@ def main(
     others = [name for name in names if name not in (REFERENCE, LONG)]
     ours = tiers.split(",")
     fast, standard, *slow = ours
-    print(f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}. Peers' dates are their own.\n", flush=True)
+    print(
+        f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}. Peers' "
+        "dates are their own.\n",
+        flush=True,
+    )
     claims = []
     subjects = [(load_cifar(cifar, weights, n, batch), 8.0)]
     if utkface is not None:
@@ -377,10 +523,15 @@ def main(
             claims += thorough_claims(subject, found[thorough], best)
         if LONG in found:
             part = subject.first(PEERS[LONG].rows)
-            again = {**taking_turns(in_turns(part, [standard]), repeats), **taking_turns(in_turns(part, slow), 1)}
+            again = {
+                **taking_turns(in_turns(part, [standard]), repeats),
+                **taking_turns(in_turns(part, slow), 1),
+            }
             best = np.fmin(best[: len(part.labels)], best_known(again.values(), len(part.labels)))
             print(table(part, {**again, LONG: found[LONG]}, best) + "\n", flush=True)
-            claims += long_claims(again[standard], [again[thorough] for thorough in slow], found[LONG])
+            claims += long_claims(
+                again[standard], [again[thorough] for thorough in slow], found[LONG]
+            )
     print("| claim | required | measured | |\n|---|---|---|---|\n" + "\n".join(claims))
 
 

@@ -1,11 +1,13 @@
 """How fast the explorer answers, and what many visitors at once cost: milliseconds at the server, and memory.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.explorer`` prints two Markdown tables: medians of several calls without a browser, for
-every page in ``pages/`` and for the heatmap of 151 groups x 9 models x 3 epochs x 3 methods (synthetic tables in a temporary
-cache); and the resident memory of one server before and after many sessions asked it for pages at once.
+``OMP_NUM_THREADS=1 python -m benchmarks.explorer`` prints two Markdown tables: medians of several
+calls without a browser, for every page in ``pages/`` and for the heatmap of 151 groups x 9 models x
+3 epochs x 3 methods (synthetic tables in a temporary cache); and the resident memory of one server
+before and after many sessions asked it for pages at once.
 
-What is measured but not waited for: the first measure of a table of distances. It runs a second at a time, with a bar on the
-page, once for all visitors; its time is in the table, and the heatmap's times are with all tables measured.
+What is measured but not waited for: the first measure of a table of distances. It runs a second at
+a time, with a bar on the page, once for all visitors; its time is in the table, and the heatmap's
+times are with all tables measured.
 """
 
 import asyncio
@@ -46,7 +48,10 @@ def main() -> None:
         cache = Path(folder) / "cache"
         os.environ["RBCORE_CACHE"] = str(cache)
         print_speed(cache)
-        print("\n| sessions | all answered | s | MiB before | MiB after | MiB a session |\n|---|---|---|---|---|---|")
+        print(
+            "\n| sessions | all answered | s | MiB before | MiB after | MiB a session |\n"
+            "|---|---|---|---|---|---|"
+        )
         print(asyncio.run(many_sessions(cache)))
 
 
@@ -55,7 +60,9 @@ def print_speed(cache: Path) -> None:
     os.environ["STREAMLIT_LOG_LEVEL"] = "error"
     created = PagesManager.__init__
 
-    def create(self, *args, **kwargs) -> None:  # a server runs app.py before every page; AppTest forgets that
+    def create(
+        self, *args, **kwargs
+    ) -> None:  # a server runs app.py before every page; AppTest forgets that
         created(self, *args, **kwargs)
         PagesManager.uses_pages_directory = False
 
@@ -69,7 +76,10 @@ def print_speed(cache: Path) -> None:
         ("Heatmap: another order", pick(heatmap, "order", ["sigma", "name"])),
         ("Heatmap: another method", pick(heatmap, "method", ["minimal", "deepfool"])),
     ]
-    name = f"{N_GROUPS} groups x {len(models())} models x {len(EPOCHS)} epochs x {len(METHODS)} methods"
+    name = (
+        f"{N_GROUPS} groups x {len(models())} models x {len(EPOCHS)} epochs x "
+        f"{len(METHODS)} methods"
+    )
     seconds = write_tables(cache)
     lines.append(("measuring one of its tables, once", seconds * 1000))
     large = {"dataset": "digits", "model": models()[0], "sheet": "methods and epochs"}
@@ -84,7 +94,9 @@ def print_speed(cache: Path) -> None:
         warm.append(timed(app.run))
         if app.exception or app.error or len(app.get("vega_lite_chart")) != 1:
             raise SystemExit(f"the heatmap was not drawn: {app.main}")
-    lines += [(f"heatmap of {name}, metadata of the tables read anew", statistics.median(cold) * 1000)]
+    lines += [
+        (f"heatmap of {name}, metadata of the tables read anew", statistics.median(cold) * 1000)
+    ]
     lines += [(f"heatmap of {name}, warm", statistics.median(warm) * 1000)]
     print("| what | ms at the server |\n|---|---|")
     for what, milliseconds in lines:
@@ -121,7 +133,10 @@ def pick(app: AppTest, key: str, options: list[str]) -> float:
     """Return the median milliseconds of picking options in turn, each of them seen before."""
     for option in options:
         app.selectbox(key=key).select(option).run()
-    seconds = [timed(lambda option=option: app.selectbox(key=key).select(option).run()) for option in options * N_CALLS]
+    seconds = [
+        timed(lambda option=option: app.selectbox(key=key).select(option).run())
+        for option in options * N_CALLS
+    ]
     return statistics.median(seconds) * 1000
 
 
@@ -131,20 +146,34 @@ def models() -> list[str]:
 
 
 def write_tables(cache: Path) -> float:
-    """Write runs and tables of distances as if nine models had been trained, and their measures; return the seconds of one.
+    """Write runs and tables of distances as if nine models had been trained, and their measures.
 
-    One table is measured as the page does it. The others get the same numbers in another order: how they came about does not
-    change how long they take to be drawn.
+    Return the seconds of one.
+
+    One table is measured as the page does it. The others get the same numbers in another order: how
+    they came about does not change how long they take to be drawn.
     """
     random = np.random.default_rng(0)
     n = N_GROUPS * N_PER_GROUP
     names = np.repeat([f"kind {group:03d}" for group in range(N_GROUPS)], N_PER_GROUP)
-    facts = store.read_json(next((ROOT / "cache/bundled/runs/digits/small_cnn").glob("*/epoch-0012.json")))
+    facts = store.read_json(
+        next((ROOT / "cache/bundled/runs/digits/small_cnn").glob("*/epoch-0012.json"))
+    )
     for model in models():
         folder = cache / "runs" / "digits" / model / "synthetic"
         for epoch in EPOCHS:
-            own = {"dataset_fingerprint": FINGERPRINT, "created": "2999-01-01", "n_epochs": 12, "n_test": n}
-            own |= {"model": model, "run": "synthetic", "epoch": epoch, "sha256": f"{model} {epoch}"}
+            own = {
+                "dataset_fingerprint": FINGERPRINT,
+                "created": "2999-01-01",
+                "n_epochs": 12,
+                "n_test": n,
+            }
+            own |= {
+                "model": model,
+                "run": "synthetic",
+                "epoch": epoch,
+                "sha256": f"{model} {epoch}",
+            }
             store.write_json(folder / f"epoch-{epoch:04d}.json", {**facts, **own})
             (folder / f"epoch-{epoch:04d}.safetensors").touch()
             for name in METHODS:
@@ -163,12 +192,22 @@ def write_tables(cache: Path) -> float:
                         "class": names,
                     }
                 )
-                key = {"weights": own["sha256"], "dataset": FINGERPRINT, "split": SPLIT, "method": name}
+                key = {
+                    "weights": own["sha256"],
+                    "dataset": FINGERPRINT,
+                    "split": SPLIT,
+                    "method": name,
+                }
                 key |= {"version": method.version, "parameters": values}
                 store.write_table(rows, key, {})
     stamps, policy = results.stamps(), rb.Policy()
     runs = [run for run in rb.list_runs("digits") if run.name == "synthetic"]
-    places = [results.place(stamps, run, epoch, name, "class") for run in runs for epoch in EPOCHS for name in METHODS]
+    places = [
+        results.place(stamps, run, epoch, name, "class")
+        for run in runs
+        for epoch in EPOCHS
+        for name in METHODS
+    ]
     seconds = timed(lambda: results.measure_some(places[:1], "", policy))
     bias = results.measured(places[0], "", policy)
     for item in places[1:]:
@@ -184,20 +223,24 @@ async def many_sessions(cache: Path) -> str:
         before = server_memory()
         start = time.perf_counter()
         ended = await asyncio.gather(
-            *(session(address, PAGES[index % len(PAGES)]) for index in range(N_SESSIONS)), return_exceptions=True
+            *(session(address, PAGES[index % len(PAGES)]) for index in range(N_SESSIONS)),
+            return_exceptions=True,
         )
         seconds, after = time.perf_counter() - start, server_memory()
     n_answered = sum(end is True for end in ended)
     each = (after - before) / N_SESSIONS
     return (
-        f"| {N_SESSIONS} | {n_answered} of {N_SESSIONS} | {seconds:.1f} | {before:,.0f} | {after:,.0f} | {each:.1f} |"
+        f"| {N_SESSIONS} | {n_answered} of {N_SESSIONS} | {seconds:.1f} | {before:,.0f} | "
+        f"{after:,.0f} | {each:.1f} |"
     )
 
 
 async def session(address: str, page: str) -> bool:
     """Be one visitor: open a page of the shipped digits, and wait until the server has drawn all of it."""
     stream = address.replace("http", "ws") + "/_stcore/stream"
-    async with websockets.connect(stream, max_size=None, subprotocols=["streamlit"], open_timeout=120) as socket:
+    async with websockets.connect(
+        stream, max_size=None, subprotocols=["streamlit"], open_timeout=120
+    ) as socket:
         ask = BackMsg()
         ask.rerun_script.query_string = f"dataset=digits&model=small_cnn&run={shipped_run()}"
         ask.rerun_script.page_name = page
@@ -222,7 +265,10 @@ def server_memory() -> float:
     """Return the resident memory in MiB of the server that this process has started."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     status = "".join(Path(f"/proc/{child}/status").read_text() for child in children)
-    return sum(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    return (
+        sum(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        / 1024
+    )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
     python -m benchmarks.gpu [--device cuda]
 
-ResNet-20 at 32 pixels (10 classes) and ResNet50 at 224 (1,000 classes), normalization inside. Weights and images are random: soft
-random patches, with BatchNorm's statistics taken from them and the network's own predictions as labels. Rates of passes are those
-of any weights; how many passes an attack needs, and so its samples a second, is that of a random network. The ceiling is what the
-folded network does alone, at its best size, in the same precision. Without a GPU it says so and ends.
+ResNet-20 at 32 pixels (10 classes) and ResNet50 at 224 (1,000 classes), normalization inside.
+Weights and images are random: soft random patches, with BatchNorm's statistics taken from them
+and the network's own predictions as labels. Rates of passes are those of any weights; how many
+passes an attack needs, and so its samples a second, is that of a random network. The ceiling
+is what the folded network does alone, at its best size, in the same precision. Without a GPU
+it says so and ends.
 """
 
 import datetime
@@ -66,14 +68,18 @@ class Measured:
 def patches(n: int, size: int) -> np.ndarray:
     """Return random images of soft patches, float32 in [0, 1], shape (n, 3, size, size)."""
     coarse = torch.rand(n, 3, PATCHES, PATCHES, generator=torch.Generator().manual_seed(0))
-    images: np.ndarray = nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1).numpy()
+    images: np.ndarray = (
+        nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1).numpy()
+    )
     return images
 
 
 def random_network(name: str, images: np.ndarray, device: torch.device) -> nn.Module:
     """Return a network of random weights whose BatchNorm has the statistics of some of the images."""
     torch.manual_seed(0)
-    network = build_network(name, images.shape[1:], CLASSES[name], IMAGENET_MEAN, IMAGENET_STD).to(device)
+    network = build_network(name, images.shape[1:], CLASSES[name], IMAGENET_MEAN, IMAGENET_STD).to(
+        device
+    )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over all passes, here of one
@@ -160,7 +166,10 @@ def measure_foolbox(network: nn.Module, images: Tensor, labels: Tensor, batch: i
     seconds = time.perf_counter() - started
     counts = counted.take_counts()
     return Measured(
-        len(images), [seconds], **counts, found=float(np.isfinite(judge(network, images, labels, perturbed)).mean())
+        len(images),
+        [seconds],
+        **counts,
+        found=float(np.isfinite(judge(network, images, labels, perturbed)).mean()),
     )
 
 
@@ -170,8 +179,9 @@ def row(title: str, unit: str, done: Measured, top: Ceiling) -> str:
     count = done.n if unit == "samples" else done.n_forward
     share = top.seconds(done.n_forward, done.n_backward) / seconds
     return (
-        f"| {title} | {done.n} | {seconds:.2f} | {count / seconds:,.1f} {unit}/s "
-        f"| {done.n_forward / done.n:.1f}, {done.n_backward / done.n:.1f} | {share:.1%} | {done.found:.1%} |"
+        f"| {title} | {done.n} | {seconds:.2f} | {count / seconds:,.1f} {unit}/s | "
+        f"{done.n_forward / done.n:.1f}, {done.n_backward / done.n:.1f} | {share:.1%} | "
+        f"{done.found:.1%} |"
     )
 
 
@@ -196,17 +206,27 @@ def measure(
         for precision in precisions:
             alone = voting_network(counted, image, precision).network
             fitting = image.bfloat16() if precision == "bfloat16" else image
-            tops[precision] = ceiling(alone, fitting, backward=precision == "float32", seconds=seconds)
+            tops[precision] = ceiling(
+                alone, fitting, backward=precision == "float32", seconds=seconds
+            )
     rows = np.arange(n)
 
     def engine(spelled: str, **given: object) -> Engine:
         method, parameters = resolve_method(spelled, given)
-        return Engine(network, lambda which: images[which], labels, method, parameters, rows, device=device)
+        return Engine(
+            network, lambda which: images[which], labels, method, parameters, rows, device=device
+        )
 
     engines = {spelled: (engine(spelled), n) for spelled in methods}
     for precision in precisions:
-        engines[f"smoothing, {precision}"] = engine("smoothing", n=draws, precision=precision), n_smoothed
-    for made, most in engines.values():  # sizes are found, the network is folded, kernels are chosen
+        engines[f"smoothing, {precision}"] = (
+            engine("smoothing", n=draws, precision=precision),
+            n_smoothed,
+        )
+    for (
+        made,
+        most,
+    ) in engines.values():  # sizes are found, the network is folded, kernels are chosen
         made.estimate(rows[: min(most, made.batch_size)])
     batch = next(iter(engines.values()))[0].batch_size
     tensors = torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
@@ -219,12 +239,21 @@ def measure(
             one.seconds = (done[title].seconds if title in done else []) + one.seconds
             done[title] = one
     lines = [
-        f"### {name} at {PIXELS[name]} pixels, {CLASSES[name]} classes, random weights and images, passes of {batch}",
+        (
+            f"### {name} at {PIXELS[name]} pixels, {CLASSES[name]} classes, random weights and "
+            f"images, passes of {batch}"
+        ),
         "",
-        f"Ceiling: {tops['float32'].forward:,.0f} images/s forward, {tops['float32'].both:,.0f} with backward, "
-        f"{tops['bfloat16'].forward:,.0f} forward in bfloat16.",
+        (
+            f"Ceiling: {tops['float32'].forward:,.0f} images/s forward, "
+            f"{tops['float32'].both:,.0f} with backward, {tops['bfloat16'].forward:,.0f} "
+            "forward in bfloat16."
+        ),
         "",
-        "| method | n | s | rate | forward, backward a sample | share of the ceiling | found, certified or judged adversarial |",
+        (
+            "| method | n | s | rate | forward, backward a sample | share of the ceiling | found, "
+            "certified or judged adversarial |"
+        ),
         "|" + "---|" * 7,
     ]
     for title, one in done.items():
@@ -235,18 +264,26 @@ def measure(
 
 
 def main(
-    device: Annotated[str, typer.Option(help="cuda, cuda:1, or cpu to try the script out.")] = "cuda",
+    device: Annotated[
+        str, typer.Option(help="cuda, cuda:1, or cpu to try the script out.")
+    ] = "cuda",
     models: Annotated[str, typer.Option(help="Networks.")] = "resnet20,resnet50",
     methods: Annotated[str, typer.Option(help="Our methods.")] = "minimal:fast,minimal",
     n: Annotated[
-        int | None, typer.Option(help="Images attacked; 2,048 at 32 pixels and 256 at 224 where not given.")
+        int | None,
+        typer.Option(help="Images attacked; 2,048 at 32 pixels and 256 at 224 where not given."),
     ] = None,
-    smoothed: Annotated[int | None, typer.Option(help="Images certified; 64 and 8 where not given.")] = None,
+    smoothed: Annotated[
+        int | None, typer.Option(help="Images certified; 64 and 8 where not given.")
+    ] = None,
     draws: Annotated[
-        int, typer.Option(help="Noisy copies an image, besides the 100 that the class is guessed from.")
+        int,
+        typer.Option(help="Noisy copies an image, besides the 100 that the class is guessed from."),
     ] = 10_000,
     repeats: Annotated[int, typer.Option(help="Turns; medians count.")] = 3,
-    seconds: Annotated[float, typer.Option(help="Time for each size of the ceiling.")] = CEILING_SECONDS,
+    seconds: Annotated[
+        float, typer.Option(help="Time for each size of the ceiling.")
+    ] = CEILING_SECONDS,
 ) -> None:
     """Measure each network and print its table."""
     if device != "cpu" and not torch.cuda.is_available():
@@ -256,12 +293,16 @@ def main(
     on = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
     tf32 = torch.backends.cudnn.allow_tf32
     print(
-        f"{datetime.date.today().isoformat()}, `{command()}`, {on}, {machine()}, TF32 in convolutions: {tf32}\n",
+        f"{datetime.date.today().isoformat()}, `{command()}`, {on}, {machine()}, TF32 in "
+        f"convolutions: {tf32}\n",
         flush=True,
     )
     for name in models.split(","):
         sizes = n or IMAGES[name], smoothed or SMOOTHED[name]
-        print(measure(name, where, *sizes, draws, methods.split(","), repeats, seconds) + "\n", flush=True)
+        print(
+            measure(name, where, *sizes, draws, methods.split(","), repeats, seconds) + "\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

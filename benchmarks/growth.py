@@ -2,10 +2,12 @@
 
     python -m benchmarks.growth --cifar FOLDER --weights FILE
 
-Writes growth.md and growth.svg beside this file. ResNet-20 on CIFAR-10's test images. For 100 classes the last layer gets 90 more
-rows, each a trained row with its entries shuffled: the same body at the same cost, with more classes to look at. Where fewer test
-images are at hand than asked for, they are repeated with noise of at most 1/255 drawn by the row's number. What counts as the label
-is the network's own prediction, so that every image is attacked. Peak memory is read from Linux's /proc; elsewhere it is missing.
+Writes growth.md and growth.svg beside this file. ResNet-20 on CIFAR-10's test images. For 100
+classes the last layer gets 90 more rows, each a trained row with its entries shuffled: the same
+body at the same cost, with more classes to look at. Where fewer test images are at hand than asked
+for, they are repeated with noise of at most 1/255 drawn by the row's number. What counts as the
+label is the network's own prediction, so that every image is attacked. Peak memory is read from
+Linux's /proc; elsewhere it is missing.
 """
 
 import datetime
@@ -35,13 +37,18 @@ MEGABYTE = 1e6
 
 
 def widened(network: nn.Module, n_classes: int) -> nn.Module:
-    """Give ResNet-20's last layer more rows, each a trained one with its entries shuffled; the first ones stay."""
+    """Give ResNet-20's last layer more rows, each a trained one with its entries shuffled.
+
+    The first ones stay.
+    """
     old = network.get_submodule("network.linear")
     assert isinstance(old, nn.Linear)  # noqa: S101  (this is about our own model)
     random = np.random.default_rng(0)
     weight, bias = old.weight.detach().numpy(), old.bias.detach().numpy()
     which = random.integers(len(weight), size=n_classes - len(weight))
-    more = np.stack([random.permutation(weight[row]) for row in which]) if len(which) else weight[:0]
+    more = (
+        np.stack([random.permutation(weight[row]) for row in which]) if len(which) else weight[:0]
+    )
     new = nn.Linear(old.in_features, n_classes)
     new.load_state_dict(
         {
@@ -54,17 +61,27 @@ def widened(network: nn.Module, n_classes: int) -> nn.Module:
 
 
 def pixels_of(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return images by row number; a row beyond the last image is an earlier one with noise of at most 1/255."""
+    """Return images by row number.
+
+    A row beyond the last image is an earlier one with noise of at most 1/255.
+    """
     chosen = images[rows % len(images)].copy()
     for place, row in enumerate(rows):
         if row >= len(images):
-            noise = np.random.default_rng(row).uniform(-1 / 255, 1 / 255, chosen.shape[1:]).astype(np.float32)
+            noise = (
+                np.random.default_rng(row)
+                .uniform(-1 / 255, 1 / 255, chosen.shape[1:])
+                .astype(np.float32)
+            )
             chosen[place] = (chosen[place] + noise).clip(0, 1)
     return chosen
 
 
 def peak_bytes(*, reset: bool = False) -> float:
-    """Return the most memory this process has held since the last reset; NaN where Linux's /proc is not there."""
+    """Return the most memory this process has held since the last reset.
+
+    NaN where Linux's /proc is not there.
+    """
     status = Path("/proc/self/status")
     if not status.exists():
         return float("nan")
@@ -74,19 +91,33 @@ def peak_bytes(*, reset: bool = False) -> float:
     return 1024.0 * int(line.split()[1])
 
 
-def measure(cifar: Path, weights: Path, spelled: str, n: int, n_classes: int, batch: int) -> dict[str, float]:
-    """Estimate n distances in this process, keeping nothing of them but their sum; return seconds and bytes."""
+def measure(
+    cifar: Path, weights: Path, spelled: str, n: int, n_classes: int, batch: int
+) -> dict[str, float]:
+    """Estimate n distances in this process, keeping nothing of them but their sum.
+
+    Return seconds and bytes.
+    """
     data, network = load_cifar_network(cifar, weights)
     images = data.pixels(data.rows("test"))
     network = widened(network, n_classes)
     rows = np.arange(n)
     with torch.no_grad():
-        parts = [network(torch.as_tensor(pixels_of(images, part))).argmax(1) for part in in_batches(rows, batch)]
+        parts = [
+            network(torch.as_tensor(pixels_of(images, part))).argmax(1)
+            for part in in_batches(rows, batch)
+        ]
     labels = torch.cat(parts).numpy()
     method, parameters = resolve_method(spelled)
     fallback_targets = rows[: min(n, SIZES[0])]
     engine = Engine(
-        network, lambda which: pixels_of(images, which), labels, method, parameters, fallback_targets, batch_size=batch
+        network,
+        lambda which: pixels_of(images, which),
+        labels,
+        method,
+        parameters,
+        fallback_targets,
+        batch_size=batch,
     )
     engine.estimate(rows[:8])  # torch's own start
     engine.network.take_counts()
@@ -96,7 +127,13 @@ def measure(cifar: Path, weights: Path, spelled: str, n: int, n_classes: int, ba
         n_found += int((engine.estimate(part).status == "found").sum())
     seconds = time.process_time() - started
     passes = {name: count / n for name, count in engine.network.take_counts().items()}
-    return {"seconds": seconds, "before": before, "peak": peak_bytes(), "found": n_found / n, **passes}
+    return {
+        "seconds": seconds,
+        "before": before,
+        "peak": peak_bytes(),
+        "found": n_found / n,
+        **passes,
+    }
 
 
 def in_own_process(arguments: dict[str, object], cache: Path) -> dict[str, float]:
@@ -119,13 +156,19 @@ def slope(rows: pd.DataFrame) -> float:
 def report(table: pd.DataFrame) -> str:
     """Return the points and the slopes in Markdown."""
     lines = [
-        "| method | classes | n | processor s | ms a sample | forward, backward a sample | found | peak MB | of it by the estimate |",
+        (
+            "| method | classes | n | processor s | ms a sample | forward, backward a sample | "
+            "found | peak MB | of it by the estimate |"
+        ),
         "|" + "---|" * 9,
     ]
     lines += [
-        f"| {row.method} | {row.classes} | {row.n} | {row.seconds:.1f} | {1000 * row.seconds / row.n:.1f} "
-        f"| {row.n_forward:.1f}, {row.n_backward:.1f} | {row.found:.1%} | {row.peak / MEGABYTE:.0f} "
-        f"| {(row.peak - row.before) / MEGABYTE:.0f} |"
+        (
+            f"| {row.method} | {row.classes} | {row.n} | {row.seconds:.1f} | "
+            f"{1000 * row.seconds / row.n:.1f} | {row.n_forward:.1f}, {row.n_backward:.1f} | "
+            f"{row.found:.1%} | {row.peak / MEGABYTE:.0f} | "
+            f"{(row.peak - row.before) / MEGABYTE:.0f} |"
+        )
         for row in table.itertuples()
     ]
     lines += [
@@ -148,7 +191,12 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
         classes=table["classes"].astype(str) + " classes",
     )
     sizes = sorted(set(table["n"]))
-    x = alt.X("n:Q", title="images", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=sizes, format="d"))
+    x = alt.X(
+        "n:Q",
+        title="images",
+        scale=alt.Scale(type="log", base=2),
+        axis=alt.Axis(values=sizes, format="d"),
+    )
     colors = alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
     base = alt.Chart(table).encode(
         x=x,
@@ -164,10 +212,15 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
 
 
 def main(
-    cifar: Annotated[Path, typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived.")],
+    cifar: Annotated[
+        Path,
+        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
+    ],
     weights: Annotated[Path, typer.Option(help="State dict of ResNet-20, resnet20-12fca82f.th.")],
     sizes: Annotated[str, typer.Option(help="Numbers of images.")] = ",".join(map(str, SIZES)),
-    classes: Annotated[str, typer.Option(help="Numbers of classes, from 10.")] = ",".join(map(str, CLASSES)),
+    classes: Annotated[str, typer.Option(help="Numbers of classes, from 10.")] = ",".join(
+        map(str, CLASSES)
+    ),
     methods: Annotated[str, typer.Option(help="Methods, as they are spelled.")] = METHODS,
     repeats: Annotated[int, typer.Option(help="Processes a point, in turns; medians count.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
@@ -175,7 +228,8 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for the imported run.")] = CACHE,
     out: Annotated[Path, typer.Option(help="Folder for growth.md and growth.svg.")] = HERE,
     point: Annotated[
-        str | None, typer.Option(hidden=True, help="One method,n,classes: measure it in this process.")
+        str | None,
+        typer.Option(hidden=True, help="One method,n,classes: measure it in this process."),
     ] = None,
 ) -> None:
     """Measure every point, print and write the table and the figure."""
@@ -196,16 +250,28 @@ def main(
     found = []
     for _ in range(repeats):
         for method, n_classes, n in points:
-            arguments = {"cifar": cifar.resolve(), "weights": weights.resolve(), "threads": threads, "batch": batch}
+            arguments = {
+                "cifar": cifar.resolve(),
+                "weights": weights.resolve(),
+                "threads": threads,
+                "batch": batch,
+            }
             result = in_own_process({**arguments, "point": f"{method},{n},{n_classes}"}, cache)
             found.append({"method": method, "classes": n_classes, "n": n, **result})
-            print(f"{method}, {n_classes} classes, {n} images: {result['seconds']:.1f} s", file=sys.stderr, flush=True)
-    table = pd.DataFrame(found).groupby(["method", "classes", "n"], sort=False).median().reset_index()
+            print(
+                f"{method}, {n_classes} classes, {n} images: {result['seconds']:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+    table = (
+        pd.DataFrame(found).groupby(["method", "classes", "n"], sort=False).median().reset_index()
+    )
     table = table.sort_values(["method", "classes", "n"], ignore_index=True)
     heading = (
-        f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}; passes of {batch} images, {repeats} run(s) a point. "
-        f"{n_at_hand:,} test images at hand, repeated with noise of at most 1/255 beyond that; with more than 10 classes the further rows "
-        "of the last layer are shuffled ones; the network's own predictions count as labels."
+        f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}; passes of {batch} "
+        f"images, {repeats} run(s) a point. {n_at_hand:,} test images at hand, repeated with "
+        "noise of at most 1/255 beyond that; with more than 10 classes the further rows of the "
+        "last layer are shuffled ones; the network's own predictions count as labels."
     )
     text = f"{heading}\n\n{report(table)}\n"
     print(text)

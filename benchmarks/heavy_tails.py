@@ -2,7 +2,8 @@
 
     python -m benchmarks.heavy_tails
 
-prints the table of `benchmarks/heavy_tails.md`: a group against a rest four times as large, gamma(5), both of mean 1.
+prints the table of `benchmarks/heavy_tails.md`: a group against a rest four times as large,
+gamma(5), both of mean 1.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """How fast are 10,000 resamples of sigma for all 100 groups of 10,000 samples, and what a page asks for: one core, peak memory.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.inference_speed`` prints a Markdown table: the best of three calls each.
+``OMP_NUM_THREADS=1 python -m benchmarks.inference_speed`` prints a Markdown table: the best
+of three calls each.
 """
 
 import resource
@@ -38,8 +39,13 @@ def made_up(n: int, n_groups: int) -> pd.DataFrame:
 def percentile_sigma(grouped: Grouped, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
     """Return percentiles of resampled sigma without studentizing: no interval of ours, the cost to compare with."""
     random = np.random.default_rng(0)
-    areas = np.stack([resampled_means(values[None], n_resamples, random)[0] for values in grouped.capped()], axis=1)
-    sigma = relative_difference(areas, rest_of_areas(areas, group_sizes(grouped), grouped.policy.rest))
+    areas = np.stack(
+        [resampled_means(values[None], n_resamples, random)[0] for values in grouped.capped()],
+        axis=1,
+    )
+    sigma = relative_difference(
+        areas, rest_of_areas(areas, group_sizes(grouped), grouped.policy.rest)
+    )
     low, high = np.quantile(sigma, [0.025, 0.975], axis=0)
     return low, high
 
@@ -64,7 +70,10 @@ def main() -> None:
     many = split_groups(made_up(10_000, 100), "group")
     print("| what | s | peak memory so far, MB |\n|---|---|---|")
     print(f"| imports (torch among them) and data | | {peak_memory():.0f} |")
-    measure(f"{RESAMPLES:,} resamples, 100 groups of 100, not studentized", lambda: percentile_sigma(many, RESAMPLES))
+    measure(
+        f"{RESAMPLES:,} resamples, 100 groups of 100, not studentized",
+        lambda: percentile_sigma(many, RESAMPLES),
+    )
     measure(
         f"{RESAMPLES:,} resamples, 100 groups of 100, bootstrap-t of sigma and AUC",
         lambda: bootstrap_sigma(many, n_resamples=RESAMPLES),
@@ -73,7 +82,8 @@ def main() -> None:
     for n_groups in (2, 10):
         rows = made_up(1600, n_groups)
         measure(
-            f"robustness_bias, 1,600 samples in {n_groups} groups ({N_RESAMPLES:,} resamples, {N_PERMUTATIONS:,} permutations)",
+            f"robustness_bias, 1,600 samples in {n_groups} groups ({N_RESAMPLES:,} resamples, "
+            f"{N_PERMUTATIONS:,} permutations)",
             lambda rows=rows: robustness_bias(rows, "group"),
         )
 

@@ -1,16 +1,20 @@
 """Does the fairness regularizer do more than simpler remedies? Settings chosen on a validation split, the test split looked at once.
 
-    python -m benchmarks.mitigation toyfaces --by lighting --group dim [--seeds 5] [--alphas 0.3,1,3] [--tau 0.5]
-        [--epsilons 0.25,0.5] [--shares 0.5,0.67] [--validation 0.2] [--also race=Black] [--only-seed 0] [--until train]
+    python -m benchmarks.mitigation toyfaces --by lighting --group dim [--seeds 5] [--alphas
+    0.3,1,3] [--tau 0.5]
+        [--epsilons 0.25,0.5] [--shares 0.5,0.67] [--validation 0.2] [--also race=Black]
+        [--only-seed 0] [--until train]
 
-For each seed: train a plain network and one for every setting of three methods (the regularizer; adversarial training; re-weighting of the
-group), all from the same weights, on the same batches, for the same number of steps. Measure sigma of the group and the accuracy on
-the validation split with the fast tier. Per seed and method the setting with the smallest |sigma| is chosen among those that lose at
-most 2 points of validation accuracy against the plain network; where all lose more, the plain network stands in. Only the plain network
-and the chosen ones are then measured on the test split, with the standard tier.
+For each seed: train a plain network and one for every setting of three methods (the regularizer;
+adversarial training; re-weighting of the group), all from the same weights, on the same batches,
+for the same number of steps. Measure sigma of the group and the accuracy on the validation split
+with the fast tier. Per seed and method the setting with the smallest |sigma| is chosen among those
+that lose at most 2 points of validation accuracy against the plain network; where all lose more,
+the plain network stands in. Only the plain network and the chosen ones are then measured on the
+test split, with the standard tier.
 
-Prints Markdown. Runs and distances are kept in the cache, so a killed call goes on, and processes can share the work by seed
-(``--only-seed``) before a last call prints all of it.
+Prints Markdown. Runs and distances are kept in the cache, so a killed call goes on, and processes
+can share the work by seed (``--only-seed``) before a last call prints all of it.
 """
 
 import math
@@ -83,7 +87,11 @@ def group_assignment(rows: pd.DataFrame, by: str, group: str) -> GroupAssignment
     accuracies = n_correct[own] / n[own], rest_accuracy, n_correct.sum() / n.sum()
     areas = float(grouped.values[own].mean()), float(rest.mean())
     return GroupAssignment(
-        int(n[own]), *areas, *accuracies, int(grouped.n_failed.sum()), float(sigma_bias(grouped)[own])
+        int(n[own]),
+        *areas,
+        *accuracies,
+        int(grouped.n_failed.sum()),
+        float(sigma_bias(grouped)[own]),
     )
 
 
@@ -110,7 +118,10 @@ class Study:
 
 
 class Seed:
-    """The networks of one seed and what was measured on them; everything is computed when it is first asked for, and kept."""
+    """The networks of one seed and what was measured on them.
+
+    Everything is computed when it is first asked for, and kept.
+    """
 
     def __init__(self, study: Study, seed: int) -> None:
         self.study, self.seed = study, seed
@@ -148,13 +159,19 @@ class Seed:
         if (label, split) not in self.tables:
             method = STANDARD if split == "test" else FAST
             say(f"seed {self.seed}: {method} on the {split} images of {label}")
-            model = rb.load_model(self.study.model, self.data, run=self.runs[label].name, device=self.study.device)
+            model = rb.load_model(
+                self.study.model, self.data, run=self.runs[label].name, device=self.study.device
+            )
             self.tables[label, split] = rb.estimate_distances(model, self.data, method, split=split)
         return self.tables[label, split]
 
-    def sides(self, label: str, split: str, by: str | None = None, group: str | None = None) -> GroupAssignment:
+    def sides(
+        self, label: str, split: str, by: str | None = None, group: str | None = None
+    ) -> GroupAssignment:
         """Return a group, the study's own by default, and its rest on a split."""
-        return group_assignment(self.distances(label, split), by or self.study.by, group or self.study.group)
+        return group_assignment(
+            self.distances(label, split), by or self.study.by, group or self.study.group
+        )
 
     def chosen(self, method: str) -> str:
         """Return the label of the setting that the validation split chooses."""
@@ -197,7 +214,10 @@ def mean_and_interval(values: list[float], form: str) -> str:
 
 
 def signed(sigma: float) -> str:
-    """Return a sigma as it is printed; of a network that is right on nobody of the rest, that there is none."""
+    """Return a sigma as it is printed.
+
+    Of a network that is right on nobody of the rest, that there is none.
+    """
     return "undefined" if math.isnan(sigma) else f"{sigma:+.3f}"
 
 
@@ -218,13 +238,34 @@ def print_validation(study: Study, seeds: list[Seed]) -> None:
     print(f"\n### Validation split ({FAST}): sigma of {study.by}={study.group}, accuracy\n")
     print(f"{n_all:,} images a seed, of which in the group: {n}.\n")
     seconds = "seconds an epoch, of plain"
-    print(header("setting", "mean sigma", "mean accuracy", seconds, *(f"seed {seed.seed}" for seed in seeds)))
+    print(
+        header(
+            "setting",
+            "mean sigma",
+            "mean accuracy",
+            seconds,
+            *(f"seed {seed.seed}" for seed in seeds),
+        )
+    )
     for label in study.labels:
         found = [seed.sides(label, "validation") for seed in seeds]
-        means = signed(float(np.mean([s.sigma for s in found]))), f"{np.mean([s.total_accuracy for s in found]):.1%}"
+        means = (
+            signed(float(np.mean([s.sigma for s in found]))),
+            f"{np.mean([s.total_accuracy for s in found]):.1%}",
+        )
         ratio = f"{np.mean([seed.seconds(label) / seed.seconds(PLAIN) for seed in seeds]):.2f}"
-        print(line(label, *means, ratio, *(f"{signed(sides.sigma)}, {sides.total_accuracy:.1%}" for sides in found)))
-    print(f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of validation accuracy\n")
+        print(
+            line(
+                label,
+                *means,
+                ratio,
+                *(f"{signed(sides.sigma)}, {sides.total_accuracy:.1%}" for sides in found),
+            )
+        )
+    print(
+        f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of "
+        "validation accuracy\n"
+    )
     print(header("method", *(f"seed {seed.seed}" for seed in seeds)))
     for method in study.settings:
         print(line(method, *(seed.chosen(method) for seed in seeds)))
@@ -233,7 +274,10 @@ def print_validation(study: Study, seeds: list[Seed]) -> None:
 def print_test(study: Study, seeds: list[Seed], also: list[str]) -> None:
     """Print what the chosen settings did on the test split, method by method."""
     n = ", ".join(str(seed.sides(PLAIN, "test").n) for seed in seeds)
-    print(f"\n### Test split ({STANDARD}): mean over {len(seeds)} seeds, 95% interval over seeds (t)\n")
+    print(
+        f"\n### Test split ({STANDARD}): mean over {len(seeds)} seeds, 95% "
+        "interval over seeds (t)\n"
+    )
     print(f"{len(seeds[0].data.rows('test')):,} images a seed, of which in the group: {n}.")
     for method in study.settings:
         print(f"\n**{method}**, as chosen\n")
@@ -248,17 +292,31 @@ def print_test(study: Study, seeds: list[Seed], also: list[str]) -> None:
             values = ([getattr(s, name) for s in side] for side in (before, after))
             compare(f"mean distance (AUC) of {what}", *values, "{:.3f}", is_relative=True)
         for what, name in (("all", "total_accuracy"), (own, "accuracy"), (rest, "rest_accuracy")):
-            compare(f"accuracy of {what}", *([getattr(s, name) for s in side] for side in (before, after)), "{:.1%}")
+            compare(
+                f"accuracy of {what}",
+                *([getattr(s, name) for s in side] for side in (before, after)),
+                "{:.1%}",
+            )
         for other in also:
             by, group = split_spelling(other)
-            found = [[seed.sides(label(seed), "test", by, group) for seed in seeds] for label in picks(method)]
+            found = [
+                [seed.sides(label(seed), "test", by, group) for seed in seeds]
+                for label in picks(method)
+            ]
             size = ", ".join(str(s.n) for s in found[0])
-            compare(f"sigma of {other} (n = {size})", *([s.sigma for s in side] for side in found), "{:+.3f}")
+            compare(
+                f"sigma of {other} (n = {size})",
+                *([s.sigma for s in side] for side in found),
+                "{:+.3f}",
+            )
         ratios = [seed.seconds(seed.chosen(method)) / seed.seconds(PLAIN) for seed in seeds]
         print(line("seconds an epoch, of plain", "1", mean_and_interval(ratios, "{:.2f}"), ""))
         n_failed = [sum(s.n_failed for s in side) for side in (before, after)]
         print(line("images without a distance", *map(str, n_failed), ""))
-    print("\n### Test split, seed by seed: change of sigma with its paired 95% interval over test images\n")
+    print(
+        "\n### Test split, seed by seed: change of sigma with its paired 95% interval "
+        "over test images\n"
+    )
     print(header("method", "seed", "setting", "sigma, plain", "sigma, chosen", "change", "n"))
     for method in study.settings:
         for seed in seeds:
@@ -275,7 +333,9 @@ def picks(method: str) -> tuple[Callable[[Seed], str], Callable[[Seed], str]]:
     return (lambda seed: PLAIN), (lambda seed: seed.chosen(method))
 
 
-def compare(what: str, before: list[float], after: list[float], form: str, *, is_relative: bool = False) -> None:
+def compare(
+    what: str, before: list[float], after: list[float], form: str, *, is_relative: bool = False
+) -> None:
     """Print one line: a quantity before and after, and its change from seed to seed, in shares of itself where asked for."""
     signed = form.replace("{:.", "{:+.")
     change = mean_and_interval([b - a for a, b in zip(before, after, strict=True)], signed)
@@ -288,9 +348,15 @@ def settings_of(
     by: str, group: str, alphas: str, taus: str, epsilons: str, shares: str
 ) -> dict[str, dict[str, Mitigation]]:
     """Return the settings of every method by their label; a method without settings is left out."""
-    found: dict[str, dict[str, Mitigation]] = {"regularizer": {}, "adversarial": {}, "re-weighting": {}}
+    found: dict[str, dict[str, Mitigation]] = {
+        "regularizer": {},
+        "adversarial": {},
+        "re-weighting": {},
+    }
     if alphas:
-        for term in grid_of(Regularizer(by, group), list(numbers("--alphas", alphas)), list(numbers("--tau", taus))):
+        for term in grid_of(
+            Regularizer(by, group), list(numbers("--alphas", alphas)), list(numbers("--tau", taus))
+        ):
             found["regularizer"][f"alpha {term.alpha:g}, tau {term.tau:g}"] = term
     for epsilon in numbers("--epsilons", epsilons) if epsilons else ():
         found["adversarial"][f"epsilon {epsilon:g}"] = AdversarialTraining(epsilon)
@@ -306,11 +372,21 @@ def main(
     model: str = "small_cnn",
     seeds: Annotated[int, typer.Option(help="As many, from 0.")] = 5,
     alphas: Annotated[str, typer.Option(help="Of the regularizer; '' for none.")] = "0.3,1,3",
-    taus: Annotated[str, typer.Option("--tau", "--taus", help="Of the regularizer, L2 in pixels.")] = "0.5",
-    epsilons: Annotated[str, typer.Option(help="Of adversarial training, L2 in pixels; '' for none.")] = "0.25,0.5",
-    shares: Annotated[str, typer.Option(help="Of the group in re-weighting; '' for none.")] = "0.5,0.67",
-    validation: Annotated[float, typer.Option(help="Share of the training images set aside.")] = 0.2,
-    also: Annotated[list[str] | None, typer.Option(help="Other groups to report on, as in race=Black.")] = None,
+    taus: Annotated[
+        str, typer.Option("--tau", "--taus", help="Of the regularizer, L2 in pixels.")
+    ] = "0.5",
+    epsilons: Annotated[
+        str, typer.Option(help="Of adversarial training, L2 in pixels; '' for none.")
+    ] = "0.25,0.5",
+    shares: Annotated[
+        str, typer.Option(help="Of the group in re-weighting; '' for none.")
+    ] = "0.5,0.67",
+    validation: Annotated[
+        float, typer.Option(help="Share of the training images set aside.")
+    ] = 0.2,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Other groups to report on, as in race=Black.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="The recipe's own by default.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width in pixels.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the dataset's files.")] = None,
@@ -318,7 +394,9 @@ def main(
         bool, typer.Option("--no-checksum", help="Accept files that are not the published ones.")
     ] = False,
     until: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
-    only_seed: Annotated[int | None, typer.Option(help="Do this seed's work and print nothing.")] = None,
+    only_seed: Annotated[
+        int | None, typer.Option(help="Do this seed's work and print nothing.")
+    ] = None,
     device: str = "auto",
 ) -> None:
     """Train, choose, measure and print."""
@@ -326,7 +404,9 @@ def main(
         raise SystemExit(f"--until {until} is none of {', '.join(STEPS)}")
     settings = settings_of(by, group, alphas, taus, epsilons, shares)
     checksum = False if no_checksum else None
-    study = Study(dataset, model, by, group, settings, validation, epochs, size, root, checksum, device)
+    study = Study(
+        dataset, model, by, group, settings, validation, epochs, size, root, checksum, device
+    )
     numbers_of_seeds = range(seeds) if only_seed is None else [only_seed]
     measured = [Seed(study, number) for number in numbers_of_seeds]
     for seed in measured:
@@ -335,8 +415,9 @@ def main(
         return
     facts = measured[0].runs[PLAIN].facts
     print(
-        f"{dataset}, {model}, {facts['n_epochs']} epochs, {len(measured)} seeds; images: {facts['n_train']:,} for training, "
-        f"{facts['n_validation']:,} for validation, {facts['n_test']:,} for the test."
+        f"{dataset}, {model}, {facts['n_epochs']} epochs, {len(measured)} seeds; images: "
+        f"{facts['n_train']:,} for training, {facts['n_validation']:,} for validation, "
+        f"{facts['n_test']:,} for the test."
     )
     print_validation(study, measured)
     if until == "test":

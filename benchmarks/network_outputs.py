@@ -1,7 +1,8 @@
 """Linear networks whose output comes in every odd form: what is found against the exact distance, or the refusal.
 
-``python -m benchmarks.network_outputs`` writes benchmarks/network_outputs.md. Images and margins are so made that no bound of
-[0, 1] clips: the nearest boundary of every image lies inside. The exact distance is |f_0 - f_1| / |w_0 - w_1|, worked out here in float64.
+``python -m benchmarks.network_outputs`` writes benchmarks/network_outputs.md. Images and margins
+are so made that no bound of [0, 1] clips: the nearest boundary of every image lies inside. The
+exact distance is |f_0 - f_1| / |w_0 - w_1|, worked out here in float64.
 """
 
 import argparse
@@ -24,16 +25,29 @@ from rbcore.outputs import read_outputs
 REPORT = Path(__file__).with_suffix(".md")
 SIDE, CHANNELS = 6, 3
 N_PIXELS = CHANNELS * SIDE * SIDE
-METHODS = {"minimal": 1.03, "minimal:fast": 1.03, "deepfool": 1.06, "ddn": 1.06, "smoothing noise=0.1 n=1000": 1.0}
+METHODS = {
+    "minimal": 1.03,
+    "minimal:fast": 1.03,
+    "deepfool": 1.06,
+    "ddn": 1.06,
+    "smoothing noise=0.1 n=1000": 1.0,
+}
 """How much of the exact distance each may find at most; a certificate stays below it."""
 ATTACK_LEAST = 0.9999
 
 
 class Linear(nn.Module):
-    """A linear network whose output `form` makes odd; ``last`` is its last module, where one belongs to the form."""
+    """A linear network whose output `form` makes odd.
+
+    ``last`` is its last module, where one belongs to the form.
+    """
 
     def __init__(
-        self, weights: Tensor, biases: Tensor, form: Callable[["Linear", Tensor], Any], last: nn.Module | None = None
+        self,
+        weights: Tensor,
+        biases: Tensor,
+        form: Callable[["Linear", Tensor], Any],
+        last: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.fc = nn.Linear(weights.shape[1], weights.shape[0])
@@ -83,7 +97,8 @@ def planes() -> tuple[Tensor, Tensor]:
 def images_of(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return images (n, channels, side, side) well inside [0, 1], their labels, and the exact distances of `planes`.
 
-    Pixels lie within 0.35 to 0.65 but for a step of at most 0.4 along a unit vector of 108 entries, so no way to the boundary clips.
+    Pixels lie within 0.35 to 0.65 but for a step of at most 0.4 along a unit vector of 108 entries,
+    so no way to the boundary clips.
     """
     weights, biases = (part.double().numpy() for part in planes())
     random = np.random.default_rng(0)
@@ -105,16 +120,22 @@ def cases(n: int) -> Iterator[Case]:
     one = (weights[1:] - weights[:1], biases[1:] - biases[:1])
 
     def taken(name: str, form: Callable[[Linear, Tensor], Any], **more: Any) -> Case:
-        return Case(name, Linear(weights, biases, form, more.pop("last", None)).eval(), expected, **more)
+        return Case(
+            name, Linear(weights, biases, form, more.pop("last", None)).eval(), expected, **more
+        )
 
-    def of_one(name: str, form: Callable[[Linear, Tensor], Any], last: nn.Module | None = None) -> Case:
+    def of_one(
+        name: str, form: Callable[[Linear, Tensor], Any], last: nn.Module | None = None
+    ) -> Case:
         return Case(name, Linear(*one, form, last).eval(), expected)
 
     def refused(name: str, form: Callable[[Linear, Tensor], Any], **more: Any) -> Case:
         return Case(name, Linear(weights, biases, form).eval(), None, **more)
 
     yield taken("plain", Linear.logits)
-    yield taken("attribute .logits", lambda net, x: SimpleNamespace(logits=net.logits(x), loss=None))
+    yield taken(
+        "attribute .logits", lambda net, x: SimpleNamespace(logits=net.logits(x), loss=None)
+    )
     yield taken("tuple of one", lambda net, x: (net.logits(x),))
     yield taken("list of one", lambda net, x: [net.logits(x)])
     yield taken("dictionary of logits alone", lambda net, x: {"logits": net.logits(x)})
@@ -122,43 +143,70 @@ def cases(n: int) -> Iterator[Case]:
     yield taken("float64 output", lambda net, x: net.logits(x).double())
     double = Linear(weights, biases, Linear.logits).double().eval()
     yield Case("float64 network", double, expected)
-    yield taken("float64, tuple of one, 1x1", lambda net, x: (net.logits(x).double()[:, :, None, None],))
+    yield taken(
+        "float64, tuple of one, 1x1", lambda net, x: (net.logits(x).double()[:, :, None, None],)
+    )
     yield of_one("one logit", Linear.logits)
     yield of_one("one logit, 1x1", lambda net, x: net.logits(x)[:, :, None, None])
-    yield of_one("one logit and a sigmoid module", lambda net, x: net.last(net.logits(x)), nn.Sigmoid())
-    yield taken("softmax as the last module", lambda net, x: net.last(net.logits(x)), last=nn.Softmax(1))
-    yield taken("one sigmoid a class as the last module", lambda net, x: net.last(net.logits(x)), last=nn.Sigmoid())
+    yield of_one(
+        "one logit and a sigmoid module", lambda net, x: net.last(net.logits(x)), nn.Sigmoid()
+    )
+    yield taken(
+        "softmax as the last module", lambda net, x: net.last(net.logits(x)), last=nn.Softmax(1)
+    )
+    yield taken(
+        "one sigmoid a class as the last module",
+        lambda net, x: net.last(net.logits(x)),
+        last=nn.Sigmoid(),
+    )
     yield taken("log-softmax", lambda net, x: net.logits(x).log_softmax(1))
-    yield taken("log-sigmoid as the last module", lambda net, x: net.last(net.logits(x)), last=nn.LogSigmoid())
+    yield taken(
+        "log-sigmoid as the last module",
+        lambda net, x: net.last(net.logits(x)),
+        last=nn.LogSigmoid(),
+    )
     yield taken("logits in [0, 1] on the images", lambda net, x: net.logits(x) / 10 + 0.5)
     yield taken("logits in [0, 1] everywhere, said to be logits", squashed_linear, outputs="logits")
-    yield taken("dropout as it should be", lambda net, x: functional.dropout(net.logits(x), 0.5, net.training))
+    yield taken(
+        "dropout as it should be",
+        lambda net, x: functional.dropout(net.logits(x), 0.5, net.training),
+    )
     yield refused("softmax inside forward", lambda net, x: net.logits(x).softmax(1))
     yield refused("softmax in percent", lambda net, x: 100 * net.logits(x).softmax(1))
     yield refused(
-        "softmax inside forward, said to be logits", lambda net, x: net.logits(x).softmax(1), outputs="logits"
+        "softmax inside forward, said to be logits",
+        lambda net, x: net.logits(x).softmax(1),
+        outputs="logits",
     )
     yield refused("one sigmoid a class inside forward", lambda net, x: net.logits(x).sigmoid())
     yield refused(
-        "one sigmoid a class, said to be probabilities", lambda net, x: net.logits(x).sigmoid(), outputs="probabilities"
+        "one sigmoid a class, said to be probabilities",
+        lambda net, x: net.logits(x).sigmoid(),
+        outputs="probabilities",
     )
     yield refused("a third output", lambda net, x: nn.functional.pad(net.logits(x), (0, 1)))
     yield refused("1-D", lambda net, x: net.logits(x)[:, 0])
     yield refused("tuple of two", lambda net, x: (net.logits(x), x))
     yield refused("dictionary of more", lambda net, x: {"logits": net.logits(x), "features": x})
-    yield refused("(n, k, 2, 2)", lambda net, x: net.logits(x)[:, :, None, None].expand(-1, -1, 2, 2))
+    yield refused(
+        "(n, k, 2, 2)", lambda net, x: net.logits(x)[:, :, None, None].expand(-1, -1, 2, 2)
+    )
     yield refused("squeeze", lambda net, x: net.logits(x).squeeze())
     yield refused("classes instead of logits", lambda net, x: net.logits(x).argmax(1, keepdim=True))
     yield refused("float16", lambda net, x: net.logits(x).half())
     yield refused("complex", lambda net, x: net.logits(x).to(torch.complex64))
     yield refused("NaN", lambda net, x: net.logits(x) * torch.nan)
-    yield refused("dropout that stays on", lambda net, x: net.fc(functional.dropout(x.flatten(1), 0.2)))
+    yield refused(
+        "dropout that stays on", lambda net, x: net.fc(functional.dropout(x.flatten(1), 0.2))
+    )
     yield refused("noise of its own", lambda net, x: net.logits(x + 0.5 * torch.randn_like(x)))
     yield refused(
         "BatchNorm with batch statistics",
         lambda net, x: functional.batch_norm(net.logits(x), None, None, training=True),
     )
-    yield refused("logits less the batch's mean", lambda net, x: net.logits(x) - net.logits(x).mean(0))
+    yield refused(
+        "logits less the batch's mean", lambda net, x: net.logits(x) - net.logits(x).mean(0)
+    )
     yield refused("an error", lambda net, x: net.fc(x))
 
 
@@ -168,7 +216,10 @@ def squashed_linear(network: Linear, images: Tensor) -> Tensor:
 
 
 def ratios(case: Case, spelled: str, n: int) -> np.ndarray:
-    """Return found / exact of every image by a method; raises `MethodError` where the network is refused."""
+    """Return found / exact of every image by a method.
+
+    Raises `MethodError` where the network is refused.
+    """
     images, labels, exact = images_of(n)
     method, parameters = resolve_method(spelled)
     engine = Engine(
@@ -188,22 +239,31 @@ def ratios(case: Case, spelled: str, n: int) -> np.ndarray:
 
 
 def is_right(spelled: str, ratio: np.ndarray) -> bool:
-    """Whether ratios are what the method promises; a certificate may abstain, an attack may not fail."""
+    """Whether ratios are what the method promises.
+
+    A certificate may abstain, an attack may not fail.
+    """
     if spelled.startswith("smoothing"):
         return bool((ratio[np.isfinite(ratio)] <= 1).all())
-    return bool(np.isfinite(ratio).all() and ratio.min() >= ATTACK_LEAST and ratio.max() <= METHODS[spelled])
+    return bool(
+        np.isfinite(ratio).all() and ratio.min() >= ATTACK_LEAST and ratio.max() <= METHODS[spelled]
+    )
 
 
 def row(case: Case, n: int) -> tuple[str, bool]:
     """Return a line of the table, and whether it is as it should be."""
     images = torch.as_tensor(images_of(n)[0])
     try:
-        notes = " ".join(read_outputs(case.network, images, 2, case.outputs).notes) or "taken as it is"
+        notes = (
+            " ".join(read_outputs(case.network, images, 2, case.outputs).notes) or "taken as it is"
+        )
         found = {spelled: ratios(case, spelled, n) for spelled in METHODS}
     except MethodError as error:
         return f"| {case.name} | refused: {error} |" + " |" * len(METHODS), case.expected is None
     cells = [f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}" for ratio in found.values()]
-    good = case.expected is not None and all(is_right(spelled, ratio) for spelled, ratio in found.items())
+    good = case.expected is not None and all(
+        is_right(spelled, ratio) for spelled, ratio in found.items()
+    )
     return f"| {case.name} | {notes} | {' | '.join(cells)} |", good
 
 
@@ -216,13 +276,18 @@ def main() -> None:
     wrong = [line for line, good in rows if not good]
     head = ["what the network returns", "what is done", *METHODS]
     REPORT.write_text(
-        "# What a network may return\n\n"
-        f"{datetime.date.today().isoformat()}, `python -m benchmarks.network_outputs --n {n}`, torch {torch.__version__}, CPU. "
-        f"Linear networks of {N_PIXELS} pixels and 2 classes, {n} images whose boundary lies inside [0, 1]; smallest and largest "
-        "found / exact distance. "
-        "Right: an attack from 1.00 to 1.03 (`minimal`) or 1.06 (`deepfool`, `ddn`), a certificate never above 1, or a refusal. "
-        f"Rows that are not: **{len(wrong)}** of {len(rows)}.\n\n"
-        f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "\n".join(line for line, _ in rows) + "\n",
+        (
+            "# What a network may return\n\n"
+            f"{datetime.date.today().isoformat()}, `python -m benchmarks.network_outputs --n "
+            f"{n}`, torch {torch.__version__}, CPU. Linear networks of {N_PIXELS} pixels and 2 "
+            f"classes, {n} images whose boundary lies inside [0, 1]; smallest and largest found / "
+            "exact distance. Right: an attack from 1.00 to 1.03 (`minimal`) or 1.06 (`deepfool`, "
+            "`ddn`), a certificate never above 1, or a refusal. Rows that are not: "
+            f"**{len(wrong)}** of {len(rows)}.\n\n"
+            f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
+        )
+        + "\n".join(line for line, _ in rows)
+        + "\n",
         encoding="utf-8",
     )
     print(f"{REPORT}: {len(rows)} rows, {len(wrong)} wrong", *wrong, sep="\n")

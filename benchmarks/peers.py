@@ -1,7 +1,8 @@
 """Attacks of other libraries with one signature, and the judge that every method's output has to pass.
 
-What a peer needs that a user may miss is done here: bounds (0, 1), parameters frozen, evaluation mode, logits. torchattacks and
-ART are for benchmarks only; `benchmarks/requirements.txt` says how they are installed.
+What a peer needs that a user may miss is done here: bounds (0, 1), parameters frozen, evaluation
+mode, logits. torchattacks and ART are for benchmarks only; `benchmarks/requirements.txt` says how
+they are installed.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from rbcore.distances.networks import frozen
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """From a network, images in [0, 1] and their labels to perturbed images."""
 BATCH = 64
-"""Images a peer gets at a time: where Foolbox's DeepFool was fastest of 8, 16, 32, 64 and 128 on both networks here."""
+"""Images a peer gets at a time: where Foolbox's DeepFool was fastest of 8, 16, 32, 64 and 128 on
+both networks here.
+"""
 OUTSIDE = 1e-5
 """How far outside [0, 1] a pixel may lie, by rounding, before an output counts as failed."""
 
@@ -43,7 +46,9 @@ class Peer:
         """Return the perturbed images, `batch` at a time, with the network's parameters frozen."""
         with frozen(network), torch.enable_grad():
             parts = [
-                self.attack(network, images[start : start + batch], labels[start : start + batch]).detach()
+                self.attack(
+                    network, images[start : start + batch], labels[start : start + batch]
+                ).detach()
                 for start in range(0, len(images), batch)
             ]
         return torch.cat(parts)
@@ -52,8 +57,9 @@ class Peer:
 def judge(network: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor) -> np.ndarray:
     """Return the L2 distance of each perturbed image, float64, shape (n,); NaN where it is no adversarial.
 
-    It has to be finite, not constant, inside [0, 1] up to rounding (and is clipped), and misclassified both alone and among all
-    others: an image on the boundary flips with the size of its batch.
+    It has to be finite, not constant, inside [0, 1] up to rounding (and is clipped), and
+    misclassified both alone and among all others: an image on the boundary flips with the
+    size of its batch.
     """
     flat = perturbed.flatten(1)
     usable = flat.isfinite().all(1) & (flat.amax(1) > flat.amin(1))
@@ -61,7 +67,9 @@ def judge(network: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor)
     shown = perturbed.nan_to_num().clamp(0, 1)
     with frozen(network), torch.no_grad():
         for size in (1, BATCH):
-            logits = torch.cat([network(shown[start : start + size]) for start in range(0, len(shown), size)])
+            logits = torch.cat(
+                [network(shown[start : start + size]) for start in range(0, len(shown), size)]
+            )
             usable &= logits.argmax(1) != labels
     distance = (shown.double() - images.double()).flatten(1).norm(dim=1)
     judged: np.ndarray = torch.where(usable, distance, torch.nan).cpu().numpy()
@@ -72,7 +80,9 @@ def foolbox_deepfool(candidates: int = 10) -> Attack:
     """Foolbox's ``L2DeepFoolAttack`` with its own settings."""
     from foolbox.attacks import L2DeepFoolAttack
 
-    return _foolbox(lambda: L2DeepFoolAttack(steps=50, candidates=candidates, overshoot=0.02, loss="logits"))
+    return _foolbox(
+        lambda: L2DeepFoolAttack(steps=50, candidates=candidates, overshoot=0.02, loss="logits")
+    )
 
 
 def foolbox_ddn(steps: int = 100) -> Attack:
@@ -87,7 +97,9 @@ def foolbox_carlini_wagner(binary_search_steps: int, steps: int) -> Attack:
     from foolbox.attacks import L2CarliniWagnerAttack
 
     def make() -> L2CarliniWagnerAttack:
-        return L2CarliniWagnerAttack(binary_search_steps=binary_search_steps, steps=steps, abort_early=False)
+        return L2CarliniWagnerAttack(
+            binary_search_steps=binary_search_steps, steps=steps, abort_early=False
+        )
 
     return _foolbox(make)
 
@@ -97,7 +109,9 @@ def _foolbox(make: Callable[[], object]) -> Attack:
     from foolbox.models.pytorch import PyTorchModel
 
     def attack(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        wrapped = PyTorchModel(network, bounds=(0, 1), device=images.device)  # it takes cuda:0 where none is given
+        wrapped = PyTorchModel(
+            network, bounds=(0, 1), device=images.device
+        )  # it takes cuda:0 where none is given
         perturbed: Tensor = make().run(wrapped, images, Misclassification(labels))  # type: ignore[attr-defined]
         return perturbed
 
@@ -127,12 +141,17 @@ def _torchattacks(name: str, **settings: float) -> Attack:
 
 
 def art_deepfool(steps: int = 50) -> Attack:
-    """ART's ``DeepFool`` with the paper's overshoot; its own default of 1e-6 leaves samples on the boundary."""
+    """ART's ``DeepFool`` with the paper's overshoot.
+
+    Its own default of 1e-6 leaves samples on the boundary.
+    """
 
     def make(classifier: object, size: int) -> object:
         from art.attacks.evasion import DeepFool
 
-        return DeepFool(classifier, max_iter=steps, epsilon=0.02, nb_grads=10, batch_size=size, verbose=False)
+        return DeepFool(
+            classifier, max_iter=steps, epsilon=0.02, nb_grads=10, batch_size=size, verbose=False
+        )
 
     return _art(make)
 
@@ -144,7 +163,9 @@ def art_carlini_wagner(binary_search_steps: int = 5, steps: int = 10) -> Attack:
         from art.attacks.evasion import CarliniL2Method
 
         budget = {"binary_search_steps": binary_search_steps, "max_iter": steps}
-        return CarliniL2Method(classifier, **budget, learning_rate=0.01, batch_size=size, verbose=False)
+        return CarliniL2Method(
+            classifier, **budget, learning_rate=0.01, batch_size=size, verbose=False
+        )
 
     return _art(make)
 

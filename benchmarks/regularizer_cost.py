@@ -1,10 +1,12 @@
 """What the fairness term costs: time and memory of a regularized training step against a plain one, per model and form.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost`` prints a Markdown table. The images are synthetic (uniform noise of the right
-shape, UTKFace's five classes), since time and memory depend on shapes alone, and on how many images are classified correctly, for which
-the distances are computed. Three settings are measured in turns, batch by batch, so that a busy machine slows all alike: the plain
-step, and the regularized one with all labels right (the dearest case) and with two of three right (a network in training). Every
-step is a whole step of `rbcore.training.loop.Trainer`, optimizer included.
+``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost`` prints a Markdown table. The images are
+synthetic (uniform noise of the right shape, UTKFace's five classes), since time and memory depend
+on shapes alone, and on how many images are classified correctly, for which the distances are
+computed. Three settings are measured in turns, batch by batch, so that a busy machine slows all
+alike: the plain step, and the regularized one with all labels right (the dearest case) and with two
+of three right (a network in training). Every step is a whole step of
+`rbcore.training.loop.Trainer`, optimizer included.
 """
 
 import argparse
@@ -34,7 +36,9 @@ SHARES = (1.0, 2 / 3)
 def made_up(n: int) -> Dataset:
     """Return n images of noise, of which every other one belongs to the group."""
     pixels = np.random.default_rng(0).integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8)
-    samples = pd.DataFrame({"sample_id": np.arange(n).astype(str), "split": "train", "label": np.zeros(n, np.int64)})
+    samples = pd.DataFrame(
+        {"sample_id": np.arange(n).astype(str), "split": "train", "label": np.zeros(n, np.int64)}
+    )
     samples["side"] = np.where(np.arange(n) % 2, "P", "rest")
     names = tuple("abcde")
     return Dataset("noise", pixels, 255, samples, names, (0.5,) * 3, (0.25,) * 3, SIZE, 0, (), "")
@@ -97,8 +101,8 @@ def measure(model: str, n_steps: int) -> None:
         ratios = [np.median(np.array(seconds[form, share]) / plain) for share in SHARES]
         memory = peak_memory(model, form) - start
         print(
-            f"| {model}, {batch} | {form} | {np.median(seconds[form, 1.0]) * 1e3:.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} | "
-            f"{memory:.0f} | {memory / base:.2f} |",
+            f"| {model}, {batch} | {form} | {np.median(seconds[form, 1.0]) * 1e3:.0f} | "
+            f"{ratios[0]:.2f} | {ratios[1]:.2f} | {memory:.0f} | {memory / base:.2f} |",
             flush=True,
         )
 
@@ -107,18 +111,23 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=9, help="batches of each kind")
-    parser.add_argument("--memory-of", nargs=2, metavar=("MODEL", "FORM"), help="used by the command itself")
+    parser.add_argument(
+        "--memory-of", nargs=2, metavar=("MODEL", "FORM"), help="used by the command itself"
+    )
     options = parser.parse_args()
     if options.memory_of:
         model, form = options.memory_of
         stepper = Stepper(model, None if form in ("plain", "none") else form)
         for _ in range(0 if form == "none" else 2):
             stepper.step()
-        status = Path("/proc/self/status").read_text()  # not getrusage: that begins with what the parent process had
+        status = Path(
+            "/proc/self/status"
+        ).read_text()  # not getrusage: that begins with what the parent process had
         print(float(status.partition("VmHWM:")[2].split()[0]) / 1024)
         return
     print(
-        "| model, batch | step | ms, all right | of plain, all right | of plain, 2 of 3 right | MB above the start | of plain |"
+        "| model, batch | step | ms, all right | of plain, all right | of plain, 2 of 3 right | "
+        "MB above the start | of plain |"
     )
     print("|---|---|---|---|---|---|---|")
     for model in MODELS:

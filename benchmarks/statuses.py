@@ -1,7 +1,7 @@
 """Which images count: ends of the fallback before and now, and certificates where the network is wrong.
 
-``python -m benchmarks.statuses`` writes `benchmarks/statuses.md`; a minute on one core. It reads the shipped runs; what is not in the
-store is computed.
+``python -m benchmarks.statuses`` writes `benchmarks/statuses.md`; a minute on one core. It reads
+the shipped runs; what is not in the store is computed.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,10 @@ class FormerEngine(Engine):
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
             crossed = self._logits(between(images, target, middle)).argmax(1) != labels
-            outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
+            outside, inside = (
+                torch.where(crossed, middle, outside),
+                torch.where(crossed, inside, middle),
+            )
         return between(images, target, outside + 1e-4 * (1 - outside))
 
 
@@ -60,7 +63,9 @@ def fallback_rows() -> Iterator[dict[str, object]]:
                     np.sort(rows),
                     batch_size=BATCH_SIZE,
                 )
-                found = [engine.estimate(batch).status for batch in in_batches(rows, engine.rows_a_batch)]
+                found = [
+                    engine.estimate(batch).status for batch in in_batches(rows, engine.rows_a_batch)
+                ]
                 counts = pd.Series(np.concatenate(found)).value_counts()
                 shown = {status: int(counts.get(status, 0)) for status in STATUSES}
                 yield {"epoch": epoch, "method": spelled, "n": len(rows), "rule": rule, **shown}
@@ -80,10 +85,14 @@ def certificate_rows(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 
 def sigma_rows(rows: pd.DataFrame, partitions: list[str]) -> Iterator[dict[str, object]]:
-    """Measure sigma of every group, with what is correct by g and by the network; the latter is what the tables held before."""
+    """Measure sigma of every group, with what is correct by g and by the network.
+
+    The latter is what the tables held before.
+    """
     for by in partitions:
         own, network = (
-            rb.robustness_bias(rows, by, policy=rb.Policy(correct_by=whose)) for whose in ("own", "network")
+            rb.robustness_bias(rows, by, policy=rb.Policy(correct_by=whose))
+            for whose in ("own", "network")
         )
         for now, before in zip(own.itertuples(), network.itertuples(), strict=True):
             yield {
@@ -92,7 +101,9 @@ def sigma_rows(rows: pd.DataFrame, partitions: list[str]) -> Iterator[dict[str, 
                 "n": now.n,
                 "correct by g, by f": f"{now.n_correct}, {before.n_correct}",
                 "sigma, correct by g": f"{now.sigma:+.3f} [{now.low:+.2f}, {now.high:+.2f}]",
-                "sigma, correct by f": f"{before.sigma:+.3f} [{before.low:+.2f}, {before.high:+.2f}]",
+                "sigma, correct by f": (
+                    f"{before.sigma:+.3f} [{before.low:+.2f}, {before.high:+.2f}]"
+                ),
                 "moved by": f"{now.sigma - before.sigma:+.3f}",
             }
 
@@ -106,15 +117,27 @@ def main() -> None:
     partitions = ["class", "lighting", "camera", "site"]
     parts = [
         "# Which images count",
-        f"`python -m benchmarks.statuses`, {datetime.now().astimezone():%Y-%m-%d}, shipped runs of `small_cnn`, test images.",
+        (
+            f"`python -m benchmarks.statuses`, {datetime.now().astimezone():%Y-%m-%d}, shipped "
+            "runs of `small_cnn`, test images."
+        ),
         "## Ends of the fallback, digits",
-        "Before: the walk to the nearest image of another class ended 1e-4 of the rest of the way beyond the boundary, where the lead of "
-        "the other class could be below the margin for rounding, and the image was failed. Now it ends where that lead is clear.",
+        (
+            "Before: the walk to the nearest image of another class ended 1e-4 of the rest of the "
+            "way beyond the boundary, where the lead of the other class could be below the margin "
+            "for rounding, and the image was failed. Now it ends where that lead is clear."
+        ),
         markdown(fallback_rows()),
         f"## Certificates where the network is wrong, toy faces, every {EVERY}th test image",
-        f"`smoothing`, noise 0.125, n = 1,000, alpha = 0.001; n = {len(rows)}. Those that the network has wrong were skipped before.",
+        (
+            f"`smoothing`, noise 0.125, n = 1,000, alpha = 0.001; n = {len(rows)}. Those that the "
+            "network has wrong were skipped before."
+        ),
         markdown(certificate_rows(rows)),
-        "Sigma of these certificates, with the 95% interval. Correct by f is what was measured before.",
+        (
+            "Sigma of these certificates, with the 95% interval. Correct by f is what "
+            "was measured before."
+        ),
         markdown(sigma_rows(rows, partitions)),
     ]
     Path(__file__).with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -2,9 +2,10 @@
 
     python -m benchmarks.toyfaces_strengths [--seeds 3] [--epochs 5]
 
-For each strength and seed: train `small_cnn`, attack its test faces with DeepFool, measure sigma of dim light (planted), of
-camera A (null) and of the site "school" (confounded with age). Writes toyfaces_strengths.md and .svg beside this file.
-Everything goes through the store, so a killed call goes on and a second one only writes.
+For each strength and seed: train `small_cnn`, attack its test faces with DeepFool, measure sigma of
+dim light (planted), of camera A (null) and of the site "school" (confounded with age). Writes
+toyfaces_strengths.md and .svg beside this file. Everything goes through the store, so a killed call
+goes on and a second one only writes.
 """
 
 from pathlib import Path
@@ -28,12 +29,21 @@ def measure(seeds: int, epochs: int) -> pd.DataFrame:
         for seed in range(seeds):
             faces = rb.load_dataset(name, seed=seed)
             run = rb.train("small_cnn", faces, epochs=epochs, keep="1")
-            distances = rb.estimate_distances(rb.load_model("small_cnn", faces, run=run.name), faces, "deepfool")
+            distances = rb.estimate_distances(
+                rb.load_model("small_cnn", faces, run=run.name), faces, "deepfool"
+            )
             for by, group in GROUPS.items():
                 bias = rb.robustness_bias(distances, by).set_index("group").loc[group]
-                facts = {"strength": strength, "seed": seed, "attribute": f"{by}={group}", "truth": TRUTH[by]}
+                facts = {
+                    "strength": strength,
+                    "seed": seed,
+                    "attribute": f"{by}={group}",
+                    "truth": TRUTH[by],
+                }
                 accuracy = distances["is_correct"].mean()
-                rows.append({**facts, **bias[["n", "sigma", "low", "high"]], "model_accuracy": accuracy})
+                rows.append(
+                    {**facts, **bias[["n", "sigma", "low", "high"]], "model_accuracy": accuracy}
+                )
     return pd.DataFrame(rows)
 
 
@@ -43,14 +53,22 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
     x = alt.X("place:Q", title="planted strength")
     color = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
     limits = alt.Scale(domain=[table["low"].min(), table["high"].max()])
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="#7F7F7F").encode(y=alt.Y("zero:Q", scale=limits))
+    zero = (
+        alt.Chart(pd.DataFrame({"zero": [0.0]}))
+        .mark_rule(color="#7F7F7F")
+        .encode(y=alt.Y("zero:Q", scale=limits))
+    )
     panels = []
     for (attribute, truth), rows in table.groupby(["attribute", "truth"], sort=False):
         base = alt.Chart(rows)
         low = alt.Y("low:Q", title="sigma (95%)", scale=limits)
         bars = base.mark_rule(size=2).encode(x=x, y=low, y2="high:Q", color=color)
-        dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=alt.Y("sigma:Q", title="sigma (95%)"), color=color)
-        panels.append(alt.layer(zero, bars, dots, title=f"{attribute}: {truth}", width=220, height=220))
+        dots = base.mark_circle(size=60, opacity=1).encode(
+            x=x, y=alt.Y("sigma:Q", title="sigma (95%)"), color=color
+        )
+        panels.append(
+            alt.layer(zero, bars, dots, title=f"{attribute}: {truth}", width=220, height=220)
+        )
     return alt.hconcat(*panels)
 
 
@@ -58,16 +76,27 @@ def main(seeds: int = 3, epochs: int = 5) -> None:
     """Measure, print and write the table and the figure."""
     table = measure(seeds, epochs)
     lines = [
-        "| strength | attribute (truth) | " + " | ".join(f"seed {seed}: sigma [95%], n" for seed in range(seeds)) + " |"
+        "| strength | attribute (truth) | "
+        + " | ".join(f"seed {seed}: sigma [95%], n" for seed in range(seeds))
+        + " |"
     ]
     lines.append("|---|---|" + "---|" * seeds)
-    for (strength, attribute, truth), rows in table.groupby(["strength", "attribute", "truth"], sort=False):
-        cells = [f"{row.sigma:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.n}" for row in rows.itertuples()]
+    for (strength, attribute, truth), rows in table.groupby(
+        ["strength", "attribute", "truth"], sort=False
+    ):
+        cells = [
+            f"{row.sigma:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.n}"
+            for row in rows.itertuples()
+        ]
         lines.append(f"| {strength:g} | {attribute} ({truth}) | " + " | ".join(cells) + " |")
     accuracies = table.groupby("strength")["model_accuracy"].agg(["min", "max"])
     lines += ["", "Test accuracy, least and greatest over the seeds: "]
     lines[-1] += (
-        "; ".join(f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}" for strength, row in accuracies.iterrows()) + "."
+        "; ".join(
+            f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}"
+            for strength, row in accuracies.iterrows()
+        )
+        + "."
     )
     text = "\n".join(lines)
     print(text)

@@ -38,11 +38,15 @@ says = verdict(bias, kind=chosen.partition_title)
 st.markdown(f"#### {plain(says)}")
 p_global = wording.p_in_words(bias["p_global"].iloc[0])
 n_test, n_failed = chosen.run.facts["n_test"], int(bias["n_failed"].sum())
-coverage = f"{len(rows):,} of {n_test:,} test images" if len(rows) < n_test else f"all {n_test:,} test images"
+coverage = (
+    f"{len(rows):,} of {n_test:,} test images"
+    if len(rows) < n_test
+    else f"all {n_test:,} test images"
+)
 st.caption(
     f"n = {coverage}; {accuracy_in_words(rows)}. {statuses_in_words(rows, chosen.method)} "
-    "Intervals and tests are over test images for this one trained model. Any difference between the groups: "
-    f"{p_global}."
+    "Intervals and tests are over test images for this one trained model. Any difference between "
+    f"the groups: {p_global}."
 )
 
 drawn = sampling.in_words(rows, group_labels(rows, chosen.by))
@@ -53,7 +57,9 @@ if len(few) and len(rows) < n_test:
     missing_data.offer_more(chosen, [str(group) for group in few["group"]])
 
 taus = tau_grid(rows, policy)
-middle = 0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))
+middle = (
+    0.0 if rows["distance"].isna().all() else min(float(rows["distance"].median()), float(taus[-1]))
+)
 left, middle_column, right = st.columns([2, 1, 1], vertical_alignment="bottom")
 tau = left.slider("Attack budget tau (L2)", 0.0, float(taus[-1]), middle, float(taus[1]))
 with middle_column:
@@ -65,14 +71,20 @@ highlight = group if group != LEAST else None if least is None else least["group
 
 
 def show_curves() -> None:
-    """Draw I_P(tau) or RB(P, tau) of every group; a click picks the group, a brush on tau the images."""
+    """Draw I_P(tau) or RB(P, tau) of every group.
+
+    A click picks the group, a brush on tau the images.
+    """
     lead = st.container()  # where the brush leads stands above the chart, in sight on a projector
     slot = st.container()
     whole = figure == CURVES and st.toggle(
-        "Band for the whole curve", help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider."
+        "Band for the whole curve",
+        help="Holds at all tau at once (Dvoretzky-Kiefer-Wolfowitz) and is wider.",
     )
     band = "simultaneous" if whole else "pointwise"
-    table = results.curves(stored.checksum, chosen.by, repr(policy), tuple(taus), band, rows, policy)
+    table = results.curves(
+        stored.checksum, chosen.by, repr(policy), tuple(taus), band, rows, policy
+    )
     name, draw = ("curves", curves_chart) if figure == CURVES else ("RB", rb_chart)
 
     def follow_click() -> None:
@@ -87,9 +99,15 @@ def show_curves() -> None:
             draw(table, tau=tau, highlight=highlight),
             name,
             table=table,
-            alt=f"One curve a group: share of images that are correct and farther than tau from the boundary. {says}"
+            alt=(
+                "One curve a group: share of images that are correct and farther than tau from "
+                f"the boundary. {says}"
+            )
             if figure == CURVES
-            else "One curve a group: by how much its share of correct images beyond tau differs from that of all others.",
+            else (
+                "One curve a group: by how much its share of correct images beyond tau differs "
+                "from that of all others."
+            ),
             on_select=follow_click,
             selection_mode=[CLICK, BRUSH],
         )
@@ -100,17 +118,20 @@ def show_curves() -> None:
             else "at any one tau (pointwise, Clopper-Pearson)"
         )
         st.caption(
-            f"The 95% band holds {holds}, for one group. Dotted: the mean of the groups' curves, each group counting the same."
+            f"The 95% band holds {holds}, for one group. Dotted: the mean of the groups' curves, "
+            "each group counting the same."
         )
     else:
         st.caption(
-            "RB(P, tau) (eq. 2) is the absolute difference between the group and all others in the share of correct images "
-            "farther than tau. Its 95% interval holds at any one tau (Newcombe's hybrid score), for one group, and starts at 0 "
-            "where no difference is shown."
+            "RB(P, tau) (eq. 2) is the absolute difference between the group and all others "
+            "in the share of correct images farther than tau. Its 95% interval holds at any "
+            "one tau (Newcombe's hybrid score), for one group, and starts at 0 where no "
+            "difference is shown."
         )
     if len(bias) > MOST_COLORED:
         st.caption(
-            f"{len(bias)} groups: gray, but the highlighted one. Hover for a name, click a curve to highlight it."
+            f"{len(bias)} groups: gray, but the highlighted one. Hover for a name, click a "
+            "curve to highlight it."
         )
     with lead:
         lead_to_images(drawn["selection"].get(BRUSH, {}).get("tau"))
@@ -119,7 +140,10 @@ def show_curves() -> None:
 def lead_to_images(ends: list[float] | None) -> None:
     """Say how many images lie in the brushed interval of tau, and open exactly these."""
     if not ends or len(ends) < 2:
-        st.caption("Drag across the chart to pick an interval of tau: exactly these images open on the Images page.")
+        st.caption(
+            "Drag across the chart to pick an interval of tau: exactly these images open "
+            "on the Images page."
+        )
         return
     low, high = (round(max(0.0, end), DECIMALS) for end in sorted(ends))
     is_between = rows["distance"].between(low, high)
@@ -159,22 +183,31 @@ def show_panels() -> None:
         tables = {at: results.rows_at(item) for at, item in places.items()}
         return analyses.curves_by_panel(tables, chosen.by, policy=policy)
 
-    table = results.joined(repr([("curves", at, item.key("", policy)) for at, item in places.items()]), join)
-    table["panel"] = table["model"] + " · " + table["method"] + table["n_panel"].map(" (n = {:,})".format)
+    table = results.joined(
+        repr([("curves", at, item.key("", policy)) for at, item in places.items()]), join
+    )
+    table["panel"] = (
+        table["model"] + " · " + table["method"] + table["n_panel"].map(" (n = {:,})".format)
+    )
     with show.scrolled("panels"):
         show.chart(
             curves_grid(table, highlight=highlight),
             "models and methods",
             table=table.drop(columns="panel"),
             width="content",
-            alt="Curves of every group, small, for each model and method that is computed, on the same axes.",
+            alt=(
+                "Curves of every group, small, for each model and method that is "
+                "computed, on the same axes."
+            ),
         )
     st.caption(
         plain(
-            f"Computed: {len(places)} panels of {len(runs)} models and {table['method'].nunique()} methods, at the last epoch of the "
-            f"newest complete run of each model on the same data. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of "
-            "every panel do. A certificate speaks of the smoothed classifier, an attack of the network itself: do not read one "
-            "as a bound of the other. No bands here: pick a model and a method for them."
+            f"Computed: {len(places)} panels of {len(runs)} models and "
+            f"{table['method'].nunique()} methods, at the last epoch of the newest complete run "
+            f"of each model on the same data. tau ends where {analyses.SHOWN_SHARE:.0%} of the "
+            "distances of every panel do. A certificate speaks of the smoothed classifier, an "
+            "attack of the network itself: do not read one as a bound of the other. No bands "
+            "here: pick a model and a method for them."
         )
     )
 
@@ -211,11 +244,13 @@ show.chart(
 )
 if len(ends) < len(bias):
     st.caption(
-        f"Drawn: the {len(ends) // 2} groups of lowest and the {len(ends) // 2} of highest sigma, of {len(bias)}; all are in the "
-        "table below, which sorts by a click on a heading."
+        f"Drawn: the {len(ends) // 2} groups of lowest and the {len(ends) // 2} of highest sigma, "
+        f"of {len(bias)}; all are in the table below, which sorts by a click on a heading."
     )
 st.dataframe(
-    table[["group", "n", "accuracy", "auc", "sigma", "interval", "p_holm", "verdict", "safe", "rb"]],
+    table[
+        ["group", "n", "accuracy", "auc", "sigma", "interval", "p_holm", "verdict", "safe", "rb"]
+    ],
     hide_index=True,
     height="content" if len(table) <= MOST_COLORED else 420,
     column_config={
@@ -226,24 +261,41 @@ st.dataframe(
         "sigma": st.column_config.NumberColumn(
             "sigma", format="%+.2f", help="(AUC - AUC of the rest) / AUC of the rest"
         ),
-        "interval": st.column_config.TextColumn("95% interval", help="Symmetric bootstrap-t over test images"),
+        "interval": st.column_config.TextColumn(
+            "95% interval", help="Symmetric bootstrap-t over test images"
+        ),
         "p_holm": st.column_config.NumberColumn(
             "p (Holm)", format="%.4f", help="p of sigma = 0, after Holm's correction"
         ),
-        "verdict": st.column_config.TextColumn("verdict", help="At level 5%, after Holm's correction over the groups"),
-        "safe": st.column_config.NumberColumn(f"safe at {tau:.2f}", format="percent", help="I_P(tau)"),
-        "rb": st.column_config.NumberColumn(f"RB at {tau:.2f}", format="%.3f", help="RB(P, tau), among correct images"),
+        "verdict": st.column_config.TextColumn(
+            "verdict", help="At level 5%, after Holm's correction over the groups"
+        ),
+        "safe": st.column_config.NumberColumn(
+            f"safe at {tau:.2f}", format="percent", help="I_P(tau)"
+        ),
+        "rb": st.column_config.NumberColumn(
+            f"RB at {tau:.2f}", format="%.3f", help="RB(P, tau), among correct images"
+        ),
     },
 )
 if n_failed:
     st.caption(
-        "If the images without a distance had counted worst and best for a group, sigma would lie in: "
-        + "; ".join(f"{plain(row.group)} [{row.failed_low:+.2f}, {row.failed_high:+.2f}]" for row in bias.itertuples())
+        (
+            "If the images without a distance had counted worst and best for a group, "
+            "sigma would lie in: "
+        )
+        + "; ".join(
+            f"{plain(row.group)} [{row.failed_low:+.2f}, {row.failed_high:+.2f}]"
+            for row in bias.itertuples()
+        )
     )
 optimistic = bias.loc[bias["is_optimistic"] & bias["is_ranked"], "group"]
 if len(optimistic):
     st.caption(
-        f"Fewer than {inference.FEWEST_CORRECT} correct images in the group or its rest, so the interval is optimistic: "
+        (
+            f"Fewer than {inference.FEWEST_CORRECT} correct images in the group or its rest, so "
+            "the interval is optimistic: "
+        )
         + plain(", ".join(optimistic))
     )
 with st.expander("How is this calculated?"):
@@ -263,4 +315,7 @@ with st.expander("How is this calculated?"):
     )
 st.caption(chosen.spec.caution)
 with st.expander("Where these numbers come from"):
-    st.json({"key": stored.key_facts, "provenance": stored.provenance, "checksum": stored.checksum}, expanded=2)
+    st.json(
+        {"key": stored.key_facts, "provenance": stored.provenance, "checksum": stored.checksum},
+        expanded=2,
+    )

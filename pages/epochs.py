@@ -1,4 +1,7 @@
-"""Epochs: when the bias appears in training, and whether it stays; play the epochs one after the other."""
+"""Epochs: when the bias appears in training, and whether it stays.
+
+Play the epochs one after the other.
+"""
 
 from dataclasses import replace
 
@@ -21,19 +24,25 @@ PLAYED, PLAYING = "played", "playing"
 
 
 @st.cache_data(max_entries=512, show_spinner="Measuring the epochs")
-def measured(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: Policy) -> pd.DataFrame:
+def measured(
+    checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: Policy
+) -> pd.DataFrame:
     """Return sigma and accuracy of one epoch, kept by the checksum of its rows and the policy's text."""
     return analyses.bias_of_epoch(_rows, by, policy=_policy)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def curves(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: Policy) -> pd.DataFrame:
+def curves(
+    checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: Policy
+) -> pd.DataFrame:
     """Return the curves of one epoch."""
     return inference.curves(_rows, by, taus=tau_grid(_rows, _policy), policy=_policy)
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing signs")
-def consistency(checksums: str, policy_text: str, _run: Run, _method: str, _policy: Policy) -> pd.DataFrame:
+def consistency(
+    checksums: str, policy_text: str, _run: Run, _method: str, _policy: Policy
+) -> pd.DataFrame:
     """Return how often signs are those of the last epoch, kept by the checksums of all epochs' rows."""
     names = partition_names(next(iter(tables.values())).rows)
     return analyses.sign_consistency(_run, _method, names, policy=_policy)
@@ -44,7 +53,10 @@ def offer_missing(missing: list[int]) -> None:
     epochs = ", ".join(map(str, missing))
     missing_data.offer_estimates(
         [replace(chosen, epoch=epoch) for epoch in missing],
-        f"Distances by {chosen.method} are missing, or cover a part of the test images only, at epoch {epochs}.",
+        (
+            f"Distances by {chosen.method} are missing, or cover a part of the test images only, "
+            f"at epoch {epochs}."
+        ),
         f"Compute the {len(missing)} missing",
     )
 
@@ -80,13 +92,21 @@ def play(table: pd.DataFrame, largest: float) -> None:
         if left.button(label, width="stretch", type="primary"):
             press(epochs)
             st.rerun()
-        epoch = right.select_slider("Epoch shown", epochs, epochs[-1], key=PLAYED, bind="query-params")
+        epoch = right.select_slider(
+            "Epoch shown", epochs, epochs[-1], key=PLAYED, bind="query-params"
+        )
     own = table[table["epoch"] == epoch]
     stored = tables[epoch]
     least = own[own["is_ranked"]].nsmallest(1, "sigma")
-    said = [f"Epoch {epoch} of {chosen.run.n_epochs}: accuracy {is_correct(stored.rows, policy).mean():.1%}"]
+    said = [
+        f"Epoch {epoch} of {chosen.run.n_epochs}: accuracy "
+        f"{is_correct(stored.rows, policy).mean():.1%}"
+    ]
     said += [
-        f"least robust {row.group}, sigma {row.sigma:+.2f} {analyses.interval_in_words(row.low, row.high)}, n = {row.n:,}"
+        (
+            f"least robust {row.group}, sigma {row.sigma:+.2f} "
+            f"{analyses.interval_in_words(row.low, row.high)}, n = {row.n:,}"
+        )
         for row in least.itertuples()
     ]
     st.markdown(f"**{plain('; '.join(said))}**")
@@ -96,7 +116,10 @@ def play(table: pd.DataFrame, largest: float) -> None:
             through_training(table, "sigma", epoch=epoch),
             "sigma by epoch",
             table=table,
-            alt=f"Sigma of each group over the epochs, with its interval. {analyses.verdict_through_training(table)}",
+            alt=(
+                "Sigma of each group over the epochs, with its interval. "
+                f"{analyses.verdict_through_training(table)}"
+            ),
         )
     with right:
         drawn = curves(stored.checksum, chosen.by, repr(policy), stored.rows, policy)
@@ -104,7 +127,10 @@ def play(table: pd.DataFrame, largest: float) -> None:
             curves_of_epoch(drawn, largest),
             "curves of the epoch",
             table=drawn,
-            alt=f"At epoch {epoch}, for each group the share of images that are correct and farther than tau.",
+            alt=(
+                f"At epoch {epoch}, for each group the share of images that are correct "
+                "and farther than tau."
+            ),
         )
 
 
@@ -121,25 +147,33 @@ def show_signs() -> None:
         return
     show.signs(signs, "epoch", counted="Groups of all partitions; of two groups one counts")
     st.caption(
-        "Groups of all partitions of this dataset whose sigma has the sign it has at the last epoch (section 7.2). The paper, over "
-        "151 groups, five datasets and five networks by DeepFool: first epoch 637 of 755, middle 671 of 755."
+        "Groups of all partitions of this dataset whose sigma has the sign it has at the last "
+        "epoch (section 7.2). The paper, over 151 groups, five datasets and five networks by "
+        "DeepFool: first epoch 637 of 755, middle 671 of 755."
     )
 
 
 chosen = selection.current()
 st.title("Through training", anchor=False)
 st.caption(
-    plain(f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.model_title} · {title_of(chosen.method)}. ")
+    plain(
+        f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.model_title} · "
+        f"{title_of(chosen.method)}. "
+    )
     + plain(chosen.method_note)
 )
 if chosen.run is None:
     missing_data.say_untrained(chosen.model, chosen)
     st.stop()
 policy = definitions.pick()
-stored_at = {epoch: rb.stored_distances(chosen.run, epoch, chosen.method) for epoch in chosen.run.epochs}
+stored_at = {
+    epoch: rb.stored_distances(chosen.run, epoch, chosen.method) for epoch in chosen.run.epochs
+}
 tables = {epoch: stored for epoch, stored in stored_at.items() if stored is not None}
 n_test = chosen.run.facts["n_test"]
-missing = [epoch for epoch in chosen.run.epochs if epoch not in tables or len(tables[epoch].rows) < n_test]
+missing = [
+    epoch for epoch in chosen.run.epochs if epoch not in tables or len(tables[epoch].rows) < n_test
+]
 if not tables:
     offer_missing(missing)
     st.stop()
@@ -153,10 +187,12 @@ table = pd.concat(
 st.markdown(f"#### {plain(analyses.verdict_through_training(table, kind=chosen.partition_title))}")
 play(table, analyses.shown_end((stored.rows for stored in tables.values()), policy))
 st.caption(
-    f"Bands are 95% intervals over test images, at most {n_test:,} of them, for this one run: of sigma the symmetric bootstrap-t, "
-    "of I_P(tau) (the share of a group that is correct and farther than tau) and the accuracy Clopper-Pearson, each for one group at "
-    f"one epoch. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of every epoch do. Groups with too few images have no sigma "
-    "here. They were not tested at every epoch; Curves has the tests of one."
+    f"Bands are 95% intervals over test images, at most {n_test:,} of them, for this one "
+    "run: of sigma the symmetric bootstrap-t, of I_P(tau) (the share of a group that is "
+    "correct and farther than tau) and the accuracy Clopper-Pearson, each for one group at "
+    f"one epoch. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of every epoch "
+    "do. Groups with too few images have no sigma here. They were not tested at every epoch; "
+    "Curves has the tests of one."
 )
 left, right = st.columns(2)
 with left:

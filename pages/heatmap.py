@@ -20,7 +20,8 @@ MOST_NAMED = 6
 chosen = selection.current()
 st.title("Models and epochs", anchor=False)
 st.caption(
-    f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.method} · newest complete run of each model on the same data"
+    f"{chosen.spec.title} · by {chosen.partition_title} · {chosen.method} · newest complete run "
+    "of each model on the same data"
 )
 runs = analyses.comparable_runs(chosen.dataset, chosen.run)
 if not runs:
@@ -45,8 +46,10 @@ with fixed:
         "Mix held fixed",
         "mix",
         [NOTHING, *(name for name in simple if name not in chosen.by.split("*"))],
-        help="nothing: sigma as it is. An attribute: the group and the rest are re-weighted to the same mix of it, so that what "
-        "remains is not due to it.",
+        help=(
+            "nothing: sigma as it is. An attribute: the group and the rest are re-weighted to the "
+            "same mix of it, so that what remains is not due to it."
+        ),
     )
 within = "" if within == NOTHING else within
 
@@ -68,7 +71,10 @@ places = {
 }
 n_left = results.measure_some(list(places.values()), within, policy)
 if n_left:
-    st.progress(1 - n_left / len(places), f"Measuring: {len(places) - n_left} of {len(places)} tables of distances")
+    st.progress(
+        1 - n_left / len(places),
+        f"Measuring: {len(places) - n_left} of {len(places)} tables of distances",
+    )
     st.rerun()
 
 
@@ -82,13 +88,17 @@ def join() -> tuple[pd.DataFrame, list[tuple[str, analyses.MissingDistances]]]:
     tables, missing = [], []
     for method in methods:
         for by in partitions:
-            table, holes = analyses.bias_by_model(runs, method, by, epochs=epochs, policy=policy, measure=measure)
+            table, holes = analyses.bias_by_model(
+                runs, method, by, epochs=epochs, policy=policy, measure=measure
+            )
             tables.append(table)
             missing += [(method, hole) for hole in holes if (method, hole) not in missing]
     return pd.concat(tables, ignore_index=True), missing
 
 
-key = repr((epochs, methods, partitions, [(at, item.key(within, policy)) for at, item in places.items()]))
+key = repr(
+    (epochs, methods, partitions, [(at, item.key(within, policy)) for at, item in places.items()])
+)
 table, missing = results.joined(key, join)
 missing = [hole for method, hole in missing if method == chosen.method]
 
@@ -98,11 +108,19 @@ else:
     own = table[(table["method"] == chosen.method) & (table["by"] == chosen.by)]
     rule = f"{analyses.MIX_RULE} of {within}" if within else analyses.RULE
     if len(own):
-        st.markdown(f"#### {plain(analyses.verdict_over_models(own, rule=rule, kind=chosen.partition_title))}")
+        st.markdown(
+            "#### "
+            f"{plain(analyses.verdict_over_models(own, rule=rule, kind=chosen.partition_title))}"
+        )
     else:
-        st.info(plain(f"No {chosen.method} distances are computed yet; the other methods are below."))
+        st.info(
+            plain(f"No {chosen.method} distances are computed yet; the other methods are below.")
+        )
     is_labeled = values.toggle(
-        "Numbers", value=table["group"].nunique() <= MOST_LABELED, help="Sigma in each cell.", key=f"numbers {sheet}"
+        "Numbers",
+        value=table["group"].nunique() <= MOST_LABELED,
+        help="Sigma in each cell.",
+        key=f"numbers {sheet}",
     )
     across, down = {
         EPOCHS: ("epoch", None),
@@ -142,24 +160,34 @@ else:
     with pointed.container(border=True, horizontal=True, vertical_alignment="center"):
         if cell is None:
             st.caption(
-                "Click a cell for its numbers, its curves and its images. Without a mouse: pick them in the sidebar."
+                "Click a cell for its numbers, its curves and its images. Without a mouse: pick "
+                "them in the sidebar."
             )
         else:
-            st.markdown(plain(analyses.say_cell(cell, kind=chosen.partition_title)), width="stretch")
+            st.markdown(
+                plain(analyses.say_cell(cell, kind=chosen.partition_title)), width="stretch"
+            )
             st.page_link(menu.page("Curves"), label="Its curves", icon=":material/show_chart:")
             st.page_link(menu.page("Images"), label="Its images", icon=":material/image:")
     sizes = table["n"].dropna()
     mixed = (
-        f" Sigma is at a common mix of {within}: the group and the rest of it are re-weighted. There is no test of it, so a ring "
-        "says that the 95% interval covers 0; hatched groups have too few images in one part of the mix."
+        (
+            f" Sigma is at a common mix of {within}: the group and the rest of it are "
+            "re-weighted. There is no test of it, so a ring says that the 95% interval covers 0; "
+            "hatched groups have too few images in one part of the mix."
+        )
         if within
-        else f" Ring: no difference shown ({analyses.RULE} over the groups of one model, epoch and method; not over all cells)."
+        else (
+            f" Ring: no difference shown ({analyses.RULE} over the groups of one model, epoch and "
+            "method; not over all cells)."
+        )
     )
     st.caption(
         plain(
-            f"n = {int(sizes.min()):,} to {int(sizes.max()):,} test images a cell. Red is less robust than the rest, blue more; "
-            f"colors end at the largest value or at 1.{mixed} Hatched: fewer than {inference.FEWEST} images count. Dash: not "
-            "computed. Intervals are over test images for one trained model."
+            f"n = {int(sizes.min()):,} to {int(sizes.max()):,} test images a cell. Red is less "
+            f"robust than the rest, blue more; colors end at the largest value or at 1.{mixed} "
+            f"Hatched: fewer than {inference.FEWEST} images count. Dash: not computed. Intervals "
+            "are over test images for one trained model."
         )
     )
 if missing:
@@ -172,5 +200,9 @@ if missing:
     )
 left_out = [run.model for run in runs if not analyses.applies(chosen.method, run)]
 if left_out:
-    st.caption(plain(f"Left out, since {chosen.method} applies to linear models only: {', '.join(left_out)}."))
+    st.caption(
+        plain(
+            f"Left out, since {chosen.method} applies to linear models only: {', '.join(left_out)}."
+        )
+    )
 st.caption(chosen.spec.caution)

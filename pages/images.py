@@ -1,4 +1,7 @@
-"""Images: the faces behind a number. Many at the boundary, one from all sides, or one of each group at one budget."""
+"""Images: the faces behind a number.
+
+Many at the boundary, one from all sides, or one of each group at one budget.
+"""
 
 from dataclasses import replace
 
@@ -51,7 +54,9 @@ def show_many() -> None:
         with columns[1]:
             taken = selection.picker("Taken for, once changed", "into", [ANY, *classes])
         with columns[2]:
-            status = selection.picker("Status", "status", [WITH_DISTANCE, *sorted(rows["status"].unique())])
+            status = selection.picker(
+                "Status", "status", [WITH_DISTANCE, *sorted(rows["status"].unique())]
+            )
         with columns[3]:
             per_page = int(selection.picker("Images a page", "per_page", list(PER_PAGE)))
     members = rows if group == ALL else rows[labels == group]
@@ -66,7 +71,11 @@ def show_many() -> None:
         status=None if status == WITH_DISTANCE else status,
     )
     weights = chosen.run.sidecar(chosen.epoch)["sha256"]
-    sure = closeup.sureness(weights, chosen) if order in (gallery.LEAST_SURE, gallery.MOST_SURE) else None
+    sure = (
+        closeup.sureness(weights, chosen)
+        if order in (gallery.LEAST_SURE, gallery.MOST_SURE)
+        else None
+    )
     ordered = analyses.order_images(wanted, order, sure)
     if members["distance"].notna().any():
         middle = analyses.median_distance(members, policy=OF_SAMPLES)
@@ -74,17 +83,21 @@ def show_many() -> None:
         whose = "" if group == ALL else f" of {group}"
         st.markdown(
             plain(
-                f"Half of the {middle.n:,} correctly classified images{whose} are fooled within L2 {middle.median:.3g}{interval}."
+                f"Half of the {middle.n:,} correctly classified images{whose} are fooled within "
+                f"L2 {middle.median:.3g}{interval}."
             ).join(("#### ", ""))
         )
     by_whom = " by the smoothed classifier g" if "network_prediction" in members else ""
-    n_wrong, n_failed = int((~members["is_correct"]).sum()), int((members["status"] == "failed").sum())
+    n_wrong, n_failed = (
+        int((~members["is_correct"]).sum()),
+        int((members["status"] == "failed").sum()),
+    )
     n_pages = max(1, -(-len(ordered) // per_page))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.caption(
-        f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} are misclassified{by_whom} "
-        f"without any attack, {n_failed} have no result. Left: the image. Middle: what was changed, magnified around gray. "
-        "Right: the changed image."
+        f"{len(ordered):,} of {len(members):,} test images fit and are shown, {order}; {n_wrong} "
+        f"are misclassified{by_whom} without any attack, {n_failed} have no result. Left: the "
+        "image. Middle: what was changed, magnified around gray. Right: the changed image."
     )
     first_page_again(chosen.title, group, low, high, order, true_class, taken, status, per_page)
     with right:
@@ -152,7 +165,9 @@ def show_methods(sample: str) -> None:
                 waiting.append((st.empty(), method, table))
             st.caption(plain(note_of(method)))
     for slot, method, table in waiting:
-        found = results.perturbations(distances_key(table.key_facts), (sample,), replace(chosen, method=method))
+        found = results.perturbations(
+            distances_key(table.key_facts), (sample,), replace(chosen, method=method)
+        )
         with slot.container():
             cards.strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
 
@@ -172,7 +187,9 @@ def show_one() -> None:
         sample = nearest
     own = rows[rows["sample_id"] == sample]
     if own.empty:
-        st.warning(plain(f"No test image with a result is called {sample!r}. One that is: {nearest}."))
+        st.warning(
+            plain(f"No test image with a result is called {sample!r}. One that is: {nearest}.")
+        )
         return
     key = distances_key(stored.key_facts)
     found = results.perturbations(key, (sample,), chosen)
@@ -183,7 +200,10 @@ def show_one() -> None:
         st.caption(plain(f"{sample} · {chosen.partition_title} {group}"))
         cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         return
-    before, after = cards.network_class(chosen, row), cards.class_name(chosen, row.perturbed_prediction)
+    before, after = (
+        cards.network_class(chosen, row),
+        cards.class_name(chosen, row.perturbed_prediction),
+    )
     st.markdown(f"#### {plain(before)} becomes {plain(after)} within L2 {row.distance:.3g}")
     walk = closeup.walk(key, sample, chosen)
     rounded = int(walk.rounded_probabilities.argmax())
@@ -193,10 +213,16 @@ def show_one() -> None:
         cards.strip_of(found.clean[0], found.perturbed[0], sample, side=240)
         st.markdown(cards.before_and_after(chosen, row))
         factor = rendering.magnification(found.clean[0], found.perturbed[0])
-        facts = f"{sample} · {chosen.partition_title} {group} · true class {cards.class_name(chosen, row.label)} · {row.status}"
+        facts = (
+            f"{sample} · {chosen.partition_title} {group} · true class "
+            f"{cards.class_name(chosen, row.label)} · {row.status}"
+        )
         st.caption(plain(f"{facts} · change magnified {factor:,.0f} times"))
         st.markdown(
-            f"The class changes after **{walk.crossing:.0%}** of the way, at L2 **{walk.crossing * row.distance:.3g}**."
+            (
+                f"The class changes after **{walk.crossing:.0%}** of the way, at L2 "
+                f"**{walk.crossing * row.distance:.3g}**."
+            )
             if np.isfinite(walk.crossing)
             else "On this line the network's own class does not change."
         )
@@ -224,10 +250,14 @@ def show_budget() -> None:
         fooled_bars(fooled).properties(height=BAR_HEIGHT * len(fooled) + AXES_HEIGHT // 2),
         "fooled",
         table=fooled,
-        alt=f"Share of each group's correct images fooled within L2 {tau:.3g}. {analyses.verdict_at_budget(fooled)}",
+        alt=(
+            f"Share of each group's correct images fooled within L2 {tau:.3g}. "
+            f"{analyses.verdict_at_budget(fooled)}"
+        ),
     )
     st.caption(
-        "Among correctly classified images, with 95% intervals (Clopper-Pearson) over test images for this one model."
+        "Among correctly classified images, with 95% intervals (Clopper-Pearson) over test images "
+        "for this one model."
     )
     st.subheader("One image of each group: the one in its middle", anchor=False)
     middle = analyses.median_images(rows, chosen.by)
@@ -237,17 +267,26 @@ def show_budget() -> None:
     shown = middle.iloc[(page - 1) * per_page : page * per_page]
     notes = {
         person.sample_id: (
-            f":red-badge[:material/close: fooled] {plain(person.group)}: {person.distance:.3g} ≤ {tau:.3g}"
+            (
+                f":red-badge[:material/close: fooled] {plain(person.group)}: "
+                f"{person.distance:.3g} ≤ {tau:.3g}"
+            )
             if person.distance <= tau
-            else f":blue-badge[:material/check: not fooled] {plain(person.group)}: {person.distance:.3g} > {tau:.3g}"
+            else (
+                f":blue-badge[:material/check: not fooled] {plain(person.group)}: "
+                f"{person.distance:.3g} > {tau:.3g}"
+            )
         )
         for person in shown.itertuples()
     }
     st.caption(
-        "Of each group the image of median distance: half of the group's images with a distance are fooled sooner, half later. "
-        "Left: the image. Middle: the change that fools the model, magnified. Right: the changed image."
+        "Of each group the image of median distance: half of the group's images with a distance "
+        "are fooled sooner, half later. Left: the image. Middle: the change that fools the model, "
+        "magnified. Right: the changed image."
     )
-    cards.draw_cards(chosen, stored, rows.set_index("sample_id", drop=False).loc[list(shown["sample_id"])], notes)
+    cards.draw_cards(
+        chosen, stored, rows.set_index("sample_id", drop=False).loc[list(shown["sample_id"])], notes
+    )
 
 
 chosen = selection.current()
@@ -258,13 +297,20 @@ rows = stored.rows
 results.warn_of_fallbacks(rows, chosen.method)
 if (rows["bound"] == "lower").all():
     st.info(
-        "A certificate says how far an image is safe; it has no changed image to show. Pick an attack in the sidebar."
+        "A certificate says how far an image is safe; it has no changed image to show. Pick an "
+        "attack in the sidebar."
     )
     st.stop()
 if "view" not in st.session_state and "view" not in st.query_params and "sample" in st.query_params:
     st.session_state["view"] = ONE  # a link to an image
 view = st.segmented_control(
-    "View", VIEWS, default=MANY, key="view", bind="query-params", required=True, label_visibility="collapsed"
+    "View",
+    VIEWS,
+    default=MANY,
+    key="view",
+    bind="query-params",
+    required=True,
+    label_visibility="collapsed",
 )
 {MANY: show_many, ONE: show_one, BUDGET: show_budget}[view]()
 st.caption(chosen.spec.caution)

@@ -1,4 +1,7 @@
-"""Lesson: guess, look, measure, test, mitigate, for a class, on faces drawn by code; the truth comes last."""
+"""Lesson: guess, look, measure, test, mitigate, for a class, on faces drawn by code.
+
+The truth comes last.
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,11 @@ from rbcore.store import StoredTable
 
 DATASET, MODEL, METHOD = "toyfaces", "small_cnn", "deepfool"
 BY, PLANTED = "lighting", "dim"
-GUESSES = {"bright": "Faces in bright light", "dim": "Faces in dim light", "neither": "Neither: no difference"}
+GUESSES = {
+    "bright": "Faces in bright light",
+    "dim": "Faces in dim light",
+    "neither": "Neither: no difference",
+}
 LIGHTS = ("bright", "dim")
 POLICY = rb.Policy()
 
@@ -45,13 +52,16 @@ def the_faces() -> Selection:
 def guess_first(of: Selection, stored: StoredTable) -> None:
     """Show faces of both groups, and ask."""
     st.markdown(
-        f"A model learned to tell the age group of drawn faces, in bright and in dim light. It is right about "
-        f"{stored.rows['is_correct'].mean():.0%} of {len(stored.rows):,} faces it never saw. Now someone changes the images "
-        "a little, so that the model errs. (Skin, hair and clothes are drawn at random in both lights.)"
+        "A model learned to tell the age group of drawn faces, in bright and in dim light. It is "
+        f"right about {stored.rows['is_correct'].mean():.0%} of {len(stored.rows):,} faces it "
+        "never saw. Now someone changes the images a little, so that the model errs. (Skin, hair "
+        "and clothes are drawn at random in both lights.)"
     )
     data = faces_of_both()
     for column, light in zip(st.columns(2), LIGHTS, strict=True):
-        shown = data.samples[data.samples[BY] == light].groupby("label").head(1).sort_values("label")
+        shown = (
+            data.samples[data.samples[BY] == light].groupby("label").head(1).sort_values("label")
+        )
         column.image(
             rendering.row(list(data.pixels(shown.index.to_numpy())), 64),
             caption=f"{light} light: {', '.join(data.classes)}",
@@ -72,9 +82,9 @@ def guess_first(of: Selection, stored: StoredTable) -> None:
 def look(of: Selection, stored: StoredTable) -> None:
     """Show typical faces of both groups with what had to be changed, magnified alike."""
     st.markdown(
-        "For each group the most typical faces: as many of the group need a larger change as need a smaller one. **Left** the "
-        "face, **right** the face that fools the model, in the **middle** what was changed, magnified alike everywhere. "
-        "Where is the change fainter?"
+        "For each group the most typical faces: as many of the group need a larger change as need "
+        "a smaller one. **Left** the face, **right** the face that fools the model, in the "
+        "**middle** what was changed, magnified alike everywhere. Where is the change fainter?"
     )
     found = typical(stored.checksum, of, stored)
     factor = min(
@@ -86,10 +96,15 @@ def look(of: Selection, stored: StoredTable) -> None:
     for column, light in zip(st.columns(2), LIGHTS, strict=True):
         column.markdown(f"**{light} light**")
         faces = found[light]
-        for clean, perturbed, row in zip(faces.clean, faces.perturbed, faces.table.itertuples(), strict=True):
+        for clean, perturbed, row in zip(
+            faces.clean, faces.perturbed, faces.table.itertuples(), strict=True
+        ):
             column.image(
                 rendering.strip(clean, np.clip(perturbed, 0, 1), 64, factor),
-                caption=f"taken for {classes[row.prediction]}, then for {classes[row.perturbed_prediction]}",
+                caption=(
+                    f"taken for {classes[row.prediction]}, then for "
+                    f"{classes[row.perturbed_prediction]}"
+                ),
                 width="stretch",
                 alt=f"A face in {light} light: clean, change magnified {factor:.0f} times, changed",
             )
@@ -99,34 +114,47 @@ def measure(of: Selection, stored: StoredTable) -> None:
     """Show the curves with their names, and sigma."""
     bias = bias_by(stored, BY).set_index("group")
     said = "; ".join(
-        f"**{plain(str(group))}: sigma = {row.sigma:+.2f}** [{row.low:+.2f}, {row.high:+.2f}], n = {row.n:,}"
+        (
+            f"**{plain(str(group))}: sigma = {row.sigma:+.2f}** [{row.low:+.2f}, "
+            f"{row.high:+.2f}], n = {row.n:,}"
+        )
         for group, row in bias.iterrows()
     )
     st.markdown(
-        "Each curve says what share of a group the model still gets right when every image may be changed by up to tau. "
-        "**Sigma** compares the area under a group's curve with that of the rest: below 0, the group is less robust. In "
-        f"brackets, where sigma may lie (95% interval). {said}."
+        "Each curve says what share of a group the model still gets right when every image may be "
+        "changed by up to tau. **Sigma** compares the area under a group's curve with that of the "
+        "rest: below 0, the group is less robust. In brackets, where sigma may lie (95% "
+        f"interval). {said}."
     )
     show.chart(
         robustness_curves(stored.rows, BY, height=290),
         "lesson curves",
-        table=inference.curves(stored.rows, BY, taus=np.linspace(0, float(stored.rows["distance"].max()), 100)),
-        alt=f"One curve for bright and one for dim faces: share correct and farther than tau. {said}",
+        table=inference.curves(
+            stored.rows, BY, taus=np.linspace(0, float(stored.rows["distance"].max()), 100)
+        ),
+        alt=(
+            "One curve for bright and one for dim faces: share correct and "
+            f"farther than tau. {said}"
+        ),
     )
 
 
 def test(of: Selection, stored: StoredTable) -> None:
     """Test the groups of the light, and those of a coin."""
     st.markdown(
-        "Deal the faces out to two groups at random, thousands of times. **p** is the share of deals in which the groups "
-        "differ at least as much as the real ones: a small p is hard to explain by chance. To see what chance looks like, the "
-        "same faces by the **camera** that took them."
+        "Deal the faces out to two groups at random, thousands of times. **p** is the share "
+        "of deals in which the groups differ at least as much as the real ones: a small p is "
+        "hard to explain by chance. To see what chance looks like, the same faces by the "
+        "**camera** that took them."
     )
     tables = {by: bias_by(stored, by) for by in (BY, "camera")}
     for by, bias in tables.items():
         st.markdown(f"**By {by}:** {plain(rb.verdict(bias))}")
     both = pd.concat(
-        [bias.assign(group=[f"{by}: {group}" for group in bias["group"]]) for by, bias in tables.items()],
+        [
+            bias.assign(group=[f"{by}: {group}" for group in bias["group"]])
+            for by, bias in tables.items()
+        ],
         ignore_index=True,
     )
     show.chart(
@@ -140,9 +168,10 @@ def test(of: Selection, stored: StoredTable) -> None:
 def mitigate(of: Selection, stored: StoredTable) -> None:
     """Compare the plain run with those trained with a term that asks for equal distances."""
     st.markdown(
-        "Training can be told to want more than being right: a further term in its loss asks that both groups lie equally far "
-        "from the boundary. Two simpler remedies stand beside it: training on attacked faces, and counting some faces more. All "
-        "may cost something, so look at the accuracy too."
+        "Training can be told to want more than being right: a further term in its loss asks that "
+        "both groups lie equally far from the boundary. Two simpler remedies stand beside it: "
+        "training on attacked faces, and counting some faces more. All may cost something, so "
+        "look at the accuracy too."
     )
     tables = {
         f"{analyses.KINDS[run.mitigation['kind']]}, {analyses.setting_of(run)}": table
@@ -151,26 +180,34 @@ def mitigate(of: Selection, stored: StoredTable) -> None:
     }
     if not tables:
         st.info(
-            "No such training is here yet, so this step has nothing to show. Two commands make one, in some minutes; then open "
-            "this step again."
+            "No such training is here yet, so this step has nothing to show. Two commands make "
+            "one, in some minutes; then open this step again."
         )
         st.code(
-            f"python -m rbcore train {DATASET} {MODEL} --regularize {BY}={PLANTED} --alpha 0.3 --tau 0.3 --run fair\n"
+            f"python -m rbcore train {DATASET} {MODEL} --regularize {BY}={PLANTED} --alpha 0.3 "
+            "--tau 0.3 --run fair\n"
             f"python -m rbcore estimate {DATASET} {MODEL} {METHOD} --run fair",
             language="bash",
             wrap_lines=True,
         )
         return
     rows = [bias_by(table, BY).query("group == @PLANTED") for table in (stored, *tables.values())]
-    both = pd.concat([row.assign(group=name) for name, row in zip(("plain", *tables), rows, strict=True)])
+    both = pd.concat(
+        [row.assign(group=name) for name, row in zip(("plain", *tables), rows, strict=True)]
+    )
     for name, table in tables.items():
-        change = compared(stored.checksum, table.checksum, stored.rows, table.rows).set_index("group").loc[PLANTED]
+        change = (
+            compared(stored.checksum, table.checksum, stored.rows, table.rows)
+            .set_index("group")
+            .loc[PLANTED]
+        )
         kind = "a change is shown" if change["is_shown"] else "no change is shown"
         st.markdown(
-            f"**{plain(name)}**: sigma of {PLANTED} went from {change['sigma_first']:+.2f} to {change['sigma_second']:+.2f} "
-            f"(change {change['difference']:+.2f} [{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']:,}: {kind}); "
-            f"accuracy from {stored.rows['is_correct'].mean():.1%} to {table.rows['is_correct'].mean():.1%} of "
-            f"{len(table.rows):,} faces."
+            f"**{plain(name)}**: sigma of {PLANTED} went from {change['sigma_first']:+.2f} to "
+            f"{change['sigma_second']:+.2f} (change {change['difference']:+.2f} "
+            f"[{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']:,}: {kind}); "
+            f"accuracy from {stored.rows['is_correct'].mean():.1%} to "
+            f"{table.rows['is_correct'].mean():.1%} of {len(table.rows):,} faces."
         )
     show.chart(
         bias_intervals(both.reset_index(drop=True)),
@@ -242,7 +279,9 @@ def faces_of_both() -> Dataset:
     return first_faces(DATASET)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Drawing the faces and looking for the smallest changes")
+@st.cache_resource(
+    max_entries=2, show_spinner="Drawing the faces and looking for the smallest changes"
+)
 def typical(checksum: str, _of: Selection, _stored: StoredTable) -> dict[str, Perturbations]:
     """Return `rbcore.analyses.typical_faces`, kept by the checksum of the distances."""
     return typical_faces(_of.run, _stored.rows, BY, METHOD)
@@ -262,20 +301,44 @@ selection.current()
 st.title("A lesson in five steps", anchor=False)
 asked = st.query_params.get("step")
 if asked is not None and asked not in STEPS:
-    st.warning(plain(f"The link asks for the step {asked!r}, which this lesson does not have; showing {NAMES[0]!r}."))
+    st.warning(
+        plain(
+            f"The link asks for the step {asked!r}, which this lesson does not have; "
+            f"showing {NAMES[0]!r}."
+        )
+    )
 with st.container(horizontal=True, vertical_alignment="center"):
     step = st.segmented_control(
-        "Step", NAMES, default=NAMES[0], required=True, key="step", bind="query-params", label_visibility="collapsed"
+        "Step",
+        NAMES,
+        default=NAMES[0],
+        required=True,
+        key="step",
+        bind="query-params",
+        label_visibility="collapsed",
     )
     position, last = NAMES.index(step), len(NAMES) - 1
     back, following = NAMES[max(position - 1, 0)], NAMES[min(position + 1, last)]
     st.button("Back", on_click=selection.put, kwargs={"step": back}, disabled=position == 0)
-    st.button("Next", type="primary", on_click=selection.put, kwargs={"step": following}, disabled=position == last)
+    st.button(
+        "Next",
+        type="primary",
+        on_click=selection.put,
+        kwargs={"step": following},
+        disabled=position == last,
+    )
 title, draw = STEPS[step]
-st.subheader(title if step == NAMES[-1] else f"{position + 1} of {len(NAMES) - 1}: {title}", anchor=False)
+st.subheader(
+    title if step == NAMES[-1] else f"{position + 1} of {len(NAMES) - 1}: {title}", anchor=False
+)
 faces = the_faces()
 draw(faces, results.distances(faces))
 if step == NAMES[-1]:
     st.page_link(menu.page("Curves"), label="Explore on your own", icon=":material/arrow_forward:")
-caution = faces.spec.caution if step == NAMES[-1] else "Synthetic: drawn by code, no person behind them."
-st.caption(f"{caution} Whatever the sidebar shows, the lesson uses the toy faces and {faces.model_title}, DeepFool.")
+caution = (
+    faces.spec.caution if step == NAMES[-1] else "Synthetic: drawn by code, no person behind them."
+)
+st.caption(
+    f"{caution} Whatever the sidebar shows, the lesson uses the toy faces and "
+    f"{faces.model_title}, DeepFool."
+)

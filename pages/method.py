@@ -20,11 +20,17 @@ READINGS = {
         "sum": "with the sum of the other groups' curves (eq. 3, literally)",
     },
     "failed": {
-        "exclude": "they leave the measure, are counted, and sigma is bounded as if they had counted worst and best",
+        "exclude": (
+            "they leave the measure, are counted, and sigma is bounded as if they had "
+            "counted worst and best"
+        ),
         "raise": f"more than {LARGEST_FAILED_SHARE:.0%} of a group is an error",
     },
     "correct_by": {
-        "own": "the classifier that the distances are of: for certificates the smoothed classifier g, else the network f",
+        "own": (
+            "the classifier that the distances are of: for certificates the smoothed classifier "
+            "g, else the network f"
+        ),
         "network": "the network f, whatever the distances are of",
     },
 }
@@ -51,7 +57,10 @@ SOFTWARE = """@software{robustness_bias_explorer,
 
 
 def choices_table(picked: dict[str, str]) -> str:
-    """Return the open questions with their answers as a Markdown table; the answer in force is bold."""
+    """Return the open questions with their answers as a Markdown table.
+
+    The answer in force is bold.
+    """
     lines = ["| question | answer | meaning |", "|---|---|---|"]
     for name, answers in READINGS.items():
         question = QUESTIONS[name]
@@ -70,7 +79,10 @@ def methods_table() -> str:
         only = "; linear models only" if method.only_linear else ""
         presets = f" Presets: {', '.join(method.presets)}." if method.presets else ""
         name = f"{method.title} (`{method.name}`)"
-        lines.append(f"| {name} | {BOUNDS[method.bound]} | {of}{only} | {plain(method.description)}.{plain(presets)} |")
+        lines.append(
+            f"| {name} | {BOUNDS[method.bound]} | {of}{only} | "
+            f"{plain(method.description)}.{plain(presets)} |"
+        )
     return "\n".join(lines)
 
 
@@ -78,42 +90,65 @@ selection.current()
 policy = definitions.pick()
 st.title("Method", anchor=False)
 st.markdown(
-    "**Sigma of a group says how much larger or smaller the area under its robustness curve is than that of the rest.** Below 0 "
-    "the group is less robust: its images lie closer to the model's decision boundary. Everything here is after *Fairness "
-    "Through Robustness* (Nanda et al., FAccT 2021); where that can be read in several ways, the choice is yours and is named."
+    "**Sigma of a group says how much larger or smaller the area under its robustness curve is "
+    "than that of the rest.** Below 0 the group is less robust: its images lie closer to the "
+    "model's decision boundary. Everything here is after *Fairness Through Robustness* (Nanda et "
+    "al., FAccT 2021); where that can be read in several ways, the choice is yours and is named."
 )
 
 st.markdown(
-    "[Definitions](#definitions) · [Open questions](#choices) · [Words](#words) · [Intervals and tests](#tests) · "
-    "[Distance methods](#methods) · [Limits](#limits) · [Ethics](#ethics) · [Citation](#citation)"
+    "[Definitions](#definitions) · [Open questions](#choices) · [Words](#words) · [Intervals and "
+    "tests](#tests) · [Distance methods](#methods) · [Limits](#limits) · [Ethics](#ethics) · "
+    "[Citation](#citation)"
 )
 st.subheader("Definitions", anchor="definitions")
-st.html("<style>.katex-display { overflow: auto hidden; }</style>")  # long equations scroll on a narrow screen
-st.latex(r"I_P(\tau) = \frac{\#\{(x, y) \in P : d(x) > \tau,\ y = \hat y\}}{\# P} \qquad \text{(eq. 4-6)}")
-st.markdown(
-    "The share of the group P that is classified correctly **and** lies farther than tau from the boundary. d is the smallest "
-    "L2 change that crosses it, in pixels from 0 to 1 at the model's input size."
-)
+st.html(
+    "<style>.katex-display { overflow: auto hidden; }</style>"
+)  # long equations scroll on a narrow screen
 st.latex(
-    r"\mathrm{AUC}(I_P) = \int_0^{\tau_{max}} I_P(\tau)\, d\tau = \frac{1}{\# P} \sum_{x \in P} \min(d(x), \tau_{max})\,"
-    r"\mathbb{1}[y = \hat y]"
-)
-st.markdown("The area under that curve. It is a mean of distances, so it is computed exactly, without a grid.")
-st.latex(r"\sigma(P) = \frac{\mathrm{AUC}(I_P) - \mathrm{AUC}(I_{rest})}{\mathrm{AUC}(I_{rest})} \qquad \text{(eq. 3)}")
-st.markdown("**Sigma**, the robustness bias over all tau. -0.2: the area is a fifth smaller than that of the rest.")
-st.latex(
-    r"RB(P, \tau) = \left|\,\Pr[d > \tau \mid x \in P,\, y = \hat y] - \Pr[d > \tau \mid x \notin P,\, y = \hat y]\,\right|"
-    r"\qquad \text{(eq. 2)}"
+    r"I_P(\tau) = \frac{\#\{(x, y) \in P : d(x) > \tau,\ y = \hat y\}}{\# P} "
+    r"\qquad \text{(eq. 4-6)}"
 )
 st.markdown(
-    "**RB** at one tau. It looks at correctly classified images only, whatever is chosen below, so it is not the gap between "
-    "the drawn curves."
+    "The share of the group P that is classified correctly **and** lies farther than tau from "
+    "the boundary. d is the smallest L2 change that crosses it, in pixels from 0 to 1 at the "
+    "model's input size."
+)
+st.latex(
+    r"\mathrm{AUC}(I_P) = \int_0^{\tau_{max}} I_P(\tau)\, d\tau = \frac{1}{\# P} \sum_{x \in P} "
+    r"\min(d(x), \tau_{max})\,\mathbb{1}[y = \hat y]"
+)
+st.markdown(
+    "The area under that curve. It is a mean of distances, so it is computed "
+    "exactly, without a grid."
+)
+st.latex(
+    r"\sigma(P) = \frac{\mathrm{AUC}(I_P) - \mathrm{AUC}(I_{rest})}{\mathrm{AUC}(I_{rest})} "
+    r"\qquad \text{(eq. 3)}"
+)
+st.markdown(
+    "**Sigma**, the robustness bias over all tau. -0.2: the area is a fifth smaller "
+    "than that of the rest."
+)
+st.latex(
+    r"RB(P, \tau) = \left|\,\Pr[d > \tau \mid x \in P,\, y = \hat y] - \Pr[d > \tau \mid x \notin "
+    r"P,\, y = \hat y]\,\right|\qquad \text{(eq. 2)}"
+)
+st.markdown(
+    "**RB** at one tau. It looks at correctly classified images only, whatever is chosen below, "
+    "so it is not the gap between the drawn curves."
 )
 
 st.subheader("Open questions, and what is chosen now", anchor="choices")
 st.markdown(choices_table({name: getattr(policy, name) for name in CHOICES}))
-limit = "there is none: the whole area counts, exactly" if policy.tau_max is None else f"tau = {policy.tau_max:g} (L2)"
-st.markdown(f"**Upper limit of tau:** {limit}. Change any of these under *Definitions* in the sidebar.")
+limit = (
+    "there is none: the whole area counts, exactly"
+    if policy.tau_max is None
+    else f"tau = {policy.tau_max:g} (L2)"
+)
+st.markdown(
+    f"**Upper limit of tau:** {limit}. Change any of these under *Definitions* in the sidebar."
+)
 
 st.subheader("Words", anchor="words")
 st.markdown(
@@ -135,8 +170,8 @@ st.markdown(
 """
 )
 st.markdown(
-    "An attack speaks of f and a certificate of g. Side by side they do **not** bracket one number. Only an attack on g and a "
-    "certificate of g do."
+    "An attack speaks of f and a certificate of g. Side by side they do **not** bracket one "
+    "number. Only an attack on g and a certificate of g do."
 )
 
 st.subheader("Intervals, tests, corrections", anchor="tests")
@@ -159,7 +194,10 @@ st.markdown(
 
 st.subheader("Distance methods", anchor="methods")
 st.markdown(methods_table())
-st.markdown("No attack is trusted: every changed image is clipped to [0, 1] and predicted again before it counts.")
+st.markdown(
+    "No attack is trusted: every changed image is clipped to [0, 1] and predicted "
+    "again before it counts."
+)
 
 st.subheader("Limits", anchor="limits")
 st.markdown(

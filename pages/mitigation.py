@@ -16,7 +16,10 @@ from rbcore.distances.best import title_of
 from rbcore.partitions import group_labels, group_order
 from rbcore.runs.checkpoints import Run
 
-TRUSTED = ("minimal", "exact")  # share nothing with the linearization that a fairness term is trained on
+TRUSTED = (
+    "minimal",
+    "exact",
+)  # share nothing with the linearization that a fairness term is trained on
 USUAL_TAU = 0.5
 N_OFFERED = 3
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -26,7 +29,12 @@ chosen = selection.current()
 
 @st.cache_data(max_entries=64, show_spinner="Comparing the two models")
 def compare(
-    checksums: tuple[str, str], by: str, group: str, policy_text: str, _tables: Tables, _policy: rb.Policy
+    checksums: tuple[str, str],
+    by: str,
+    group: str,
+    policy_text: str,
+    _tables: Tables,
+    _policy: rb.Policy,
 ) -> analyses.Effect:
     """Return `analyses.compare`, kept by the checksums of the rows."""
     return analyses.compare(*_tables, by, group, policy=_policy)
@@ -50,7 +58,11 @@ def measure(
 
 def with_ends(value: float, low: float, high: float, form: str) -> str:
     """Return a number with its interval as text, as far as they are defined."""
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]" if np.isfinite(high - low) else f"{value:{form}}"
+    return (
+        f"{value:{form}} [{low:{form}}, {high:{form}}]"
+        if np.isfinite(high - low)
+        else f"{value:{form}}"
+    )
 
 
 def offer(missing: list[Run]) -> None:
@@ -64,7 +76,10 @@ def offer(missing: list[Run]) -> None:
 
 
 def groups_of(run: Run) -> list[str]:
-    """Return the groups of the partition shown, as the distances of a run hold them; none where there are none."""
+    """Return the groups of the partition shown, as the distances of a run hold them.
+
+    None where there are none.
+    """
     methods = rb.stored_methods(run, run.n_epochs)
     stored = rb.stored_distances(run, run.n_epochs, methods[0]) if methods else None
     return [] if stored is None else list(group_order(group_labels(stored.rows, chosen.by)))
@@ -74,13 +89,16 @@ def say_nothing_to_compare(run: Run) -> None:
     """Say that there is no mitigated run beside a plain one, and which command trains one."""
     st.info(
         plain(
-            f"Beside the plain run {run.name} there is no mitigated one of the same images, split, recipe, seed, epochs and "
-            "start, so there is nothing to compare."
+            f"Beside the plain run {run.name} there is no mitigated one of the same images, "
+            "split, recipe, seed, epochs and start, so there is nothing to compare."
         )
     )
     facts = run.facts
     if facts["recipe"]["name"] == "imported":
-        st.caption("Its weights were imported, so none can be trained beside it here. Train a plain run first.")
+        st.caption(
+            "Its weights were imported, so none can be trained beside it here. Train "
+            "a plain run first."
+        )
         return
     if not read_only.is_read_only():
         st.page_link(
@@ -89,11 +107,30 @@ def say_nothing_to_compare(run: Run) -> None:
             icon=":material/arrow_forward:",
         )
     st.caption(
-        f"So does this command; put one of the groups in the place of GROUP: {plain(', '.join(groups_of(run)))}. What ships "
-        "with the project has mitigated runs of small_cnn on toyfaces."
+        "So does this command; put one of the groups in the place of GROUP: "
+        f"{plain(', '.join(groups_of(run)))}. What ships with the project has mitigated runs of "
+        "small_cnn on toyfaces."
     )
-    parts = ["python", "-m", "rbcore", "train", run.dataset, run.model, "--regularize", f"{chosen.by}=GROUP"]
-    parts += ["--alpha", 1, "--tau", USUAL_TAU, "--recipe", facts["recipe"]["name"], "--epochs", run.n_epochs]
+    parts = [
+        "python",
+        "-m",
+        "rbcore",
+        "train",
+        run.dataset,
+        run.model,
+        "--regularize",
+        f"{chosen.by}=GROUP",
+    ]
+    parts += [
+        "--alpha",
+        1,
+        "--tau",
+        USUAL_TAU,
+        "--recipe",
+        facts["recipe"]["name"],
+        "--epochs",
+        run.n_epochs,
+    ]
     parts += ["--size", facts["size"], "--seed", facts["seed"]]
     parts += ["--validation", facts["validation"]] if facts["validation"] else []
     st.code(shlex.join(str(part) for part in parts), language="bash", wrap_lines=True)
@@ -108,8 +145,10 @@ def find_siblings() -> tuple[Run, list[Run]]:
     if before is None:
         st.info(
             plain(
-                f"The run {chosen.run.name} was trained with {analyses.mitigation_in_words(chosen.run)}, but its plain run, of "
-                "the same images, split, recipe, seed, epochs and start, is not here. Pick another run in the sidebar."
+                f"The run {chosen.run.name} was trained with "
+                f"{analyses.mitigation_in_words(chosen.run)}, but its plain run, of the same "
+                "images, split, recipe, seed, epochs and start, is not here. Pick another "
+                "run in the sidebar."
             )
         )
         st.stop()
@@ -130,43 +169,71 @@ if chosen.run.is_plain:
     after = next(run for run in siblings if run.name == name)
 else:
     after = chosen.run
-    left.caption(plain(f"The run of the sidebar, {after.name}, is compared with its plain one, {before.name}."))
+    left.caption(
+        plain(
+            f"The run of the sidebar, {after.name}, is compared with its plain one, {before.name}."
+        )
+    )
 shared = sorted(set(before.epochs) & set(after.epochs))
 if chosen.epoch not in shared:
     kept = ", ".join(map(str, shared)) or "none"
-    st.info(f"One of the two runs keeps no checkpoint of epoch {chosen.epoch}. Epochs that both keep: {kept}.")
+    st.info(
+        f"One of the two runs keeps no checkpoint of epoch {chosen.epoch}. Epochs that "
+        f"both keep: {kept}."
+    )
     st.stop()
 stored = [rb.stored_distances(run, chosen.epoch, chosen.method) for run in (before, after)]
 missing = [run for run, found in zip((before, after), stored, strict=True) if found is None]
 if missing:
     offer(missing)
-    in_both = set(rb.stored_methods(before, chosen.epoch)) & set(rb.stored_methods(after, chosen.epoch))
-    for method in sorted(in_both, key=lambda name: (not name.startswith(TRUSTED), name))[:N_OFFERED]:
-        st.button(f"Show {method}, computed for both", on_click=selection.put, kwargs={"method": method})
+    in_both = set(rb.stored_methods(before, chosen.epoch)) & set(
+        rb.stored_methods(after, chosen.epoch)
+    )
+    for method in sorted(in_both, key=lambda name: (not name.startswith(TRUSTED), name))[
+        :N_OFFERED
+    ]:
+        st.button(
+            f"Show {method}, computed for both", on_click=selection.put, kwargs={"method": method}
+        )
     st.stop()
 first, second = stored
 
 policy = definitions.pick()
 by, protected = analyses.protected_by(after)
 groups = group_order(group_labels(first.rows, chosen.by))
-protected_here = [whom for its_by, whom in map(analyses.protected_by, (after, *siblings)) if its_by == chosen.by]
+protected_here = [
+    whom for its_by, whom in map(analyses.protected_by, (after, *siblings)) if its_by == chosen.by
+]
 offered = dict.fromkeys([*(whom for whom in protected_here if whom in groups), *groups])
 with right:
     group = selection.picker("Protected group", "group", list(offered))
-effect = compare((first.checksum, second.checksum), chosen.by, group, repr(policy), (first.rows, second.rows), policy)
+effect = compare(
+    (first.checksum, second.checksum),
+    chosen.by,
+    group,
+    repr(policy),
+    (first.rows, second.rows),
+    policy,
+)
 verdict = analyses.verdict_on_mitigation(effect)
 st.markdown(f"#### {plain(verdict)}")
 st.markdown(plain(analyses.parts_in_words(effect)))
 if analyses.has_collapsed(effect):
     st.warning(
-        f"The mitigated model gives one and the same answer to {effect.same_answer:.0%} of {effect.n:,} images. Such a model is hard "
-        "to attack and of no use; that its gap is small says little."
+        f"The mitigated model gives one and the same answer to {effect.same_answer:.0%} of "
+        f"{effect.n:,} images. Such a model is hard to attack and of no use; that its gap is "
+        "small says little."
     )
 notes = [f"Mitigated by: {analyses.mitigation_in_words(after)}."]
 if by is not None and (by != chosen.by or protected not in (None, group)):
-    notes.append(f"It protects {by} = {protected or 'all groups'}, which is not the group shown here.")
+    notes.append(
+        f"It protects {by} = {protected or 'all groups'}, which is not the group shown here."
+    )
 if effect.n < before.facts["n_test"]:
-    notes.append(f"Only {effect.n:,} of {before.facts['n_test']:,} test images have distances under both models.")
+    notes.append(
+        f"Only {effect.n:,} of {before.facts['n_test']:,} test images have distances "
+        "under both models."
+    )
 notes += [
     f"{when}: {rb.statuses_in_words(table.rows, chosen.method)}"
     for when, table in (("Plain", first), ("Mitigated", second))
@@ -177,8 +244,9 @@ for table in (first, second):
 if chosen.method.split(":")[0].split(" ")[0] not in TRUSTED:
     st.info(
         plain(
-            f"These distances are by {title_of(chosen.method)}. The check that counts is minimal, an attack that shares nothing with "
-            "the linearization that a fairness term is trained on: pick it in the sidebar."
+            f"These distances are by {title_of(chosen.method)}. The check that counts is minimal, "
+            "an attack that shares nothing with the linearization that a fairness term is trained "
+            "on: pick it in the sidebar."
         )
     )
 
@@ -191,16 +259,25 @@ curves = analyses.curves_of_sides(
     taus=tau_grid(pd.concat([first.rows, second.rows]), policy),
     policy=policy,
 )
-for column, when, title in zip(st.columns(2), ("before", "after"), ("plain", "mitigated"), strict=True):
+for column, when, title in zip(
+    st.columns(2), ("before", "after"), ("plain", "mitigated"), strict=True
+):
     with column:
         st.markdown(f"**{title.capitalize()}**: correct and farther than tau")
         show.chart(
             side_curves(curves, when, tau=trained_tau),
             f"{title} curves",
             table=curves[curves["when"] == when],
-            alt=f"The {title} model: share of images that are correct and farther than tau, the group and the rest. {verdict}",
+            alt=(
+                f"The {title} model: share of images that are correct and farther than tau, the "
+                f"group and the rest. {verdict}"
+            ),
         )
-at_tau = f" Gray rule: tau = {trained_tau:g}, where the term compared the groups." if trained_tau is not None else ""
+at_tau = (
+    f" Gray rule: tau = {trained_tau:g}, where the term compared the groups."
+    if trained_tau is not None
+    else ""
+)
 st.caption(f"Bands hold at any one tau (95%, Clopper-Pearson).{at_tau}")
 
 st.subheader("What moved", anchor=False)
@@ -213,9 +290,9 @@ show.chart(
     alt=f"{MEASURES[shown][0]} of each side before and after. {analyses.parts_in_words(effect)}",
 )
 st.caption(
-    "Open mark: plain. Filled: mitigated. The bar is the 95% interval of the change, laid from the open mark: where it does not "
-    "reach that mark, the change is shown. The area is accuracy x mean distance of correct images (misclassified ones count "
-    "as 0)."
+    "Open mark: plain. Filled: mitigated. The bar is the 95% interval of the change, laid from "
+    "the open mark: where it does not reach that mark, the change is shown. The area is accuracy "
+    "x mean distance of correct images (misclassified ones count as 0)."
 )
 st.dataframe(
     pd.DataFrame(
@@ -235,11 +312,21 @@ st.dataframe(
     column_config={
         "group": st.column_config.TextColumn(chosen.partition_title, pinned=True),
         "n": st.column_config.NumberColumn("n", help="Test images of the group under both models"),
-        "before": st.column_config.TextColumn("sigma, plain", help="With its 95% interval (bootstrap-t)"),
-        "after": st.column_config.TextColumn("sigma, mitigated", help="With its 95% interval (bootstrap-t)"),
-        "change": st.column_config.TextColumn("change of sigma", help="With its paired 95% interval"),
-        "auc": st.column_config.TextColumn("AUC (change)", help="L2, with the paired 95% interval of the change"),
-        "accuracy": st.column_config.TextColumn("accuracy (change)", help="With the paired 95% interval of the change"),
+        "before": st.column_config.TextColumn(
+            "sigma, plain", help="With its 95% interval (bootstrap-t)"
+        ),
+        "after": st.column_config.TextColumn(
+            "sigma, mitigated", help="With its 95% interval (bootstrap-t)"
+        ),
+        "change": st.column_config.TextColumn(
+            "change of sigma", help="With its paired 95% interval"
+        ),
+        "auc": st.column_config.TextColumn(
+            "AUC (change)", help="L2, with the paired 95% interval of the change"
+        ),
+        "accuracy": st.column_config.TextColumn(
+            "accuracy (change)", help="With the paired 95% interval of the change"
+        ),
     },
 )
 
@@ -263,22 +350,28 @@ rivals = [before, *(run for run in siblings if concerns(run) and chosen.epoch in
 found = [rb.stored_distances(run, chosen.epoch, chosen.method) for run in rivals]
 checksums = tuple(table.checksum if table else None for table in found)
 tau = USUAL_TAU if trained_tau is None else trained_tau
-costs, lacking = measure(checksums, chosen.by, group, chosen.method, chosen.epoch, tau, repr(policy), rivals, policy)
+costs, lacking = measure(
+    checksums, chosen.by, group, chosen.method, chosen.epoch, tau, repr(policy), rivals, policy
+)
 with st.columns([1, 3])[0]:
     bias = selection.picker("Bias as", "bias", list(BIASES))
 show.chart(
     trade_off_chart(costs, bias=bias, compared=after.name, tau=tau),
     "trade-off",
     table=costs,
-    alt=f"{bias} of {group} against accuracy, one mark for each of {len(costs)} runs, with intervals both ways.",
+    alt=(
+        f"{bias} of {group} against accuracy, one mark for each of {len(costs)} runs, with "
+        "intervals both ways."
+    ),
     on_select=compare_clicked,
     selection_mode=["run"],
 )
 st.caption(
-    "Lower is less bias, farther right more accuracy; how safe either side is, the areas in the table say. Ringed: the run compared "
-    f"above; click on another mark to compare it. n = {costs['n'].min():,}"
-    f"{'' if costs['n'].nunique() == 1 else f' to {costs.n.max():,}'} test images a run, of which {costs['n_group'].min():,} are "
-    f"{plain(group)}. RB at tau = {tau:g} for all runs. Intervals (95%) are each run's own: where two overlap, the runs may still "
+    "Lower is less bias, farther right more accuracy; how safe either side is, the areas in the "
+    "table say. Ringed: the run compared above; click on another mark to compare it. n = "
+    f"{costs['n'].min():,}{'' if costs['n'].nunique() == 1 else f' to {costs.n.max():,}'} test "
+    f"images a run, of which {costs['n_group'].min():,} are {plain(group)}. RB at tau = {tau:g} "
+    "for all runs. Intervals (95%) are each run's own: where two overlap, the runs may still "
     "differ, as the paired intervals above say."
 )
 if lacking:
@@ -303,17 +396,24 @@ st.dataframe(
     column_config={
         "kind": "mitigation",
         "n": st.column_config.NumberColumn("n", help="Test images"),
-        "sigma": st.column_config.TextColumn(f"sigma of {group}", help="With its 95% interval (bootstrap-t)"),
-        "rb": st.column_config.TextColumn(f"RB at {tau:g}", help="RB(P, tau), among correct images; 95% (Newcombe)"),
-        "accuracy": st.column_config.TextColumn("accuracy", help="Of all test images; 95% (Clopper-Pearson)"),
+        "sigma": st.column_config.TextColumn(
+            f"sigma of {group}", help="With its 95% interval (bootstrap-t)"
+        ),
+        "rb": st.column_config.TextColumn(
+            f"RB at {tau:g}", help="RB(P, tau), among correct images; 95% (Newcombe)"
+        ),
+        "accuracy": st.column_config.TextColumn(
+            "accuracy", help="Of all test images; 95% (Clopper-Pearson)"
+        ),
         "auc_group": st.column_config.NumberColumn(f"AUC of {group}", format="%.3f", help="L2"),
         "auc_rest": st.column_config.NumberColumn("AUC of the rest", format="%.3f", help="L2"),
     },
 )
 st.caption(
-    "All intervals are over test images, for these trained models. Trained again with another seed, a mitigation can come out "
-    "differently, and a setting picked by looking at this chart is picked on the test images: benchmarks/mitigation.md has "
-    "several seeds, with the setting chosen on images held out from training."
+    "All intervals are over test images, for these trained models. Trained again with another "
+    "seed, a mitigation can come out differently, and a setting picked by looking at this chart "
+    "is picked on the test images: benchmarks/mitigation.md has several seeds, with the setting "
+    "chosen on images held out from training."
 )
 with st.expander("How is this calculated?"):
     st.markdown(

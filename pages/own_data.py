@@ -1,4 +1,7 @@
-"""Your data and model: what to put where, whether it can be used, and weights of your own made a run. No code."""
+"""Your data and model: what to put where, whether it can be used, and weights of your own made a run.
+
+No code.
+"""
 
 import streamlit as st
 
@@ -16,9 +19,14 @@ OUTPUTS = ("found out", "logits", "probabilities")
 
 def images() -> None:
     """Ask for a dataset's folder, show what it has to hold, and check it."""
-    names = sorted((name for name in DATASETS if DATASETS[name].needs_folder), key=lambda name: name != OWN)
+    names = sorted(
+        (name for name in DATASETS if DATASETS[name].needs_folder), key=lambda name: name != OWN
+    )
     name = selection.picker(
-        "Which images", "bring", names, help="folder: images of your own. The others are published datasets."
+        "Which images",
+        "bring",
+        names,
+        help="folder: images of your own. The others are published datasets.",
     )
     spec = DATASETS[name]
     left, right = st.columns(2, gap="medium")
@@ -31,10 +39,15 @@ def images() -> None:
             "Folder, on the machine the app runs on",
             value=str(known_folder(spec) or ""),
             key=f"root of {name}",
-            help=f"The files stay where they are. The folder is remembered; {spec.folder_variable} sets it too.",
+            help=(
+                "The files stay where they are. The folder is remembered; "
+                f"{spec.folder_variable} sets it too."
+            ),
         )
         st.caption(f"Remembered: {plain(count_on_disk(spec))}.")
-        size = st.number_input("Size in pixels", SMALLEST, LARGEST, spec.default_size, key=f"size of {name}")
+        size = st.number_input(
+            "Size in pixels", SMALLEST, LARGEST, spec.default_size, key=f"size of {name}"
+        )
         checksum, download = None, False
         if spec.official:
             is_other = st.checkbox(
@@ -48,7 +61,9 @@ def images() -> None:
             )
         if st.button("Check", type="primary"):
             if root or download:
-                job = imports.submit_check(name, root or None, size=size, checksum=checksum, download=download)
+                job = imports.submit_check(
+                    name, root or None, size=size, checksum=checksum, download=download
+                )
                 st.session_state[f"check of {name}"] = job.key
             else:
                 st.warning("Name the folder first.")
@@ -60,24 +75,33 @@ def weights() -> None:
     datasets = list(DATASETS)
     left, right = st.columns(2, gap="medium")
     with left:
-        uploaded = st.file_uploader("A checkpoint: safetensors, or a PyTorch state dict", type=CHECKPOINTS)
+        uploaded = st.file_uploader(
+            "A checkpoint: safetensors, or a PyTorch state dict", type=CHECKPOINTS
+        )
         path = st.text_input(
-            "or its path, on the machine the app runs on", disabled=uploaded is not None, key="path of weights"
+            "or its path, on the machine the app runs on",
+            disabled=uploaded is not None,
+            key="path of weights",
         )
         st.caption(
-            "Read as plain numbers: no code in it is ever run. Keys such as *state_dict* and the prefix *module.* are understood."
+            "Read as plain numbers: no code in it is ever run. Keys such as *state_dict* and the "
+            "prefix *module.* are understood."
         )
     with right:
         chosen = selection.current()
         dataset = st.selectbox("Measured on", datasets, datasets.index(chosen.dataset))
         models = list(MODELS)
         likely = models.index(chosen.model) if chosen.model in models else 0
-        model = st.selectbox("Architecture", models, likely, help="The one it was trained with; no other fits.")
+        model = st.selectbox(
+            "Architecture", models, likely, help="The one it was trained with; no other fits."
+        )
         st.caption(plain(f"{MODELS[model].description}."))
     spec = DATASETS[dataset]
     with st.expander("Normalization, size, name"):
         shape = "one number" if spec.channels == 1 else f"{spec.channels} numbers"
-        mean = st.text_input("Mean", placeholder=f"{shape} in units of [0, 1]; empty: the dataset's own")
+        mean = st.text_input(
+            "Mean", placeholder=f"{shape} in units of [0, 1]; empty: the dataset's own"
+        )
         std = st.text_input("Standard deviation", placeholder=f"{shape}; empty: the dataset's own")
         size = st.number_input(
             "Size in pixels",
@@ -87,20 +111,29 @@ def weights() -> None:
             disabled=not spec.needs_folder,
             key=f"own size {dataset}",
         )
-        seed = st.number_input("Seed of the split", 0, 2**31 - 1, 0, help="Where no split is published.")
+        seed = st.number_input(
+            "Seed of the split", 0, 2**31 - 1, 0, help="Where no split is published."
+        )
         outputs = st.selectbox(
             "Its outputs",
             OUTPUTS,
-            help="Distances need logits. Say what the network gives where outputs between 0 and 1 leave that open.",
+            help=(
+                "Distances need logits. Say what the network gives where outputs between 0 and "
+                "1 leave that open."
+            ),
         )
         weights_key = st.text_input(
             "Which weights",
             placeholder="as in model_ema; empty: the first that fit",
-            help="The key they lie under, where the file holds several sets. What was read is said.",
+            help=(
+                "The key they lie under, where the file holds several sets. What was read is said."
+            ),
         )
         name = st.text_input("Name of the run", placeholder="that of the file")
     if spec.needs_folder and known_folder(spec) is None:
-        st.caption(f"The folder of {plain(spec.title)} is not known yet: name and check it above first.")
+        st.caption(
+            f"The folder of {plain(spec.title)} is not known yet: name and check it above first."
+        )
     if st.button("Bring it in", type="primary"):
         try:
             job, run = imports.submit_import(
@@ -146,12 +179,13 @@ selection.current()
 st.title("Your data and model", anchor=False)
 if read_only.is_read_only():
     st.info(
-        "This server is for looking only, so nothing can be brought to it. On your own machine the same page takes a folder of "
-        "images and a checkpoint; see README.md."
+        "This server is for looking only, so nothing can be brought to it. On your own machine "
+        "the same page takes a folder of images and a checkpoint; see README.md."
     )
     st.stop()
 st.markdown(
-    "Name a folder of images, see what of it can be used, and go on to train or to bring a trained model. No code."
+    "Name a folder of images, see what of it can be used, and go on to train or to bring a "
+    "trained model. No code."
 )
 st.subheader("Images", anchor=False)
 images()

@@ -14,22 +14,30 @@ CLASSES, SUBGROUPS = "Three classes", "Two classifiers"
 TAU, TAU_MAX, WIDTH = 0.1, 0.3, 240
 HINTS = {
     CLASSES: (
-        "**Drag tau.** Three classes of points, and the lines where a classifier changes its mind. It is right about nearly all "
-        "points of each class. But brown lies between the other two, and runs out first."
+        "**Drag tau.** Three classes of points, and the lines where a classifier changes its "
+        "mind. It is right about nearly all points of each class. But brown lies between the "
+        "other two, and runs out first."
     ),
     SUBGROUPS: (
-        "**Switch the classifier.** Both are right about all 80 points. To the line of A, the round points lie closer than the "
-        "crosses; to that of B, about as close. Same points, same accuracy, other bias."
+        "**Switch the classifier.** Both are right about all 80 points. To the line of A, the "
+        "round points lie closer than the crosses; to that of B, about as close. Same points, "
+        "same accuracy, other bias."
     ),
 }
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
 def toy(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return points and boundaries of the toy's classifiers; the boundaries are straight, so their ends say all."""
+    """Return points and boundaries of the toy's classifiers.
+
+    The boundaries are straight, so their ends say all.
+    """
     toys = {"": class_toy()} if name == CLASSES else dict(zip("AB", budget_toys(), strict=True))
     points = [of.distances.assign(classifier=classifier) for classifier, of in toys.items()]
-    lines = [of.boundaries.query("offset == 0").assign(classifier=classifier) for classifier, of in toys.items()]
+    lines = [
+        of.boundaries.query("offset == 0").assign(classifier=classifier)
+        for classifier, of in toys.items()
+    ]
     ends = pd.concat(lines, ignore_index=True).groupby(["classifier", "line"]).nth([0, -1])
     return pd.concat(points, ignore_index=True), ends
 
@@ -37,9 +45,10 @@ def toy(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 chosen = selection.current()
 st.title("Who is fooled first?", anchor=False)
 st.markdown(
-    "An attacker may change every image a little: by at most **tau**. An image closer to the model's decision boundary than "
-    "tau can be turned into a mistake. Where the images of one group lie closer than the others', that group is fooled first, "
-    "even if the model is right about all groups equally often. That is **robustness bias**."
+    "An attacker may change every image a little: by at most **tau**. An image closer to the "
+    "model's decision boundary than tau can be turned into a mistake. Where the images of one "
+    "group lie closer than the others', that group is fooled first, even if the model is right "
+    "about all groups equally often. That is **robustness bias**."
 )
 plane, words = st.columns([9, 11], gap="medium")
 with words:
@@ -54,12 +63,16 @@ with plane:
         "toy",
         width="content",
         table=points,
-        alt="Points in a plane around a classifier's boundaries, with a slider of tau; below, the share of each group that is "
-        "correct and farther than tau from a boundary.",
+        alt=(
+            "Points in a plane around a classifier's boundaries, with a slider of tau; below, the "
+            "share of each group that is correct and farther than tau from a boundary."
+        ),
     )
 with words:
     st.subheader("Now on images", anchor=False)
-    stored = None if chosen.run is None else rb.stored_distances(chosen.run, chosen.epoch, chosen.method)
+    stored = (
+        None if chosen.run is None else rb.stored_distances(chosen.run, chosen.epoch, chosen.method)
+    )
     if stored is None:
         st.markdown(f"Nothing is measured yet for {plain(chosen.title)}.")
         deeper = "Compute", "Measure it on the Compute page"
@@ -69,7 +82,8 @@ with words:
         st.markdown(plain(rb.verdict(bias)))
         p_global = wording.p_in_words(bias["p_global"].iloc[0])
         st.caption(
-            f"{plain(chosen.title)}; n = {len(stored.rows):,} test images. Any difference between the groups: {p_global}."
+            f"{plain(chosen.title)}; n = {len(stored.rows):,} test images. Any difference between "
+            f"the groups: {p_global}."
         )
         deeper = "Curves", "The curves behind this"
     with st.container(horizontal=True):

@@ -9,7 +9,12 @@
 
 from rbcore import charts
 from rbcore.datasets import load_dataset
-from rbcore.distances.estimate import estimate_distances, perturbed_images, stored_distances, stored_methods
+from rbcore.distances.estimate import (
+    estimate_distances,
+    perturbed_images,
+    stored_distances,
+    stored_methods,
+)
 from rbcore.distances.statuses import statuses_in_words
 from rbcore.errors import RobustnessBiasError
 from rbcore.inference import robustness_bias

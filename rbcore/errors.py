@@ -12,7 +12,10 @@ class RobustnessBiasError(Exception):
     """Base of all errors raised on purpose; its text is fit to be shown to a user as it is."""
 
     def __str__(self) -> str:
-        """Return the text in one line; control characters and stray bytes, which it may quote from a file, are spelled out."""
+        """Return the text in one line.
+
+        Control characters and stray bytes, which it may quote from a file, are spelled out.
+        """
         text = LINE_BREAK.sub(" ", super().__str__())
         spelled = "".join(
             letter.encode("ascii", "backslashreplace").decode()

@@ -1,7 +1,7 @@
 """Partitions of a table of samples into groups: by class, by an attribute, by bins of a number, and by intersections.
 
-How a partition is spelled, everywhere the same: ``class``; ``race``; ``age:15,25,40,60`` for a number cut at these values
-(left-closed); ``gender*race`` for an intersection.
+How a partition is spelled, everywhere the same: ``class``; ``race``; ``age:15,25,40,60`` for a
+number cut at these values (left-closed); ``gender*race`` for an intersection.
 """
 
 import math
@@ -37,15 +37,23 @@ RESULT_COLUMNS = (
     "probability",
     "perturbed_probability",
 )
-"""Columns of a table of distances that describe a result; every other column is a class or an attribute."""
+"""Columns of a table of distances that describe a result; every other column is a class
+or an attribute.
+"""
 
 N_TRAIN = "n_train"
-"""Name under which ``attrs`` of a table of distances say how many images the training split holds, by partition and group."""
+"""Name under which ``attrs`` of a table of distances say how many images the training split holds,
+by partition and group.
+"""
 
 MOST_CODES = 10
-"""Different whole numbers up to which a column of numbers is taken for codes of categories, such as a race coded 0 to 4."""
+"""Different whole numbers up to which a column of numbers is taken for codes of categories, such as
+a race coded 0 to 4.
+"""
 FEWEST_A_CODE = 5
-"""Samples of each code, in the mean, from which codes are offered as a partition: of fewer no group could be measured."""
+"""Samples of each code, in the mean, from which codes are offered as a partition: of fewer no group
+could be measured.
+"""
 
 LEADING_NUMBER = re.compile(r"(?P<below><?)(?P<value>-?\d+(\.\d+)?(e[+-]?\d+)?)(?=$|-|\+| )")
 
@@ -57,9 +65,14 @@ def _is_number(column: pd.Series) -> bool:
 
 
 def _are_codes(column: pd.Series) -> bool:
-    """Return whether a column of numbers holds few different whole ones; where a value is missing it may be NaN."""
+    """Return whether a column of numbers holds few different whole ones.
+
+    Where a value is missing it may be NaN.
+    """
     codes = column.dropna().unique()
-    return 0 < len(codes) <= MOST_CODES and bool((np.abs(codes) < 2**53).all() and (codes % 1 == 0).all())
+    return 0 < len(codes) <= MOST_CODES and bool(
+        (np.abs(codes) < 2**53).all() and (codes % 1 == 0).all()
+    )
 
 
 def is_coded(column: pd.Series) -> bool:
@@ -95,7 +108,8 @@ def group_labels(table: pd.DataFrame, by: str) -> pd.Series:
 
     Notes
     -----
-    Rows without a value are in the group `UNKNOWN`, beside the others; codes are named as whole numbers.
+    Rows without a value are in the group `UNKNOWN`, beside the others; codes are
+    named as whole numbers.
     """
     parts = [_simple_labels(table, part.strip()) for part in by.split("*")]
     labels = parts[0]
@@ -112,9 +126,15 @@ def _simple_labels(table: pd.DataFrame, by: str) -> pd.Series:
     is_known = column.notna().to_numpy()
     known = column[is_known]
     if _is_number(column):
-        names = known.astype("int64").astype(str) if by == name and _are_codes(column) else _binned(known, name, cuts)
+        names = (
+            known.astype("int64").astype(str)
+            if by == name and _are_codes(column)
+            else _binned(known, name, cuts)
+        )
     elif cuts:
-        raise MeasureError(f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}.")
+        raise MeasureError(
+            f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}."
+        )
     else:
         names = _as_text(known)
     labels = np.full(len(column), UNKNOWN, dtype=object)
@@ -127,7 +147,8 @@ def _as_text(column: pd.Series) -> pd.Series:
         return column.astype(str)
     except UnicodeEncodeError as error:
         raise MeasureError(
-            f"The column {str(column.name)!r} holds {error.object!r}, which is no text that can be written. Rename that group."
+            f"The column {str(column.name)!r} holds {error.object!r}, which is no text that can "
+            "be written. Rename that group."
         ) from error
 
 
@@ -137,10 +158,18 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
     except ValueError:
         edges = []
     if not edges or edges != sorted(set(edges)) or not all(map(math.isfinite, edges)):
-        raise MeasureError(f"{name!r} is a number; cut it at rising values, as in {name}:15,25,40 (not {cuts!r}).")
-    names = [f"<{edges[0]:.15g}", *(f"{low:.15g}-{high:.15g}" for low, high in pairwise(edges)), f"{edges[-1]:.15g}+"]
+        raise MeasureError(
+            f"{name!r} is a number; cut it at rising values, as in {name}:15,25,40 (not {cuts!r})."
+        )
+    names = [
+        f"<{edges[0]:.15g}",
+        *(f"{low:.15g}-{high:.15g}" for low, high in pairwise(edges)),
+        f"{edges[-1]:.15g}+",
+    ]
     which = np.searchsorted(edges, column.to_numpy(np.float64), side="right")
-    return pd.Series(np.array(names, dtype=object)[which], index=column.index, name=name).astype(str)
+    return pd.Series(np.array(names, dtype=object)[which], index=column.index, name=name).astype(
+        str
+    )
 
 
 def group_order(labels: pd.Series) -> list[str]:
@@ -161,9 +190,11 @@ def training_counts(table: pd.DataFrame, by: str, groups: list[str]) -> np.ndarr
     Parameters
     ----------
     table
-        A table of distances as `rbcore.estimate_distances` returns it: its ``attrs`` hold the counts.
+        A table of distances as `rbcore.estimate_distances` returns it: its
+        ``attrs`` hold the counts.
     by, groups
-        A partition as it is spelled above, and its groups. An intersection has no image where one of its parts has none.
+        A partition as it is spelled above, and its groups. An intersection has no image where one
+        of its parts has none.
     """
     known: dict[str, dict[str, int]] = table.attrs.get(N_TRAIN, {})
     parts = [part.strip() for part in by.split("*")]

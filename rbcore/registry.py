@@ -13,7 +13,9 @@ def unknown_name(kind: str, name: object, known: list[str]) -> UnknownNameError:
     """Build the error for a name that is not among those known, with the nearest one as a hint."""
     close = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return UnknownNameError(f"There is no {kind} {str(name)!r}.{hint} Known: {', '.join(known) or 'none'}.")
+    return UnknownNameError(
+        f"There is no {kind} {str(name)!r}.{hint} Known: {', '.join(known) or 'none'}."
+    )
 
 
 class Registry(Generic[Item]):

@@ -1,4 +1,7 @@
-"""What every long call takes: a way to report progress, a way to be stopped, and a device; and memory that stays at hand."""
+"""What every long call takes: a way to report progress, a way to be stopped, and a device.
+
+And memory that stays at hand.
+"""
 
 import ctypes
 import sys
@@ -45,11 +48,14 @@ def resolve_device(device: str = "auto") -> torch.device:
     if resolved is None or resolved.type not in ("cpu", "cuda"):
         raise DeviceError(f"{device!r} is not a device; use auto, cpu, cuda or cuda:N.")
     if resolved.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # a distance is measured in float32, as its provenance says
+        torch.backends.cudnn.allow_tf32 = (
+            False  # a distance is measured in float32, as its provenance says
+        )
     n_gpus = torch.cuda.device_count()
     if resolved.type == "cuda" and (resolved.index or 0) >= n_gpus:
         raise DeviceError(
-            f"The device {device!r} was asked for, but torch sees {n_gpus} CUDA devices; use cpu or auto."
+            f"The device {device!r} was asked for, but torch sees {n_gpus} CUDA "
+            "devices; use cpu or auto."
         )
     return resolved
 
@@ -65,14 +71,21 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep up to 2 GiB that it has freed, where its C library is glibc; return whether that was granted.
+    """Let this process keep up to 2 GiB that it has freed, where its C library is glibc.
 
-    As it is set, glibc hands the memory of every large tensor back to the system and asks for it anew at the next step, which
-    takes about a fifth of a training step's processor time. Programs call this, the library never does: it is for the whole process.
+    Return whether that was granted.
+
+    As it is set, glibc hands the memory of every large tensor back to the system and asks for it
+    anew at the next step, which takes about a fifth of a training step's processor time. Programs
+    call this, the library never does: it is for the whole process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    settings = ((M_MMAP_THRESHOLD, KEPT_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_TOP_PAD, AHEAD_BYTES))
+    settings = (
+        (M_MMAP_THRESHOLD, KEPT_BYTES),
+        (M_TRIM_THRESHOLD, KEPT_BYTES),
+        (M_TOP_PAD, AHEAD_BYTES),
+    )
     granted = [mallopt(name, value) == 1 for name, value in settings]
     return all(granted)

@@ -1,11 +1,14 @@
 """Which images of a split are measured where not all are, and how a sample that favors small groups is read without distortion.
 
-A stratified sample takes at least so many images of every group of a partition. Within a group they are the first ones in the split's
-random order, so each group is a fair draw of its own images; but together they are no fair draw of the split, since rare groups are
-over-represented. Each row carries a *sampling weight*, how many images of the split it stands for. Two readings are right:
+A stratified sample takes at least so many images of every group of a partition. Within a group they
+are the first ones in the split's random order, so each group is a fair draw of its own images; but
+together they are no fair draw of the split, since rare groups are over-represented. Each row
+carries a *sampling weight*, how many images of the split it stands for. Two readings are right:
 
-- groups within which all weights are equal are measured on all their rows, and pooled by their weights (``pooled`` rest);
-- by any other partition a group's own mean would be distorted, so only a `proportional` part of the rows is measured.
+- groups within which all weights are equal are measured on all their rows, and pooled by their
+  weights (``pooled`` rest);
+- by any other partition a group's own mean would be distorted, so only a `proportional` part of
+  the rows is measured.
 """
 
 from collections.abc import Mapping
@@ -20,9 +23,13 @@ from rbcore.partitions import group_labels
 WEIGHT = "sampling_weight"
 """Column of a stratified table: images of the split that the row stands for."""
 STRATA = "strata"
-"""Name in a table's provenance, and in its ``attrs``, of the partition by which images were drawn."""
+"""Name in a table's provenance, and in its ``attrs``, of the partition by which
+images were drawn.
+"""
 USUAL_AT_LEAST = 60
-"""Images of every group that are offered: enough that about 30 are correct where every second one is."""
+"""Images of every group that are offered: enough that about 30 are correct where
+every second one is.
+"""
 SAME = 1e-9
 
 
@@ -38,7 +45,8 @@ def draw(base: np.ndarray, order: np.ndarray, labels: np.ndarray, at_least: int)
     labels
         The group of each of them.
     at_least
-        Rows of every group that are taken, its first ones in the order; all of a group that has fewer.
+        Rows of every group that are taken, its first ones in the order; all of a
+        group that has fewer.
     """
     rank = pd.Series(order).groupby(labels).cumcount().to_numpy()
     drawn: np.ndarray = order[np.isin(order, base) | (rank < at_least)]
@@ -64,19 +72,26 @@ def weighted(rows: pd.DataFrame, labels: pd.Series, sizes: pd.Series) -> pd.Data
 
 
 def strata_of(provenance: Mapping[str, Any]) -> str:
-    """Return the partition by which images of a table were drawn, as it is spelled; empty for a table that is not stratified.
+    """Return the partition by which images of a table were drawn, as it is spelled.
 
-    Of images drawn by several partitions it is their intersection: within it they are the first ones in the split's order still.
+    Empty for a table that is not stratified.
+
+    Of images drawn by several partitions it is their intersection: within it they are the first
+    ones in the split's order still.
     """
     parts: dict[str, None] = {}
     for history in (provenance, *(part for part in provenance.values() if isinstance(part, dict))):
         for computed in history.get("computed", []):
-            parts |= dict.fromkeys(part.strip() for part in computed.get(STRATA, "").split("*") if part.strip())
+            parts |= dict.fromkeys(
+                part.strip() for part in computed.get(STRATA, "").split("*") if part.strip()
+            )
     return "*".join(parts)
 
 
 def weigh_by(rows: pd.DataFrame, split: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Return a table of distances with the sampling weights of images drawn by a partition; as it is where nothing is distorted.
+    """Return a table of distances with the sampling weights of images drawn by a partition.
+
+    As it is where nothing is distorted.
 
     Parameters
     ----------
@@ -101,7 +116,9 @@ def proportional(rows: pd.DataFrame) -> pd.DataFrame:
     weights = rows[WEIGHT].to_numpy(np.float64)
     kept = np.zeros(len(rows), dtype=bool)
     for weight in np.unique(weights):
-        members = np.flatnonzero(weights == weight)  # in the split's order, so that the first ones are a fair draw
+        members = np.flatnonzero(
+            weights == weight
+        )  # in the split's order, so that the first ones are a fair draw
         kept[members[: max(1, round(len(members) * weight / weights.max()))]] = True
     return rows[kept].drop(columns=WEIGHT)
 
@@ -113,29 +130,37 @@ def readable(rows: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     weights = rows[WEIGHT].to_numpy(np.float64)
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise MeasureError(
-            f"The column {WEIGHT!r} holds a value that is no positive number. Estimate the distances again."
+            f"The column {WEIGHT!r} holds a value that is no positive number. Estimate "
+            "the distances again."
         )
-    spread = rows.groupby(labels.to_numpy())[WEIGHT].agg(lambda own: np.ptp(own) <= SAME * own.max())
+    spread = rows.groupby(labels.to_numpy())[WEIGHT].agg(
+        lambda own: np.ptp(own) <= SAME * own.max()
+    )
     return rows if spread.all() else proportional(rows)
 
 
 def share_correct(rows: pd.DataFrame) -> float:
     """Return the accuracy over a table's rows, each counted as often as its sampling weight says."""
-    return float(np.average(rows["is_correct"], weights=rows[WEIGHT] if WEIGHT in rows.columns else None))
+    return float(
+        np.average(rows["is_correct"], weights=rows[WEIGHT] if WEIGHT in rows.columns else None)
+    )
 
 
 def in_words(rows: pd.DataFrame, labels: pd.Series) -> str:
-    """Return a sentence on how a stratified table is read by groups with these labels; nothing for any other table."""
+    """Return a sentence on how a stratified table is read by groups with these labels.
+
+    Nothing for any other table.
+    """
     if WEIGHT not in rows.columns:
         return ""
     by = f" by {rows.attrs[STRATA]}" if STRATA in rows.attrs else ""
     part = readable(rows, labels)
     if len(part) == len(rows):
         return (
-            f"The images were drawn{by}, so that no group has too few: each group is a fair draw of its own images, and counts in the "
-            "rest of another as much as in the whole split."
+            f"The images were drawn{by}, so that no group has too few: each group is a fair draw "
+            "of its own images, and counts in the rest of another as much as in the whole split."
         )
     return (
-        f"The images were drawn{by}, which would distort these groups: they are measured on {len(part):,} of {len(rows):,} images, a "
-        "fair draw of the split."
+        f"The images were drawn{by}, which would distort these groups: they are measured on "
+        f"{len(part):,} of {len(rows):,} images, a fair draw of the split."
     )

@@ -21,7 +21,9 @@ LESS_ROBUST, NO_DIFFERENCE, MORE_ROBUST = "less robust", "no difference shown", 
 UNDEFINED = "not defined"
 TOO_FEW = "too few images"
 NEVER_TRAINED = "never trained"
-"""The training split holds no image of the group, so its sigma says nothing about how the network treats those it knows."""
+"""The training split holds no image of the group, so its sigma says nothing about how the network
+treats those it knows.
+"""
 
 
 def verdicts(bias: pd.DataFrame) -> np.ndarray:
@@ -35,12 +37,16 @@ def verdicts(bias: pd.DataFrame) -> np.ndarray:
         is_shown & (sigma < 0),
         is_shown & (sigma > 0),
     ]
-    return np.select(conditions, [NEVER_TRAINED, TOO_FEW, UNDEFINED, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE)
+    return np.select(
+        conditions, [NEVER_TRAINED, TOO_FEW, UNDEFINED, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE
+    )
 
 
 def is_untrained(bias: pd.DataFrame) -> np.ndarray:
     """Return for every row of a table of `robustness_bias` whether its group is known to have no training image, bool, shape (n,)."""
-    return np.asarray(bias["n_train"] == 0) if "n_train" in bias else np.zeros(len(bias), dtype=bool)
+    return (
+        np.asarray(bias["n_train"] == 0) if "n_train" in bias else np.zeros(len(bias), dtype=bool)
+    )
 
 
 def verdict_phrases(bias: pd.DataFrame) -> list[str]:
@@ -59,7 +65,10 @@ def verdict_phrases(bias: pd.DataFrame) -> list[str]:
 
 
 def p_in_words(p: float) -> str:
-    """Return a p-value as it is printed: ``p = .003``, ``p < .001``, ``p = 1``; NaN as ``p not defined``."""
+    """Return a p-value as it is printed: ``p = .003``, ``p < .001``, ``p = 1``.
+
+    NaN as ``p not defined``.
+    """
     if np.isnan(p):
         return "p not defined"
     if p < 0.001:
@@ -68,7 +77,10 @@ def p_in_words(p: float) -> str:
 
 
 def least_robust(bias: pd.DataFrame) -> pd.Series | None:
-    """Return the row of lowest sigma among the groups shown to be less robust; if none is, among all that are ranked; else None."""
+    """Return the row of lowest sigma among the groups shown to be less robust.
+
+    If none is, among all that are ranked; else None.
+    """
     ranked = bias[bias["is_ranked"] & bias["sigma"].notna()]
     shown = ranked[verdicts(ranked) == LESS_ROBUST]
     among = ranked if shown.empty else shown
@@ -85,31 +97,41 @@ def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataF
     bias
         A table of `robustness_bias`.
     than
-        The sigma they lie no higher than; of `least_robust` where none is given, and 0 where no group is ranked.
+        The sigma they lie no higher than; of `least_robust` where none is given, and 0 where
+        no group is ranked.
     """
     if than is None:
         least = least_robust(bias)
         than = 0.0 if least is None else float(least["sigma"])
-    few = bias[bias["is_ranked"].eq(False) & ~is_untrained(bias) & (bias["sigma"] <= than) & (bias["sigma"] < 0)]
+    few = bias[
+        bias["is_ranked"].eq(False)
+        & ~is_untrained(bias)
+        & (bias["sigma"] <= than)
+        & (bias["sigma"] < 0)
+    ]
     return few.sort_values("sigma", kind="stable")
 
 
 def fallback_warning(n_fallback: int, n_correct: int) -> str:
     """Return a sentence for wherever a number of a table is shown if more than a tenth of its correct images have a fallback.
 
-    Nothing otherwise. A fallback is no attack: its distance, a walk to the nearest image of another class, is about twice as long,
-    and more so for some groups than for others.
+    Nothing otherwise. A fallback is no attack: its distance, a walk to the nearest image of another
+    class, is about twice as long, and more so for some groups than for others.
     """
     if n_fallback <= LARGEST_FALLBACK_SHARE * n_correct:
         return ""
     return (
-        f"Caution: the distances of {n_fallback / n_correct:.0%} of the correct images ({n_fallback:,} of {n_correct:,}) are fallbacks, "
-        "which no attack found; sizes and signs of sigma may be theirs. Take minimal, or a larger budget."
+        f"Caution: the distances of {n_fallback / n_correct:.0%} of the correct images "
+        f"({n_fallback:,} of {n_correct:,}) are fallbacks, which no attack found; sizes and signs "
+        "of sigma may be theirs. Take minimal, or a larger budget."
     )
 
 
 def caution_of(bias: pd.DataFrame) -> str:
-    """Return what must be said beside any number of a table of `robustness_bias`; nothing where there is nothing to say."""
+    """Return what must be said beside any number of a table of `robustness_bias`.
+
+    Nothing where there is nothing to say.
+    """
     said = []
     if "n_fallback" in bias.columns:
         said.append(fallback_warning(int(bias["n_fallback"].sum()), int(bias["n_correct"].sum())))
@@ -118,8 +140,8 @@ def caution_of(bias: pd.DataFrame) -> str:
         n_more = len(heavy) - MOST_NAMED
         named = listed(heavy if n_more <= 0 else [*heavy[:MOST_NAMED], f"{n_more} more"])
         said.append(
-            f"Caution: a few very large distances carry most of the spread of {named}, so that p and intervals may claim too much; set an "
-            "upper limit of tau, or look at the curves."
+            f"Caution: a few very large distances carry most of the spread of {named}, so that p "
+            "and intervals may claim too much; set an upper limit of tau, or look at the curves."
         )
     return " ".join(filter(None, said))
 
@@ -130,7 +152,8 @@ BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
 def name_of_group(group: str, kind: str, *, begins: bool = False) -> str:
     """Return a group's name for a sentence: a bare number, or a range of them, with what it counts, as in "digit 8".
 
-    Where it ``begins`` the sentence that is "Digit 8"; a name that is not a number stays as it was given.
+    Where it ``begins`` the sentence that is "Digit 8"; a name that is not a number
+    stays as it was given.
     """
     if not kind or not BARE_NUMBER.fullmatch(group):
         return group
@@ -158,29 +181,36 @@ def _verdict(bias: pd.DataFrame, confidence: float, kind: str) -> str:
     row = least_robust(bias)
     if row is None:
         return (
-            f"No group can be ranked: in each fewer than {FEWEST} images count, or sigma is not defined "
-            f"(n = {int(bias['n'].sum())} in all).{_too_few_in_words(bias, kind)}{untrained}"
+            f"No group can be ranked: in each fewer than {FEWEST} images count, or sigma is not "
+            f"defined (n = {int(bias['n'].sum())} in "
+            f"all).{_too_few_in_words(bias, kind)}{untrained}"
         )
     interval = f"{confidence:.0%} bootstrap interval [{row['low']:+.2f}, {row['high']:+.2f}]"
     if not np.isfinite(row["high"] - row["low"]):
         interval = "no interval, since too few images are correct"
     elif row["is_optimistic"]:
         interval += f", optimistic with fewer than {FEWEST_CORRECT} correct images"
-    numbers = f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, {_size_in_words(row)}"
+    numbers = (
+        f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, "
+        f"{_size_in_words(row)}"
+    )
     name = name_of_group(row["group"], kind)
     first = name_of_group(row["group"], kind, begins=True)
     (shown,) = verdicts(row.to_frame().T)
     if shown != LESS_ROBUST:
         few = " with enough images" if (~known["is_ranked"]).any() else ""
         return (
-            f"No group{few} is shown to be less robust than the rest: no difference is shown for the lowest, {name} ({numbers})."
-            f"{_too_few_in_words(bias, kind)}{untrained}"
+            f"No group{few} is shown to be less robust than the rest: no difference is shown for "
+            f"the lowest, {name} ({numbers}).{_too_few_in_words(bias, kind)}{untrained}"
         )
     lowest = bias[bias["is_ranked"]].sort_values("sigma").iloc[0]
     but = (
         ""
         if lowest["group"] == row["group"]
-        else f" {name_of_group(lowest['group'], kind)} is lower still, but no difference is shown for it."
+        else (
+            f" {name_of_group(lowest['group'], kind)} is lower still, but no "
+            "difference is shown for it."
+        )
     )
     is_least = (
         f"Of the groups with enough images {name} is the least robust"
@@ -188,21 +218,35 @@ def _verdict(bias: pd.DataFrame, confidence: float, kind: str) -> str:
         else f"{first} is the least robust group"
     )
     return (
-        f"{is_least}: the area under its curve is {-row['sigma']:.0%} smaller than that of the rest ({numbers}).{but}"
-        f"{_too_few_in_words(bias, kind)}{untrained}"
+        f"{is_least}: the area under its curve is {-row['sigma']:.0%} smaller than that of the "
+        f"rest ({numbers}).{but}{_too_few_in_words(bias, kind)}{untrained}"
     )
 
 
 def _too_few_in_words(bias: pd.DataFrame, kind: str) -> str:
-    """Return a sentence on the groups of `too_few_but_lower`, after a space; nothing where there is none."""
+    """Return a sentence on the groups of `too_few_but_lower`, after a space.
+
+    Nothing where there is none.
+    """
     few, least = too_few_but_lower(bias), least_robust(bias)
     if few.empty:
         return ""
-    where = "lowest" if least is None else "lower still" if few["sigma"].iloc[0] < least["sigma"] else "as low"
+    where = (
+        "lowest"
+        if least is None
+        else "lower still"
+        if few["sigma"].iloc[0] < least["sigma"]
+        else "as low"
+    )
     names, values = [], []
     for index, (_, row) in enumerate(few.iloc[:MOST_NAMED].iterrows()):
-        names.append(f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})")
-        values.append(f"{row['sigma']:+.2f}" + (" with no image classified correctly" if row["n_correct"] == 0 else ""))
+        names.append(
+            f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
+        )
+        values.append(
+            f"{row['sigma']:+.2f}"
+            + (" with no image classified correctly" if row["n_correct"] == 0 else "")
+        )
     n_more = len(few) - len(names)
     more = [f"{n_more:,} more {'group' if n_more == 1 else 'groups'}"] if n_more else []
     verb, are = ("lies", "is") if len(few) == 1 else ("lie", "are")
@@ -210,7 +254,10 @@ def _too_few_in_words(bias: pd.DataFrame, kind: str) -> str:
 
 
 def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
-    """Return a sentence on the groups without a training image, after a space; nothing where there is none."""
+    """Return a sentence on the groups without a training image, after a space.
+
+    Nothing where there is none.
+    """
     rows = bias[is_untrained(bias)]
     if rows.empty:
         return ""
@@ -220,7 +267,10 @@ def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
     ]
     more = [f"{len(rows) - len(names):,} more"] if len(rows) > len(names) else []
     was, it = ("was", "it is") if len(rows) == 1 else ("were", "they are")
-    return f" {listed(names + more)} {was} never trained, so {it} not compared, but still part of the rest of every other group."
+    return (
+        f" {listed(names + more)} {was} never trained, so {it} not compared, but still part of "
+        "the rest of every other group."
+    )
 
 
 def _size_in_words(row: pd.Series) -> str:

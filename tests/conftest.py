@@ -29,4 +29,6 @@ def shared_data() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run fast tests first: those that train longer after them, those that need a browser last."""
-    items.sort(key=lambda item: ("browser" in item.path.parts, item.get_closest_marker("slow") is not None))
+    items.sort(
+        key=lambda item: ("browser" in item.path.parts, item.get_closest_marker("slow") is not None)
+    )

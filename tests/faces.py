@@ -1,4 +1,6 @@
-"""A folder of small made-up JPEG files with UTKFace names, for tests that must not need the real ones."""
+"""A folder of small made-up JPEG files with UTKFace names, for tests that must not
+need the real ones.
+"""
 
 from pathlib import Path
 
@@ -13,5 +15,7 @@ def write_faces(folder: Path, n: int = 60, seed: int = 0) -> Path:
     for i in range(n):
         age, gender, race = (5, 18, 30, 50, 70)[i % 5], i % 2, i % 3
         pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{age}_{gender}_{race}_{20170100000000000 + i}.jpg.chip.jpg")
+        Image.fromarray(pixels).save(
+            folder / f"{age}_{gender}_{race}_{20170100000000000 + i}.jpg.chip.jpg"
+        )
     return folder

@@ -1,4 +1,6 @@
-"""Small made-up files in the layouts in which the datasets are published, for tests that must not need the real ones."""
+"""Small made-up files in the layouts in which the datasets are published, for tests that must not
+need the real ones.
+"""
 
 import gzip
 import pickle
@@ -12,15 +14,24 @@ from PIL import Image
 from rbcore.datasets import celeba, cifar
 from tests.faces import write_faces
 
-ADIENCE_HEADING = (
-    "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
+ADIENCE_HEADING = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
+ADIENCE_AGES = (
+    "(0, 2)",
+    "(4, 6)",
+    "(8, 12)",
+    "(15, 20)",
+    "(25, 32)",
+    "(38, 43)",
+    "(48, 53)",
+    "(60, 100)",
 )
-ADIENCE_AGES = ("(0, 2)", "(4, 6)", "(8, 12)", "(15, 20)", "(25, 32)", "(38, 43)", "(48, 53)", "(60, 100)")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How to write a dataset's made-up files below a folder, and how many images its splits then have."""
+    """How to write a dataset's made-up files below a folder, and how many images its
+    splits then have.
+    """
 
     write: Callable[[Path], Path]
     n_train: int
@@ -40,19 +51,31 @@ def write_cifar10(root: Path, n: int = 20) -> Path:
     """Write five batches of n images and n test images; row i has the label i % 10."""
     folder = root / "cifar-10-batches-py"
     for place, name in enumerate(cifar.BATCHES_10):
-        content = {"data": noise_rows(n, place), "labels": [i % 10 for i in range(n)], "filenames": ["x.png"] * n}
+        content = {
+            "data": noise_rows(n, place),
+            "labels": [i % 10 for i in range(n)],
+            "filenames": ["x.png"] * n,
+        }
         write_pickle(folder / name, content)
     write_pickle(folder / "batches.meta", {"label_names": list(cifar.CLASSES_10), "num_vis": 3072})
     return root
 
 
 def write_cifar100(root: Path, n: int = 200) -> Path:
-    """Write n train and n test images; row i has the fine label i % 100 and the coarse label i % 20."""
+    """Write n train and n test images; row i has the fine label i % 100 and the
+    coarse label i % 20.
+    """
     folder = root / "cifar-100-python"
     for place, name in enumerate(cifar.BATCHES_100):
-        labels = {"fine_labels": [i % 100 for i in range(n)], "coarse_labels": [i % 20 for i in range(n)]}
+        labels = {
+            "fine_labels": [i % 100 for i in range(n)],
+            "coarse_labels": [i % 20 for i in range(n)],
+        }
         write_pickle(folder / name, {"data": noise_rows(n, place), **labels})
-    write_pickle(folder / "meta", {"fine_label_names": list(cifar.FINE), "coarse_label_names": list(cifar.COARSE)})
+    write_pickle(
+        folder / "meta",
+        {"fine_label_names": list(cifar.FINE), "coarse_label_names": list(cifar.COARSE)},
+    )
     return root
 
 
@@ -67,7 +90,9 @@ def write_fashion_mnist(root: Path, n_train: int = 40, n_test: int = 20) -> Path
     for prefix, n in (("train", n_train), ("t10k", n_test)):
         images = np.random.default_rng(n).integers(0, 256, (n, 28, 28))
         (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
-        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(n) % 10)))
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(idx(np.arange(n) % 10))
+        )
     return root
 
 
@@ -79,7 +104,9 @@ def write_noise_image(path: Path, shape: tuple[int, int] = (20, 20), seed: int =
 
 
 def write_celeba(root: Path, n: int = 50) -> Path:
-    """Write n images: six of ten train, two validation, two test; attribute k of image i is ``(i >> k % 4) & 1``."""
+    """Write n images: six of ten train, two validation, two test; attribute k of image i is
+    ``(i >> k % 4) & 1``.
+    """
     folder = root / "celeba"
     names = [f"{i + 1:06d}.jpg" for i in range(n)]
     for i, name in enumerate(names):
@@ -88,9 +115,12 @@ def write_celeba(root: Path, n: int = 50) -> Path:
     partition = [f"{name} {split}" for name, split in zip(names, splits, strict=True)]
     (folder / "list_eval_partition.txt").write_text("\n".join(partition) + "\n")
     rows = [
-        f"{name} " + " ".join(f"{1 if i >> k % 4 & 1 else -1:2d}" for k in range(40)) for i, name in enumerate(names)
+        f"{name} " + " ".join(f"{1 if i >> k % 4 & 1 else -1:2d}" for k in range(40))
+        for i, name in enumerate(names)
     ]
-    (folder / "list_attr_celeba.txt").write_text("\n".join([str(n), " ".join(celeba.ATTRIBUTES) + " ", *rows]) + "\n")
+    (folder / "list_attr_celeba.txt").write_text(
+        "\n".join([str(n), " ".join(celeba.ATTRIBUTES) + " ", *rows]) + "\n"
+    )
     return root
 
 
@@ -106,11 +136,16 @@ def write_folds(root: Path, rows: list[list[tuple[str, ...]]]) -> Path:
 def write_adience(root: Path, n: int = 16) -> Path:
     """Write n faces a fold, ages in turn and genders in turn after them."""
     rows = [
-        [(f"{fold}@N0{i % 3}", f"{fold}{i}_o.jpg", str(i), ADIENCE_AGES[i % 8], "fm"[i // 8 % 2]) for i in range(n)]
+        [
+            (f"{fold}@N0{i % 3}", f"{fold}{i}_o.jpg", str(i), ADIENCE_AGES[i % 8], "fm"[i // 8 % 2])
+            for i in range(n)
+        ]
         for fold in range(5)
     ]
     for user, image, face, *_ in [row for fold in rows for row in fold]:
-        write_noise_image(root / "aligned" / user / f"landmark_aligned_face.{face}.{image}", seed=int(face))
+        write_noise_image(
+            root / "aligned" / user / f"landmark_aligned_face.{face}.{image}", seed=int(face)
+        )
     return write_folds(root, rows)
 
 

@@ -58,7 +58,11 @@ def test_the_planted_group_is_treated_in_four_ways_at_three_epochs():
 @pytest.mark.slow
 def test_key_checksum_and_recomputed_rows_hold():
     findings = rb.verify(rows=2)
-    n_plain = sum(n * len(METHODS[model]) for (_, model), n in EPOCHS.items()) + len(THREE) * len(EPOCHS) + len(N_TEST)
+    n_plain = (
+        sum(n * len(METHODS[model]) for (_, model), n in EPOCHS.items())
+        + len(THREE) * len(EPOCHS)
+        + len(N_TEST)
+    )
     assert len(findings) == n_plain + len(MITIGATIONS) * (len(THREE) + 1)
     assert findings["ok"].all(), findings.loc[~findings["ok"], "finding"].tolist()
     assert (findings["recomputed"] == 2).all() and findings["largest_difference"].max() <= 1e-4

@@ -83,7 +83,9 @@ def table_keys() -> dict[str, str]:
 
     def key(method: str, split: str = "test", **parameters: object) -> str:
         with empty_cache() as cache:
-            rb.estimate_distances(*(model, dataset, method), split=split, limit=1, batch_size=4096, **parameters)
+            rb.estimate_distances(
+                *(model, dataset, method), split=split, limit=1, batch_size=4096, **parameters
+            )
             (path,) = (cache / "distances").iterdir()
             return path.name
 
@@ -121,10 +123,14 @@ def run_names() -> dict[str, str]:
         "named": {"run": "my-run"},
         "regularized": {"mitigation": by_group},
         "regularized, every setting": {
-            "mitigation": replace(by_group, alpha=0.25, tau=1.5, temperature=0.05, form="logit", clip=0.0)
+            "mitigation": replace(
+                by_group, alpha=0.25, tau=1.5, temperature=0.05, form="logit", clip=0.0
+            )
         },
         "regularized, worst group": {"mitigation": rb.Regularizer("class", over="worst")},
-        "regularized, mean of all groups": {"mitigation": rb.Regularizer("class", over="mean", form="margin")},
+        "regularized, mean of all groups": {
+            "mitigation": rb.Regularizer("class", over="mean", form="margin")
+        },
         "adversarial": {"mitigation": rb.AdversarialTraining()},
         "adversarial, every setting": {"mitigation": rb.AdversarialTraining(0.125, steps=7)},
         "re-weighted": {"mitigation": rb.Reweighting("class", "8", 0.5)},
@@ -141,13 +147,18 @@ def run_names() -> dict[str, str]:
         "regularized, intersection": {"mitigation": rb.Regularizer("gender*race", over="worst")},
         "re-weighted, bins": {"mitigation": rb.Reweighting("age:15,25", "15-25", 0.5)},
         "re-weighted, a long name": {
-            "mitigation": rb.Reweighting("age:12,14,16,18,20,22,24,26,28*race", "12-14 × Asian", 0.5)
+            "mitigation": rb.Reweighting(
+                "age:12,14,16,18,20,22,24,26,28*race", "12-14 × Asian", 0.5
+            )
         },
     }
     names = {f"digits: {what}": run_name("digits", **how) for what, how in of_digits.items()}
     with TemporaryDirectory() as folder:
         root = write_folder(Path(folder) / "16", 16)
-        names |= {f"folder: {what}": run_name("folder", root=root, size=16, **how) for what, how in of_folder.items()}
+        names |= {
+            f"folder: {what}": run_name("folder", root=root, size=16, **how)
+            for what, how in of_folder.items()
+        }
         root = write_folder(Path(folder) / "20", 20)
         names["folder: 20 pixels"] = run_name("folder", root=root, size=20)
     return names
@@ -218,7 +229,9 @@ def shipped_tables() -> dict[str, dict[str, str]]:
 def exported_bias() -> list[str]:
     """The CSV that ``bias`` prints for a shipped table, numbers to ten significant digits."""
     with empty_cache():
-        text = printed("bias", "toyfaces", "small_cnn", "deepfool", "--by", "age:15,25,40", "--format=csv")
+        text = printed(
+            "bias", "toyfaces", "small_cnn", "deepfool", "--by", "age:15,25,40", "--format=csv"
+        )
     table = pd.read_csv(io.StringIO(text))
     return table.to_csv(index=False, float_format="%.10g").splitlines()
 

@@ -1,4 +1,6 @@
-"""The README's installation: `pip install .` into an empty folder, then what it says of a notebook, far from the checkout."""
+"""The README's installation: `pip install .` into an empty folder, then what it says of a notebook,
+far from the checkout.
+"""
 
 import json
 import os
@@ -14,7 +16,15 @@ import rbcore as rb
 from rbcore import store
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILT_FROM = ("rbcore", "cache/bundled", "pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE")
+BUILT_FROM = (
+    "rbcore",
+    "cache/bundled",
+    "pyproject.toml",
+    "setup.py",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+)
 TRY = """
 import importlib, json, pkgutil, sys
 import rbcore
@@ -36,22 +46,44 @@ print(json.dumps({
 
 def notebook_lines() -> str:
     """Return the lines of Python that README.md gives for a notebook."""
-    (lines,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (lines,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     return lines
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> dict:
-    """Build and install the package without its dependencies, which lie on the path; import it and run the notebook's lines."""
+    """Build and install the package without its dependencies, which lie on the path; import it and
+    run the notebook's lines.
+    """
     folder = tmp_path_factory.mktemp("installed")
     source, site, home = (folder / name for name in ("source", "site", "home"))
-    for name in BUILT_FROM:  # a copy: a build leaves its folder behind, and takes up what an older one left
+    for name in (
+        BUILT_FROM
+    ):  # a copy: a build leaves its folder behind, and takes up what an older one left
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, source / name)
     home.mkdir()
-    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--no-compile"]
-    install = [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", site, source]
+    offline = [
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--no-compile",
+    ]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        *offline,
+        "--target",
+        site,
+        source,
+    ]
     subprocess.run(install, check=True, cwd=home, capture_output=True)
     own = {"PYTHONPATH": str(site), "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     environment = {name: value for name, value in os.environ.items() if name != "RBCORE_CACHE"}

@@ -1,4 +1,6 @@
-"""What `benchmarks.mitigation` chooses and measures, on tables made by hand and once on real runs."""
+"""What `benchmarks.mitigation` chooses and measures, on tables made by hand and
+once on real runs.
+"""
 
 import pandas as pd
 import pytest
@@ -19,7 +21,9 @@ from rbcore.inference import robustness_bias
 
 
 def table(distances, accuracy=1.0):
-    """Ten images of group a at one distance and ten of b at another; the last ones of both misclassified."""
+    """Ten images of group a at one distance and ten of b at another; the last ones of
+    both misclassified.
+    """
     n_wrong = round(10 * (1 - accuracy))
     rows = []
     for group, distance in zip("ab", distances, strict=True):
@@ -45,23 +49,44 @@ def test_sides_are_those_of_the_measures():
     rows = table((1.0, 2.0), accuracy=0.8)
     sides = group_assignment(rows, "side", "a")
     assert (sides.auc, sides.rest_auc) == pytest.approx((0.8, 1.6)) and sides.n == 10
-    assert (sides.accuracy, sides.rest_accuracy, sides.total_accuracy) == pytest.approx((0.8, 0.8, 0.8))
-    assert sides.sigma == pytest.approx(robustness_bias(rows, "side").set_index("group").loc["a", "sigma"])
+    assert (sides.accuracy, sides.rest_accuracy, sides.total_accuracy) == pytest.approx(
+        (0.8, 0.8, 0.8)
+    )
+    assert sides.sigma == pytest.approx(
+        robustness_bias(rows, "side").set_index("group").loc["a", "sigma"]
+    )
 
 
 def test_a_network_that_is_right_on_nobody_of_the_rest_has_no_sigma():
     rows = table((1.0, 2.0))
     is_rest = rows["side"] == "b"
-    rows.loc[is_rest, ["prediction", "is_correct", "distance", "status"]] = [1, False, float("nan"), "misclassified"]
-    assert signed(group_assignment(rows, "side", "a").sigma) == "undefined" and signed(-0.1234) == "-0.123"
+    rows.loc[is_rest, ["prediction", "is_correct", "distance", "status"]] = [
+        1,
+        False,
+        float("nan"),
+        "misclassified",
+    ]
+    assert (
+        signed(group_assignment(rows, "side", "a").sigma) == "undefined"
+        and signed(-0.1234) == "-0.123"
+    )
 
 
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ({"alpha 1, tau 0.5": table((1, 1.6)), "alpha 3, tau 0.5": table((1, 1.2))}, "alpha 3, tau 0.5"),
-        ({"alpha 1, tau 0.5": table((1, 1.6)), "alpha 3, tau 0.5": table((1, 1.0), 0.9)}, "alpha 1, tau 0.5"),
-        ({"alpha 1, tau 0.5": table((1, 1.0), 0.9), "alpha 3, tau 0.5": table((1, 1.0), 0.8)}, PLAIN),
+        (
+            {"alpha 1, tau 0.5": table((1, 1.6)), "alpha 3, tau 0.5": table((1, 1.2))},
+            "alpha 3, tau 0.5",
+        ),
+        (
+            {"alpha 1, tau 0.5": table((1, 1.6)), "alpha 3, tau 0.5": table((1, 1.0), 0.9)},
+            "alpha 1, tau 0.5",
+        ),
+        (
+            {"alpha 1, tau 0.5": table((1, 1.0), 0.9), "alpha 3, tau 0.5": table((1, 1.0), 0.8)},
+            PLAIN,
+        ),
     ],
     ids=["the smallest sigma", "too dear a setting is left out", "plain where all are too dear"],
 )
@@ -69,12 +94,16 @@ def test_the_validation_split_chooses(tables, expected):
     settings = settings_of("side", "a", "1,3", "0.5", "", "")
     assert list(settings["regularizer"]) == list(tables) and list(settings) == ["regularizer"]
     seed = Seed(Study("none", "none", "side", "a", settings, 0.2, None, None, None, None, "cpu"), 0)
-    seed.tables = {(label, "validation"): rows for label, rows in {PLAIN: table((1, 2)), **tables}.items()}
+    seed.tables = {
+        (label, "validation"): rows for label, rows in {PLAIN: table((1, 2)), **tables}.items()
+    }
     assert seed.chosen("regularizer") == expected
 
 
 def test_an_interval_over_seeds_is_students():
-    assert mean_and_interval([1.0, 2.0, 3.0], "{:.3f}") == "2.000 [-0.484, 4.484]"  # 4.303 * 1 / sqrt(3)
+    assert (
+        mean_and_interval([1.0, 2.0, 3.0], "{:.3f}") == "2.000 [-0.484, 4.484]"
+    )  # 4.303 * 1 / sqrt(3)
     assert mean_and_interval([1.0], "{:.1f}") == "1.0"
 
 
@@ -87,17 +116,36 @@ def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatc
         return estimate(model, dataset, method, **options, limit=150)
 
     monkeypatch.setattr("rbcore.estimate_distances", look)
-    options = {"by": "class", "group": "8", "model": "logistic_regression", "seeds": 2, "epochs": 1, "device": "cpu"}
-    options |= {"alphas": "0.1", "taus": "0.5", "epsilons": "0.1", "shares": "", "validation": 0.2, "also": ["class=3"]}
+    options = {
+        "by": "class",
+        "group": "8",
+        "model": "logistic_regression",
+        "seeds": 2,
+        "epochs": 1,
+        "device": "cpu",
+    }
+    options |= {
+        "alphas": "0.1",
+        "taus": "0.5",
+        "epsilons": "0.1",
+        "shares": "",
+        "validation": 0.2,
+        "also": ["class=3"],
+    }
     options |= {"size": None, "root": None, "no_checksum": False}
     main("digits", **options, until="validate", only_seed=1)
     assert capsys.readouterr().out == "" and {split for _, _, split in asked} == {"validation"}
     main("digits", **options, until="test", only_seed=None)
     printed = capsys.readouterr().out
-    assert printed.count("| sigma of class=8 |") == 2 and printed.count("| sigma of class=3 (n = ") == 2
+    assert (
+        printed.count("| sigma of class=8 |") == 2
+        and printed.count("| sigma of class=3 (n = ") == 2
+    )
     for seed in (0, 1):
         on_test = [
-            run for run, method, split in asked if split == "test" and f"seed{seed}" in run and method == STANDARD
+            run
+            for run, method, split in asked
+            if split == "test" and f"seed{seed}" in run and method == STANDARD
         ]
         assert 1 <= len(set(on_test)) <= 3 and f"modern-8px-1ep-seed{seed}-val0.2" in on_test
     assert not any(split == "test" and method != STANDARD for _, method, split in asked)

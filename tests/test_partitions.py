@@ -37,8 +37,20 @@ def test_groups_of_each_spelling(by, expected):
 
 
 def test_groups_are_shown_in_the_order_of_their_numbers():
-    assert group_order(pd.Series(["60+", "b", "5-10", "<5", "10-60", "A"])) == ["<5", "5-10", "10-60", "60+", "A", "b"]
-    assert group_order(pd.Series(["0-10", "10+", "-10-0", "<-10"])) == ["<-10", "-10-0", "0-10", "10+"]
+    assert group_order(pd.Series(["60+", "b", "5-10", "<5", "10-60", "A"])) == [
+        "<5",
+        "5-10",
+        "10-60",
+        "60+",
+        "A",
+        "b",
+    ]
+    assert group_order(pd.Series(["0-10", "10+", "-10-0", "<-10"])) == [
+        "<-10",
+        "-10-0",
+        "0-10",
+        "10+",
+    ]
     assert group_order(pd.Series([str(k) for k in (10, 2, 1)])) == ["1", "2", "10"]
 
 
@@ -60,36 +72,59 @@ def test_categories_cannot_be_cut():
 
 
 def test_missing_values_are_one_group_beside_groups_and_bins():
-    gaps = TABLE.assign(race=["x", None, None, "y", "x", "y"], age=[14, np.nan, 15, np.nan, 90, 24.5])
+    gaps = TABLE.assign(
+        race=["x", None, None, "y", "x", "y"], age=[14, np.nan, 15, np.nan, 90, 24.5]
+    )
     assert list(group_labels(gaps, "race")) == ["x", "unknown", "unknown", "y", "x", "y"]
-    assert list(group_labels(gaps, "age:15,60")) == ["<15", "unknown", "15-60", "unknown", "60+", "15-60"]
+    assert list(group_labels(gaps, "age:15,60")) == [
+        "<15",
+        "unknown",
+        "15-60",
+        "unknown",
+        "60+",
+        "15-60",
+    ]
     assert list(group_labels(gaps, "race*age:15"))[1] == "unknown × unknown"
-    assert list(group_labels(gaps.set_axis([0, 0, 1, 1, 2, 2]), "race")) == list(group_labels(gaps, "race"))
+    assert list(group_labels(gaps.set_axis([0, 0, 1, 1, 2, 2]), "race")) == list(
+        group_labels(gaps, "race")
+    )
     assert group_order(group_labels(gaps, "age:15,60")) == ["<15", "15-60", "60+", "unknown"]
     assert group_order(pd.Series(["unknown", "zebra", "A"])) == ["A", "zebra", "unknown"]
 
 
 def coded(values):
-    return pd.DataFrame({"sample_id": [str(k) for k in range(len(values))], "class": "a", "code": values})
+    return pd.DataFrame(
+        {"sample_id": [str(k) for k in range(len(values))], "class": "a", "code": values}
+    )
 
 
 def test_few_whole_numbers_are_categories_too():
-    """A race coded 0 to 4 is a partition without bins; its codes stay whole although a missing one makes the column float."""
+    """A race coded 0 to 4 is a partition without bins; its codes stay whole although a missing one
+    makes the column float.
+    """
     table = coded([0, 1, 2, 3, 4, np.nan] * 6)
     assert partition_names(table) == ["class", "code"]
     counts = {**dict.fromkeys("01234", 6), "unknown": 6}
     assert group_labels(table, "code").value_counts().to_dict() == counts
-    assert group_labels(table, "code:2").value_counts().to_dict() == {"<2": 12, "2+": 18, "unknown": 6}
+    assert group_labels(table, "code:2").value_counts().to_dict() == {
+        "<2": 12,
+        "2+": 18,
+        "unknown": 6,
+    }
     assert group_order(group_labels(coded([10, 9, -1] * 9), "code")) == ["-1", "9", "10"]
 
 
-@pytest.mark.parametrize("values", [list(range(11)) * 9, [0.5, 1, 2] * 9, [1, 2, 3, 4], [np.nan] * 9, [np.inf, 1] * 9])
+@pytest.mark.parametrize(
+    "values", [list(range(11)) * 9, [0.5, 1, 2] * 9, [1, 2, 3, 4], [np.nan] * 9, [np.inf, 1] * 9]
+)
 def test_other_numbers_are_no_categories(values):
     """Many values, fractions, and codes with too few samples each are not offered."""
     assert partition_names(coded(values)) == ["class"]
 
 
-@pytest.mark.parametrize("column", ["smoothed_prediction", "votes", "network_prediction", "probability", "label"])
+@pytest.mark.parametrize(
+    "column", ["smoothed_prediction", "votes", "network_prediction", "probability", "label"]
+)
 def test_columns_of_results_are_no_partitions(column):
     table = coded([0, 1] * 20).rename(columns={"code": column})
     assert partition_names(table) == ["class"]

@@ -1,4 +1,6 @@
-"""The trial of `benchmarks.robustness`: its worker and its verdicts, and a few cases of every kind."""
+"""The trial of `benchmarks.robustness`: its worker and its verdicts, and a few
+cases of every kind.
+"""
 
 import mmap
 import os
@@ -34,7 +36,9 @@ def tried(tmp_path, act, **more):
 
 
 def fill_new_memory(n):
-    """Take n bytes from the system itself: the tests before may have left as much in the heap, which would be used again."""
+    """Take n bytes from the system itself: the tests before may have left as much in the heap,
+    which would be used again.
+    """
     with mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         for start in range(0, n, mmap.PAGESIZE):
             memory[start] = 1
@@ -79,7 +83,9 @@ def test_a_refusal_of_what_is_valid_is_a_fault(tmp_path):
 
 @pytest.mark.slow
 def test_some_cases_of_every_kind_come_to_nothing_that_must_not_be(tmp_path):
-    """It exits with 1 for a wrong number, a traceback, a hang, a gigabyte, or a refusal among the valid."""
+    """It exits with 1 for a wrong number, a traceback, a hang, a gigabyte, or a refusal
+    among the valid.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.robustness", "--quick"],
         cwd=ROOT,

@@ -21,7 +21,9 @@ print(granted, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(how: str) -> tuple[str, int]:
     """Return what was granted, and the page faults of using 40 MB ten times."""
-    said = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True
+    ).stdout
     granted, number = said.split()
     return granted, int(number)
 

@@ -15,7 +15,9 @@ SIZES = {"big": 900, "middle": 300, "rare": 40}
 
 
 def population(seed=0) -> pd.DataFrame:
-    """A split of three groups of very different size and distance, in a random order, with a second attribute that crosses them."""
+    """A split of three groups of very different size and distance, in a random order, with a second
+    attribute that crosses them.
+    """
     random = np.random.default_rng(seed)
     groups = random.permutation(np.repeat(list(SIZES), list(SIZES.values())))
     means = pd.Series({"big": 2.0, "middle": 1.0, "rare": 0.3})
@@ -36,7 +38,9 @@ def test_each_group_has_at_least_so_many_and_they_are_its_first():
     plain = rows.head(100)["group"].value_counts()
     assert counts.to_dict() == {group: max(30, plain.get(group, 0)) for group in SIZES}
     for group, own in sample.groupby("group"):
-        assert list(own["sample_id"]) == list(rows.loc[rows["group"] == group, "sample_id"].head(len(own)))
+        assert list(own["sample_id"]) == list(
+            rows.loc[rows["group"] == group, "sample_id"].head(len(own))
+        )
     assert len(drawn(rows, 1, 50).query("group == 'rare'")) == 40  # all there are
 
 
@@ -45,19 +49,31 @@ def test_a_stratified_sample_estimates_sigma_of_the_whole_split():
     errors, naive = [], []
     for seed in range(20):
         rows = population(seed)
-        whole = rb.robustness_bias(rows, "group", n_resamples=49, n_permutations=49).set_index("group")
+        whole = rb.robustness_bias(rows, "group", n_resamples=49, n_permutations=49).set_index(
+            "group"
+        )
         sample = drawn(rows, 1, 38)
-        found = rb.robustness_bias(sample, "group", n_resamples=49, n_permutations=49).set_index("group")
+        found = rb.robustness_bias(sample, "group", n_resamples=49, n_permutations=49).set_index(
+            "group"
+        )
         plain = sample.drop(columns=sampling.WEIGHT)
-        naive.append(rb.robustness_bias(plain, "group", n_resamples=49, n_permutations=49)["sigma"][0])
+        naive.append(
+            rb.robustness_bias(plain, "group", n_resamples=49, n_permutations=49)["sigma"][0]
+        )
         errors.append(found["sigma"] - whole["sigma"])
-    assert np.abs(np.mean(errors, axis=0)).max() < 0.15  # the standard error of 20 samples is about 0.07
+    assert (
+        np.abs(np.mean(errors, axis=0)).max() < 0.15
+    )  # the standard error of 20 samples is about 0.07
     assert np.mean(naive) - whole.loc["big", "sigma"] > 0.5
 
 
 def test_weights_are_those_of_a_table_in_which_each_row_stands_as_often_as_it_counts():
-    rows = table([1.0, 2.0, 3.0, 5.0, 7.0], list("aabbc")).assign(sampling_weight=[1.0, 1.0, 3.0, 3.0, 2.0])
-    often = rows.loc[rows.index.repeat(rows["sampling_weight"].astype(int))].drop(columns="sampling_weight")
+    rows = table([1.0, 2.0, 3.0, 5.0, 7.0], list("aabbc")).assign(
+        sampling_weight=[1.0, 1.0, 3.0, 3.0, 2.0]
+    )
+    often = rows.loc[rows.index.repeat(rows["sampling_weight"].astype(int))].drop(
+        columns="sampling_weight"
+    )
     often["sample_id"] = [f"t{i}" for i in range(len(often))]
     bias = rb.robustness_bias(rows, "group", n_resamples=49, n_permutations=49)
     expected = rb.robustness_bias(often, "group", n_resamples=49, n_permutations=49)
@@ -76,11 +92,19 @@ def test_by_another_partition_a_fair_part_is_measured():
     sample = drawn(rows, 1, 38)
     part = sampling.proportional(sample)
     shares = part["group"].value_counts(normalize=True)
-    assert shares["big"] == pytest.approx(900 / 1240, abs=0.02) and shares["rare"] == pytest.approx(40 / 1240, abs=0.02)
+    assert shares["big"] == pytest.approx(900 / 1240, abs=0.02) and shares["rare"] == pytest.approx(
+        40 / 1240, abs=0.02
+    )
     grouped = split_groups(sample, "side")
-    np.testing.assert_allclose(areas_under_curves(grouped), areas_under_curves(split_groups(part, "side")))
-    assert set(split_groups(sample, "group*side").n) != set(split_groups(part, "group*side").n)  # finer: all rows
-    assert f"on {len(part)} of {len(sample)} images" in sampling.in_words(sample, group_labels(sample, "side"))
+    np.testing.assert_allclose(
+        areas_under_curves(grouped), areas_under_curves(split_groups(part, "side"))
+    )
+    assert set(split_groups(sample, "group*side").n) != set(
+        split_groups(part, "group*side").n
+    )  # finer: all rows
+    assert f"on {len(part)} of {len(sample)} images" in sampling.in_words(
+        sample, group_labels(sample, "side")
+    )
     assert "each group is a fair draw" in sampling.in_words(sample, group_labels(sample, "group"))
 
 
@@ -102,7 +126,10 @@ def test_an_estimate_is_stratified_from_end_to_end(cache):
     np.testing.assert_allclose(stands_for, of_split[stands_for.index])
     stored = rb.stored_distances(find_run("digits", "logistic_regression"), "last", "ddn", steps=3)
     pd.testing.assert_series_equal(stored.rows[sampling.WEIGHT], rows[sampling.WEIGHT])
-    assert sampling.WEIGHT not in rb.estimate_distances(model, digits, "ddn", limit=12, steps=3).columns
+    assert (
+        sampling.WEIGHT
+        not in rb.estimate_distances(model, digits, "ddn", limit=12, steps=3).columns
+    )
     asked = ("digits", "logistic_regression", "ddn", "--set", "steps=3")
     assert list(table_of("estimate", *asked, "--at-least", 7, "--by", "class")["n"]) == [70]
     told = run("bias", *asked, "--by", "class").stderr

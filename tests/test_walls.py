@@ -1,4 +1,6 @@
-"""Who may import whom (the rooms of the house): read from the source, so a wall that is broken fails here."""
+"""Who may import whom (the rooms of the house): read from the source, so a wall that is
+broken fails here.
+"""
 
 import ast
 from pathlib import Path
@@ -6,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py")), *sorted((ROOT / "rbcore").rglob("*.py"))]
+SOURCES = [
+    ROOT / "app.py",
+    *sorted((ROOT / "pages").rglob("*.py")),
+    *sorted((ROOT / "rbcore").rglob("*.py")),
+]
 
 LEAVES = {"errors", "registry", "runtime"}
 DATA = LEAVES | {"partitions", "sampling", "store"}
@@ -32,7 +38,8 @@ ALLOWED = {
     "runs.importing": RUNS | {"training"},
     "training": RUNS | {"training.mitigations"},
     "training.mitigations": LEAVES | {"partitions", "store"},
-    # Distances: the engine and the attacks know torch callables; only what joins them knows runs and the store.
+    # Distances: the engine and the attacks know torch callables; only what joins them knows
+    # runs and the store.
     "distances": ENGINE,
     "distances.best": {"distances", "store"},
     "distances.estimate": RUNS | {"distances", "distances.best"},
@@ -79,7 +86,10 @@ def imported(path: Path) -> set[str]:
 def room_of(module: str) -> str | None:
     """Return the room a module of rbcore stands in: the longest name above that it begins with."""
     parts = module.split(".")[1:]
-    return next((".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in ALLOWED), None)
+    return next(
+        (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in ALLOWED),
+        None,
+    )
 
 
 def module_of(path: Path) -> str:
@@ -94,16 +104,22 @@ def test_libraries_stay_in_their_rooms(path):
         assert not tops & {"streamlit", "pages", "app"}
     else:
         assert not tops & {"torch", "foolbox"}
-    assert "pickle" not in tops  # a pickle is a program; rbcore.store.pickles looks into one without running it
+    assert (
+        "pickle" not in tops
+    )  # a pickle is a program; rbcore.store.pickles looks into one without running it
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "rbcore").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "rbcore").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_rooms_import_only_what_lies_below(path):
     module = module_of(path)
     if module == "rbcore":
         return
     room = room_of(module)
-    assert room is not None, f"{module} stands in no room of this test: name the room, and what it may import"
+    assert room is not None, (
+        f"{module} stands in no room of this test: name the room, and what it may import"
+    )
     rooms = {room_of(name) for name in imported(path) if name.startswith("rbcore.")} - {None, room}
     assert rooms <= ALLOWED[room]
 

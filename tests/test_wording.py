@@ -13,7 +13,11 @@ def test_verdict_names_the_group_the_size_the_interval_and_the_p():
     n = 200
     rows = table(np.r_[np.full(n, 1.0), np.full(n, 2.0)], ["near"] * n + ["far"] * n)
     text = verdict(robustness_bias(rows, "group"))
-    assert text.startswith("near is the least robust group") and "50% smaller" in text and "n = 200" in text
+    assert (
+        text.startswith("near is the least robust group")
+        and "50% smaller" in text
+        and "n = 200" in text
+    )
     assert "[-0.50, -0.50], p < .001 after Holm" in text and "optimistic" not in text
 
 
@@ -71,9 +75,13 @@ def test_a_lower_group_that_is_not_shown_is_named_too():
 
 
 def bias_of(groups):
-    """The table of groups given as (name, n, n_correct, sigma, p after Holm), enough of it for a verdict."""
+    """The table of groups given as (name, n, n_correct, sigma, p after Holm), enough of
+    it for a verdict.
+    """
     bias = pd.DataFrame(groups, columns=["group", "n", "n_correct", "sigma", "p_holm"])
-    return bias.assign(n_counted=bias["n"], is_ranked=bias["n"] >= FEWEST, is_optimistic=False, low=-0.7, high=-0.4)
+    return bias.assign(
+        n_counted=bias["n"], is_ranked=bias["n"] >= FEWEST, is_optimistic=False, low=-0.7, high=-0.4
+    )
 
 
 WHITE, INDIAN = ("White", 170, 130, -0.56, 0.0002), ("Indian", 60, 50, 0.2, 0.4)
@@ -93,33 +101,44 @@ def test_a_table_of_fallbacks_says_so_with_every_verdict():
     for n_fallback, is_said in ((10, False), (11, True)):  # of 100 correct images
         status = ["fallback"] * n_fallback + ["found"] * (100 - n_fallback)
         text = verdict(robustness_bias(rows.assign(status=status), "group"))
-        assert ("Caution: the distances of 11% of the correct images (11 of 100) are fallbacks" in text) == is_said
+        assert (
+            "Caution: the distances of 11% of the correct images (11 of 100) are fallbacks" in text
+        ) == is_said
         assert ("Caution" in text) == is_said
 
 
 def test_a_group_that_is_never_right_is_named_however_few_it_has():
-    text = verdict(bias_of([WHITE, INDIAN, ("Black", 3, 0, -1.0, NAN), ("7", 1, 0, -1.0, NAN)]), kind="digit")
-    assert text.endswith(
-        " Black (n = 3) and digit 7 (n = 1) lie lower still, -1.00 with no image classified correctly and -1.00 with no image "
-        "classified correctly, but are too few to test."
+    text = verdict(
+        bias_of([WHITE, INDIAN, ("Black", 3, 0, -1.0, NAN), ("7", 1, 0, -1.0, NAN)]), kind="digit"
     )
-    lowest = verdict(bias_of([("White", 50, 0, -1.0, 0.0002), INDIAN, ("7", 1, 0, -1.0, NAN)]), kind="digit")
+    assert text.endswith(
+        " Black (n = 3) and digit 7 (n = 1) lie lower still, -1.00 with no image classified "
+        "correctly and -1.00 with no image classified correctly, but are too few to test."
+    )
+    lowest = verdict(
+        bias_of([("White", 50, 0, -1.0, 0.0002), INDIAN, ("7", 1, 0, -1.0, NAN)]), kind="digit"
+    )
     assert lowest.endswith(
-        " Digit 7 (n = 1) lies as low, -1.00 with no image classified correctly, but is too few to test."
+        " Digit 7 (n = 1) lies as low, -1.00 with no image classified correctly, but "
+        "is too few to test."
     )
 
 
 def test_many_small_groups_are_counted_after_the_lowest_three():
     few = [(name, 5, 4, -0.9 + 0.01 * index, NAN) for index, name in enumerate("abcde")]
-    assert " a (n = 5), b (n = 5), c (n = 5) and 2 more groups lie lower still, -0.90, -0.89 and -0.88," in verdict(
-        bias_of([WHITE, INDIAN, *few])
-    )
+    assert (
+        " a (n = 5), b (n = 5), c (n = 5) and 2 more groups lie lower still, "
+        "-0.90, -0.89 and -0.88,"
+    ) in verdict(bias_of([WHITE, INDIAN, *few]))
 
 
 def test_small_groups_are_named_where_no_group_is_shown_or_ranked_too():
     unsure = ("White", 170, 130, -0.05, 0.6)
     text = verdict(bias_of([unsure, INDIAN, ("Black", 11, 5, -0.95, NAN)]))
-    assert text.startswith("No group with enough images is shown") and "Black (n = 11) lies lower still, -0.95" in text
+    assert (
+        text.startswith("No group with enough images is shown")
+        and "Black (n = 11) lies lower still, -0.95" in text
+    )
     none = verdict(bias_of([("Black", 11, 5, -0.95, NAN), ("White", 12, 5, 0.5, NAN)]))
     assert none.startswith("No group can be ranked") and "Black (n = 11) lies lowest, -0.95" in none
     assert "White" not in none
@@ -146,4 +165,6 @@ def test_an_interval_that_is_not_defined_is_said():
     bias = robustness_bias(rows, "group")
     assert bias["low"].isna().all()
     assert list(verdicts(bias)) == ["less robust", "more robust"]
-    assert "no interval, since too few images are correct" in verdict(bias) and "nan" not in verdict(bias)
+    assert "no interval, since too few images are correct" in verdict(
+        bias
+    ) and "nan" not in verdict(bias)

@@ -24,8 +24,12 @@ def as_images(points) -> np.ndarray:
 def smooth_network(dtype=torch.float32, n_classes=3, d=6, seed=0) -> nn.Module:
     """A small smooth network with three classes, fixed by its seed."""
     generator = torch.Generator().manual_seed(seed)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(d, 16), nn.Tanh(), nn.Linear(16, n_classes)).to(dtype)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(d, 16), nn.Tanh(), nn.Linear(16, n_classes)).to(
+        dtype
+    )
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype))
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
+            )
     return network

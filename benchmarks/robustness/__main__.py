@@ -2,8 +2,9 @@
 
     python -m benchmarks.robustness [--quick] [--seed 0] [--jobs 2] [--only TEXT]
 
-Damaged files, hostile inputs, a kill at every step of writing, and odd but valid inputs, each in a forked worker with limits on time
-and memory. Exits with 1 if a case came to what must not be; writes robustness.md beside this folder where all were tried.
+Damaged files, hostile inputs, a kill at every step of writing, and odd but valid inputs, each in a
+forked worker with limits on time and memory. Exits with 1 if a case came to what must not be;
+writes robustness.md beside this folder where all were tried.
 """
 
 import datetime
@@ -32,10 +33,14 @@ QUICK = 4
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help=f"Only {QUICK} cases of a kind, in under a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"Only {QUICK} cases of a kind, in under a minute.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Draws the damages and the inputs.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cases at a time.")] = 2,
-    only: Annotated[str, typer.Option("--only", help="Only cases whose kind or name holds this text.")] = "",
+    only: Annotated[
+        str, typer.Option("--only", help="Only cases whose kind or name holds this text.")
+    ] = "",
 ) -> None:
     """Try everything, print and write the table, and exit with 1 if there was a fault."""
     started = time.monotonic()
@@ -45,7 +50,10 @@ def main(
         built = start(lambda: _build(work / "world"), work / "world")
         _, status = os.waitpid(built, 0)
         if status:
-            sys.exit(f"The world of the cases could not be built:\n{(work / 'world' / 'output.txt').read_text()}")
+            sys.exit(
+                "The world of the cases could not be built:\n"
+                f"{(work / 'world' / 'output.txt').read_text()}"
+            )
         cases = all_cases(world.open_world(work / "world"), seed)
         cases = [case for case in cases if only in f"{case.family} {case.kind} {case.name}"]
         if quick:
@@ -54,7 +62,9 @@ def main(
         findings = run_cases(cases, work, jobs, _tell)
     minutes = (time.monotonic() - started) / 60
     print(as_text(findings))
-    print(f"{len(findings):,} cases in {minutes:.1f} minutes; {sum(map(is_fault, findings)):,} faults")
+    print(
+        f"{len(findings):,} cases in {minutes:.1f} minutes; {sum(map(is_fault, findings)):,} faults"
+    )
     if not quick and not only:
         REPORT.write_text(_page(findings, minutes, seed, jobs), encoding="utf-8")
     sys.exit(1 if any(map(is_fault, findings)) else 0)
@@ -69,14 +79,19 @@ def _build(folder: Path) -> None:
 def _tell(finding: Finding) -> None:
     if is_fault(finding) or os.environ.get("ROBUSTNESS_TELL_ALL"):
         case, outcome = finding.case, finding.outcome
-        print(f"{outcome.word.upper()}: {case.kind}: {case.name}: {outcome.note} [{finding.seconds:.1f} s]", flush=True)
+        print(
+            f"{outcome.word.upper()}: {case.kind}: {case.name}: {outcome.note} "
+            f"[{finding.seconds:.1f} s]",
+            flush=True,
+        )
 
 
 def _page(findings: list[Finding], minutes: float, seed: int, jobs: int) -> str:
     largest = max(finding.n_bytes for finding in findings)
     longest = max(finding.seconds for finding in findings)
     machine = (
-        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, torch {torch.__version__}"
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"torch {torch.__version__}"
     )
     return f"""# What damaged files, hostile inputs, kills and odd but valid inputs come to
 

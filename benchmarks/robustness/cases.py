@@ -38,7 +38,8 @@ class Case:
     name
         What was done, so that a fault can be found again.
     make
-        Prepares files in the case's own folder; ``cache`` there is the cache. What it raises is a fault of the case.
+        Prepares files in the case's own folder; ``cache`` there is the cache. What it raises is a
+        fault of the case.
     act
         Calls the library as a user would, and returns what came out.
     judge

@@ -46,6 +46,8 @@ def _sentence(said: str) -> str:
     lines = [line.strip(" │╭╰─╮╯") for line in said.splitlines()]
     for number, line in enumerate(lines):
         if line.startswith("error: "):
-            return "\n".join([line.removeprefix("error: "), *[rest for rest in lines[number + 1 :] if rest]])
+            return "\n".join(
+                [line.removeprefix("error: "), *[rest for rest in lines[number + 1 :] if rest]]
+            )
     text = [line for line in lines if line and not line.startswith(("Usage:", "Try ", "Error"))]
     return " ".join(text)

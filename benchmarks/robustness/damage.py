@@ -15,7 +15,9 @@ def damages(seed: int, size: int, n: int) -> Iterator[tuple[str, Damage]]:
     for _ in range(n):
         kind = draw.choices(list(SHARES), list(SHARES.values()))[0]
         place, length = draw.randrange(size), draw.randrange(1, 80)
-        bits = [(draw.randrange(size), draw.randrange(8)) for _ in range(1 if kind == "flip" else 4)]
+        bits = [
+            (draw.randrange(size), draw.randrange(8)) for _ in range(1 if kind == "flip" else 4)
+        ]
         junk = draw.randbytes(length)
         yield _named(kind, place, length, bits), _damage(kind, place, bits, junk)
 

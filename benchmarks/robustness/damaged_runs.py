@@ -37,16 +37,24 @@ def sidecar_cases(world: World, seed: int) -> Iterator[Case]:
             yield _run_case(world, "sidecars", path, name, partial(_change_bytes, change=damage))
         for fact, value in facts.items():
             bad = [
-                other for other in BAD_VALUES if other != value or isinstance(other, bool) != isinstance(value, bool)
+                other
+                for other in BAD_VALUES
+                if other != value or isinstance(other, bool) != isinstance(value, bool)
             ]
             for other in bad if epoch == 2 else bad[:1]:
                 title = f"{fact} is {other!r}"
-                yield _run_case(world, "sidecars", path, title, partial(_set_fact, fact=fact, value=other))
-            yield _run_case(world, "sidecars", path, f"{fact} is missing", partial(_set_fact, fact=fact))
+                yield _run_case(
+                    world, "sidecars", path, title, partial(_set_fact, fact=fact, value=other)
+                )
+            yield _run_case(
+                world, "sidecars", path, f"{fact} is missing", partial(_set_fact, fact=fact)
+            )
             near = _near(value)
             if near is not None:
                 title = f"{fact} is {near!r}"
-                yield _run_case(world, "sidecars", path, title, partial(_set_fact, fact=fact, value=near))
+                yield _run_case(
+                    world, "sidecars", path, title, partial(_set_fact, fact=fact, value=near)
+                )
         for text in ("", "[]", "null", "{}", "{" * 100_000, '{"dataset": NaN}'):
             change = partial(_change_bytes, change=lambda content, text=text: text.encode())
             yield _run_case(world, "sidecars", path, f"holds {text[:20]!r}", change)
@@ -60,7 +68,9 @@ def weights_cases(world: World, seed: int) -> Iterator[Case]:
     for epoch in (1, 2):
         path = world.cache / RUN / f"epoch-{epoch:04d}.safetensors"
         for name, damage in damages(seed + epoch, path.stat().st_size, WEIGHTS // 2):
-            yield _run_case(world, "weights of runs", path, name, partial(_change_bytes, change=damage))
+            yield _run_case(
+                world, "weights of runs", path, name, partial(_change_bytes, change=damage)
+            )
         source = world.cache / RUN / f"epoch-{3 - epoch:04d}.safetensors"
         change = partial(_change_bytes, change=lambda content, source=source: source.read_bytes())
         yield _run_case(world, "weights of runs", path, f"replaced by {source.name}", change)
@@ -98,11 +108,16 @@ def _run_case(world: World, kind: str, file: Path, name: str, change: Change) ->
 
 
 def _read_runs() -> dict[str, Any]:
-    """Read all that the library says of the damaged run and of the other, and its weights; what it refuses stays refused."""
+    """Read all that the library says of the damaged run and of the other, and its weights.
+
+    What it refuses stays refused.
+    """
     listed = {(run.model, run.name) for run in rb.list_runs(DATASET)}
     if ("logistic_regression", "plane") not in listed:
         return {"lost": "the other run is not listed"}
-    if ("small_cnn", "net") not in listed and not any("net" in sentence for sentence in damaged_runs()):
+    if ("small_cnn", "net") not in listed and not any(
+        "net" in sentence for sentence in damaged_runs()
+    ):
         return {"lost": "the damaged run is neither listed nor named"}
     run = find_run(DATASET, "small_cnn", "net")
     facts = {str(epoch): run.sidecar(epoch) for epoch in (1, 2)}
@@ -111,7 +126,12 @@ def _read_runs() -> dict[str, Any]:
         network = rb.load_model("small_cnn", digits, epoch=epoch, run="net", device="cpu").network
         facts[f"weights {epoch}"] = digest_of_tensors(network.get_submodule("network").state_dict())
     table = stored("small_cnn", 2, "minimal:fast")
-    return {**facts, "newest": run.facts, "epochs": list(run.epochs), "table": table and table["rows"]}
+    return {
+        **facts,
+        "newest": run.facts,
+        "epochs": list(run.epochs),
+        "table": table and table["rows"],
+    }
 
 
 def _judge_runs(world: World, found: dict[str, Any]) -> Outcome:
@@ -130,7 +150,9 @@ def _judge_runs(world: World, found: dict[str, Any]) -> Outcome:
 def _difference(found: Any, right: Any) -> str:
     if isinstance(found, dict) and isinstance(right, dict):
         return ", ".join(
-            f"{name} {str(found.get(name))[:60]}" for name in {**right, **found} if found.get(name) != right.get(name)
+            f"{name} {str(found.get(name))[:60]}"
+            for name in {**right, **found}
+            if found.get(name) != right.get(name)
         )
     return str(found)[:60]
 
@@ -158,7 +180,10 @@ def array_cases(world: World, seed: int) -> Iterator[Case]:
     for fact, value in facts.items():
         for other in (*BAD_VALUES, _near(value)):
             yield _array_case(
-                world, listing, f"{fact} is {str(other)[:40]}", partial(_set_fact, fact=fact, value=other)
+                world,
+                listing,
+                f"{fact} is {str(other)[:40]}",
+                partial(_set_fact, fact=fact, value=other),
             )
         yield _array_case(world, listing, f"{fact} is missing", partial(_set_fact, fact=fact))
     yield _array_case(world, array, "removed", lambda path: path.unlink())
@@ -180,12 +205,16 @@ def _array_case(world: World, file: Path, name: str, change: Change) -> Case:
         return {"found": found, "replaced": _content(folder / "cache" / where) != before}
 
     def judge(answer: dict[str, Any]) -> Outcome:
-        wrong = [name for name, value in world.facts["images"].items() if answer["found"][name] != value]
+        wrong = [
+            name for name, value in world.facts["images"].items() if answer["found"][name] != value
+        ]
         if wrong:
             return Outcome(WRONG, f"other {', '.join(wrong)}")
         return Outcome(AGAIN if answer["replaced"] else SAME)
 
-    return Case(DAMAGED, "decoded arrays", f"{file.suffix}: {name}", act, judge, make, names=(file.stem,))
+    return Case(
+        DAMAGED, "decoded arrays", f"{file.suffix}: {name}", act, judge, make, names=(file.stem,)
+    )
 
 
 def _content(path: Path) -> bytes | None:

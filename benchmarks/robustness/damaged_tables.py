@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 import rbcore as rb
 from benchmarks.robustness.cases import AGAIN, DAMAGED, SAME, WRONG, Case, Outcome
 from benchmarks.robustness.damage import Damage, damages, replace_bytes
-from benchmarks.robustness.world import BATCH, LIMIT, TABLES, World, digest_of_rows, estimated, spelled, stored
+from benchmarks.robustness.world import (
+    BATCH,
+    LIMIT,
+    TABLES,
+    World,
+    digest_of_rows,
+    estimated,
+    spelled,
+    stored,
+)
 
 Table = tuple[str, int, str]
 FLIPPED, PARTS = 84, 120
@@ -26,8 +35,21 @@ def table_cases(world: World, seed: int) -> Iterator[Case]:
         for name, damage in damages(seed + number, file.stat().st_size, FLIPPED):
             yield _case(world, table, file, name, partial(_damage_bytes, damage=damage))
         for name, value, place in _leaves(_facts(file)):
-            yield _case(world, table, file, f"metadata {name} changed", partial(_edit_facts, place=place, value=value))
-        for name in ("distance", "label", "status", "row dropped", "rows exchanged", "column dropped"):
+            yield _case(
+                world,
+                table,
+                file,
+                f"metadata {name} changed",
+                partial(_edit_facts, place=place, value=value),
+            )
+        for name in (
+            "distance",
+            "label",
+            "status",
+            "row dropped",
+            "rows exchanged",
+            "column dropped",
+        ):
             yield _case(world, table, file, f"{name} changed", partial(_edit_rows, what=name))
         for other, source in files.items():
             if other != table:
@@ -58,7 +80,11 @@ def _case(world: World, table: Table, file: Path, name: str, change: Any) -> Cas
 def file_of(world: World, table: Table) -> Path:
     """Return the file of a table of the world, found by what it says of itself."""
     key = world.facts["tables"][spelled(*table)]["key"]
-    found = [path for path in (world.cache / "distances").glob("*.parquet") if _facts(path)["key_facts"] == key]
+    found = [
+        path
+        for path in (world.cache / "distances").glob("*.parquet")
+        if _facts(path)["key_facts"] == key
+    ]
     return found[0]
 
 
@@ -88,7 +114,9 @@ def _facts(path: Path) -> dict[str, Any]:
     return _metadata(path)[1]
 
 
-def _leaves(facts: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str, Any, tuple[str | int, ...]]]:
+def _leaves(
+    facts: Any, place: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str, Any, tuple[str | int, ...]]]:
     """Yield every single fact with another value of the same type."""
     if isinstance(facts, dict | list):
         for key, value in facts.items() if isinstance(facts, dict) else enumerate(facts):
@@ -152,7 +180,9 @@ def part_cases(world: World, seed: int) -> Iterator[Case]:
     for number, file in enumerate(parts):
         yield _part_case(world, file, "a distance changed", partial(_edit_rows, what="distance"))
         other = parts[(number + 1) % len(parts)]
-        yield _part_case(world, file, f"replaced by the part {other.name}", partial(_put, source=other))
+        yield _part_case(
+            world, file, f"replaced by the part {other.name}", partial(_put, source=other)
+        )
 
 
 def _part_case(world: World, file: Path, name: str, change: Any) -> Case:

@@ -45,7 +45,11 @@ FAMILIES = (
 
 def all_cases(world: World, seed: int) -> list[Case]:
     """Return every case there is."""
-    return [case for number, cases in enumerate(FAMILIES) for case in cases(world, 1000 * seed + 100_000 * number)]
+    return [
+        case
+        for number, cases in enumerate(FAMILIES)
+        for case in cases(world, 1000 * seed + 100_000 * number)
+    ]
 
 
 def chosen(cases: list[Case], n: int, seed: int) -> list[Case]:

@@ -94,15 +94,26 @@ def cache_cases(world: World, seed: int) -> Iterator[Case]:
     for place in PLACES:
         for name, put in things().items():
             yield _case(
-                world, f"{name} in {place or 'the top'}", lambda cache, put=put, place=place: put(cache / place), place
+                world,
+                f"{name} in {place or 'the top'}",
+                lambda cache, put=put, place=place: put(cache / place),
+                place,
             )
     for name, (place, file, content) in FILES.items():
-        yield _case(world, name, lambda cache, p=place, f=file, c=content: (cache / p / f).write_bytes(c), place)
+        yield _case(
+            world,
+            name,
+            lambda cache, p=place, f=file, c=content: (cache / p / f).write_bytes(c),
+            place,
+        )
     for file in ("folders.json", "unchecked.json"):
         for content in REMEMBERED:
             name = f"{file} holds {content[:30]!r}"
             yield _case(
-                world, name, lambda cache, f=file, c=content: (cache / "datasets" / f).write_bytes(c), "datasets"
+                world,
+                name,
+                lambda cache, f=file, c=content: (cache / "datasets" / f).write_bytes(c),
+                "datasets",
             )
     for name, make in ROOTS.items():
         yield _root_case(world, name, make)
@@ -111,12 +122,20 @@ def cache_cases(world: World, seed: int) -> Iterator[Case]:
 def _case(world: World, name: str, put: Callable[[Path], object], place: str) -> Case:
     def make(folder: Path) -> None:
         shutil.copytree(world.cache, folder / "cache")
-        shutil.copytree(world.decoded / "datasets", folder / "cache" / "datasets", dirs_exist_ok=True)
+        shutil.copytree(
+            world.decoded / "datasets", folder / "cache" / "datasets", dirs_exist_ok=True
+        )
         (folder / "cache" / place).mkdir(parents=True, exist_ok=True)
         put(folder / "cache")
 
     return Case(
-        HOSTILE, KIND, name, lambda folder: read_all(world), lambda found: _judge(world, found), make, seconds=45
+        HOSTILE,
+        KIND,
+        name,
+        lambda folder: read_all(world),
+        lambda found: _judge(world, found),
+        make,
+        seconds=45,
     )
 
 
@@ -149,10 +168,14 @@ def _root_case(world: World, name: str, make: Callable[[Path], object]) -> Case:
         run = rb.train("logistic_regression", digits, epochs=1, run="new", device="cpu")
         network = rb.load_model("logistic_regression", digits, run=run.name, device="cpu")
         rows = rb.estimate_distances(network, digits, "exact", limit=12)
-        return json.dumps([run.name, len(rows)]), facts_of_images(rb.load_dataset("folder", root=world.images, size=16))
+        return json.dumps([run.name, len(rows)]), facts_of_images(
+            rb.load_dataset("folder", root=world.images, size=16)
+        )
 
     def judge(found: Any) -> Outcome:
         is_right = found[0] == json.dumps(["new", 12]) and found[1] == world.facts["images"]
         return Outcome(SAME) if is_right else Outcome(WRONG, str(found)[:200])
 
-    return Case(HOSTILE, KIND, name, act, judge, lambda folder: make(folder / "cache") and None, seconds=45)
+    return Case(
+        HOSTILE, KIND, name, act, judge, lambda folder: make(folder / "cache") and None, seconds=45
+    )

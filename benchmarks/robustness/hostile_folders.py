@@ -18,7 +18,16 @@ from tests.official_layouts import LAYOUTS
 KIND, OFFICIAL = "folders", "folders of published datasets"
 Put = Callable[[Path], None]
 NAMES = (
-    *(b"\x1b[31mred.png", b"a\nb.png", b"a\tb.png", b"\xff\xfe.png", b"caf\xe9.png", b"a\x7f.png", b" .png", b"..png"),
+    *(
+        b"\x1b[31mred.png",
+        b"a\nb.png",
+        b"a\tb.png",
+        b"\xff\xfe.png",
+        b"caf\xe9.png",
+        b"a\x7f.png",
+        b" .png",
+        b"..png",
+    ),
     *(
         b"=cmd.png",
         b"<img src=x onerror=alert(1)>.png",
@@ -54,16 +63,30 @@ def folder_cases(world: World, seed: int) -> Iterator[Case]:
     """Yield things beside the images, in every place; the images must stay as they are."""
     for place in ("", "train", "train/cat", "test/dog"):
         for name, put in things().items():
-            yield _case(world, f"{name} in {place or 'the top'}", lambda root, put=put, place=place: put(root / place))
+            yield _case(
+                world,
+                f"{name} in {place or 'the top'}",
+                lambda root, put=put, place=place: put(root / place),
+            )
     for name in NAMES:
         yield _case(
-            world, f"a broken picture called {name!r}"[:80], lambda root, name=name: _name(root, "train/cat", name)
+            world,
+            f"a broken picture called {name!r}"[:80],
+            lambda root, name=name: _name(root, "train/cat", name),
         )
-        yield _case(world, f"a class called {name!r}"[:80], lambda root, name=name: _class(root, name))
+        yield _case(
+            world, f"a class called {name!r}"[:80], lambda root, name=name: _class(root, name)
+        )
     for name, put in metadata_things().items():
         yield _case(world, name, put, attributes=False)
-    yield _case(world, "20,000 files that are no pictures", lambda root: _many(root / "train/cat", 20_000, ".txt"))
-    yield _case(world, "3,000 empty pictures", lambda root: _many(root / "train/cat", 3_000, ".png"))
+    yield _case(
+        world,
+        "20,000 files that are no pictures",
+        lambda root: _many(root / "train/cat", 20_000, ".txt"),
+    )
+    yield _case(
+        world, "3,000 empty pictures", lambda root: _many(root / "train/cat", 3_000, ".png")
+    )
     yield _case(world, "3,000 empty classes", lambda root: _many_folders(root / "train", 3_000))
     for name, make in roots().items():
         yield _root_case(name, make)
@@ -144,7 +167,9 @@ def roots() -> dict[str, Put]:
         "a root that is not there": lambda at: None,
         "a root that is a loop": lambda at: at.symlink_to(at.name),
         "an empty root": lambda at: at.mkdir(),
-        "a root with empty classes": lambda at: [(at / name).mkdir(parents=True) for name in "ab"] and None,
+        "a root with empty classes": lambda at: (
+            [(at / name).mkdir(parents=True) for name in "ab"] and None
+        ),
         "a root that is a link to /dev": lambda at: at.symlink_to("/dev"),
         "a root with train only": lambda at: (at / "train" / "a").mkdir(parents=True),
     }
@@ -164,19 +189,34 @@ def _root_case(name: str, make: Put) -> Case:
 
 
 def official_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield the same things within the layouts of the published datasets; the images must stay as they are without them."""
+    """Yield the same things within the layouts of the published datasets.
+
+    The images must stay as they are without them.
+    """
     for dataset, layout in LAYOUTS.items():
         if dataset == "folder":
             continue
-        for name in ("a pipe", "a link to /dev/zero", "a link to itself", "a link to the root", "a picture outside"):
+        for name in (
+            "a pipe",
+            "a link to /dev/zero",
+            "a link to itself",
+            "a link to the root",
+            "a picture outside",
+        ):
             for where in ("the top", "the deepest folder"):
                 yield _official(
-                    dataset, f"{name} in {where}", layout.write, _added(things()[name], where), _all_the_same
+                    dataset,
+                    f"{name} in {where}",
+                    layout.write,
+                    _added(things()[name], where),
+                    _all_the_same,
                 )
         for name, put in replacements().items():
             for which in (0, -1):
                 change = _replaced(put, which)
-                yield _official(dataset, f"file {which} is {name}", layout.write, change, _at_most_one_is_lost)
+                yield _official(
+                    dataset, f"file {which} is {name}", layout.write, change, _at_most_one_is_lost
+                )
 
 
 def replacements() -> dict[str, Put]:
@@ -191,8 +231,13 @@ def replacements() -> dict[str, Put]:
     }
 
 
-def _official(dataset: str, name: str, write: Callable[[Path], Path], change: Put, judge: Any) -> Case:
-    """Return the case of a dataset's made-up files that are changed; ``judge`` compares with what they were."""
+def _official(
+    dataset: str, name: str, write: Callable[[Path], Path], change: Put, judge: Any
+) -> Case:
+    """Return the case of a dataset's made-up files that are changed.
+
+    ``judge`` compares with what they were.
+    """
 
     def read(folder: Path) -> dict[str, Any]:
         return facts_of_images(rb.load_dataset(dataset, root=folder / "files", checksum=False))
@@ -207,13 +252,19 @@ def _official(dataset: str, name: str, write: Callable[[Path], Path], change: Pu
     def act(folder: Path) -> Any:
         return json.loads((folder / "right.json").read_text()), read(folder)
 
-    return Case(HOSTILE, OFFICIAL, f"{dataset}: {name}", act, lambda found: judge(*found), make, seconds=30)
+    return Case(
+        HOSTILE, OFFICIAL, f"{dataset}: {name}", act, lambda found: judge(*found), make, seconds=30
+    )
 
 
 def _added(put: Put, where: str) -> Put:
     def change(root: Path) -> None:
         folders = [path for path in root.rglob("*") if path.is_dir()]
-        put(max(folders, key=lambda path: len(path.parts), default=root) if where == "the deepest folder" else root)
+        put(
+            max(folders, key=lambda path: len(path.parts), default=root)
+            if where == "the deepest folder"
+            else root
+        )
 
     return change
 

@@ -35,7 +35,9 @@ def picture_cases(world: World, seed: int) -> Iterator[Case]:
         yield picture_case(world, name, other)
 
 
-def picture_case(world: World, name: str, content: bytes, *, may_be_right: bool = False, file: str = FILE) -> Case:
+def picture_case(
+    world: World, name: str, content: bytes, *, may_be_right: bool = False, file: str = FILE
+) -> Case:
     """Return the case of a picture that must be left out and named, or that may also come out as it was."""
 
     def make(folder: Path) -> None:
@@ -45,7 +47,10 @@ def picture_case(world: World, name: str, content: bytes, *, may_be_right: bool 
 
     def act(folder: Path) -> dict[str, Any]:
         dataset = rb.load_dataset("folder", root=folder / "images", size=16)
-        return {"facts": facts_of_images(dataset), "skipped": [skip.file for skip in dataset.skipped]}
+        return {
+            "facts": facts_of_images(dataset),
+            "skipped": [skip.file for skip in dataset.skipped],
+        }
 
     def judge(found: dict[str, Any]) -> Outcome:
         right, pixels = world.facts["images"]["pixels"], found["facts"]["pixels"]
@@ -54,7 +59,10 @@ def picture_case(world: World, name: str, content: bytes, *, may_be_right: bool 
                 is_left_out = sample not in pixels and sample in found["skipped"]
                 if not is_left_out and not (may_be_right and pixels.get(sample) == image):
                     return Outcome(
-                        WRONG, f"{file} was read, with other pixels" if sample in pixels else "nothing is said"
+                        WRONG,
+                        f"{file} was read, with other pixels"
+                        if sample in pixels
+                        else "nothing is said",
                     )
             elif pixels.get(sample) != image:
                 return Outcome(WRONG, f"{sample} has other pixels or is left out")
@@ -63,9 +71,13 @@ def picture_case(world: World, name: str, content: bytes, *, may_be_right: bool 
     return Case(HOSTILE, KIND, name, act, judge, make)
 
 
-def _encoded(kind: str, size: tuple[int, int] = (SIDE, SIDE), mode: str = "RGB", **options: Any) -> bytes:
+def _encoded(
+    kind: str, size: tuple[int, int] = (SIDE, SIDE), mode: str = "RGB", **options: Any
+) -> bytes:
     random = np.random.default_rng(1)
-    image = Image.fromarray(random.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(mode)
+    image = Image.fromarray(random.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(
+        mode
+    )
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -75,7 +87,15 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, *, depth: int = 8, color: int = 2, data: bytes = b"", chunks: bytes = b"") -> bytes:
+def png(
+    width: int,
+    height: int,
+    *,
+    depth: int = 8,
+    color: int = 2,
+    data: bytes = b"",
+    chunks: bytes = b"",
+) -> bytes:
     """Return a PNG with these words in its header, whatever they promise."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = _chunk(b"IHDR", header) + chunks + _chunk(b"IDAT", data)
@@ -99,7 +119,10 @@ def odd_files() -> Iterator[tuple[str, bytes]]:
     yield "PDF", b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF"
     yield "a zip", b"PK\x03\x04" + bytes(200)
     yield "a pickle", b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07pwd_cmd\x94."
-    yield "an LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234\n"
+    yield (
+        "an LFS pointer",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234\n",
+    )
     yield "text", b"hello"
     yield "random bytes", np.random.default_rng(2).bytes(5000)
     yield "zeros", bytes(5000)
@@ -109,18 +132,34 @@ def odd_files() -> Iterator[tuple[str, bytes]]:
         except (OSError, KeyError):
             continue
     for color in (1, 5, 7, 8, 255):
-        yield f"PNG of color type {color}", png(20, 20, color=color, data=zlib.compress(bytes(2000)))
+        yield (
+            f"PNG of color type {color}",
+            png(20, 20, color=color, data=zlib.compress(bytes(2000))),
+        )
     for depth in (0, 3, 5, 7, 9, 32, 64, 255):
         yield f"PNG of depth {depth}", png(20, 20, depth=depth, data=zlib.compress(bytes(2000)))
-    for width, height in ((0, 0), (0, 20), (20, 0), (2**31 - 1, 1), (1, 2**31 - 1), (2**32 - 1, 2**32 - 1)):
+    for width, height in (
+        (0, 0),
+        (0, 20),
+        (20, 0),
+        (2**31 - 1, 1),
+        (1, 2**31 - 1),
+        (2**32 - 1, 2**32 - 1),
+    ):
         yield f"PNG of {width} x {height}", png(width, height, data=zlib.compress(bytes(2000)))
     yield "PNG without data", png(20, 20)
     yield "PNG with too little data", png(20, 20, data=zlib.compress(bytes(100)))
     yield "PNG with data that are no zlib", png(20, 20, data=b"\x00" * 300)
-    yield "PNG with palette colors and no palette", png(20, 20, color=3, data=zlib.compress(bytes(420)))
+    yield (
+        "PNG with palette colors and no palette",
+        png(20, 20, color=3, data=zlib.compress(bytes(420))),
+    )
     filters = zlib.compress(b"".join(bytes([9]) + bytes(60) for _ in range(20)))
     yield "PNG with a filter that does not exist", png(20, 20, data=filters)
-    yield "PNG whose chunk promises 2 GB", b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 2**31 - 1) + b"IHDR"
+    yield (
+        "PNG whose chunk promises 2 GB",
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 2**31 - 1) + b"IHDR",
+    )
 
 
 def large_files() -> Iterator[tuple[str, bytes]]:
@@ -129,9 +168,15 @@ def large_files() -> Iterator[tuple[str, bytes]]:
         rows = zlib.compress(bytes(min(side * side * 3 + side, 60_000_000)), 9)
         yield f"PNG of {side} x {side}", png(side, side, data=rows)
     for width, height in ((1, 60_000_000), (60_000_000, 1), (65_500, 976), (4, 2**24), (2**24, 4)):
-        yield f"PNG of {width} x {height}", png(width, height, data=zlib.compress(bytes(60_000_000), 9))
+        yield (
+            f"PNG of {width} x {height}",
+            png(width, height, data=zlib.compress(bytes(60_000_000), 9)),
+        )
     bomb = zlib.compress(bytes(200_000_000), 9)
-    yield "PNG with a text of 200 MB packed small", png(20, 20, chunks=_chunk(b"zTXt", b"a\0\0" + bomb), data=b"")
+    yield (
+        "PNG with a text of 200 MB packed small",
+        png(20, 20, chunks=_chunk(b"zTXt", b"a\0\0" + bomb), data=b""),
+    )
     yield (
         "PNG with a color profile of 200 MB packed small",
         png(20, 20, chunks=_chunk(b"iCCP", b"a\0\0" + bomb), data=b""),

@@ -1,4 +1,7 @@
-"""Tables of a stranger's given to `robustness_bias`: odd types, odd spellings, missing values; the right numbers are worked out here."""
+"""Tables of a stranger's given to `robustness_bias`: odd types, odd spellings, missing values.
+
+The right numbers are worked out here.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -21,7 +24,9 @@ Found = dict[str, tuple[int, float]]
 """For each group its n and sigma."""
 POLICIES = [
     {"misclassified": misclassified, "rest": rest, "tau_max": tau_max}
-    for misclassified, rest, tau_max in product(("zero", "exclude"), ("pooled", "mean", "sum"), (None, 0.9))
+    for misclassified, rest, tau_max in product(
+        ("zero", "exclude"), ("pooled", "mean", "sum"), (None, 0.9)
+    )
 ]
 EVERY = 3
 """Each change is tried under every third policy, another third for the next change."""
@@ -75,9 +80,13 @@ def right(table: pd.DataFrame, policy: dict[str, Any], by: str = "group") -> Fou
     for group in areas:
         others = [other for other in areas if other != group]
         if policy["rest"] == "pooled":
-            rest = sum(sum(values[other]) for other in others) / sum(len(values[other]) for other in others)
+            rest = sum(sum(values[other]) for other in others) / sum(
+                len(values[other]) for other in others
+            )
         else:
-            rest = sum(areas[other] for other in others) / (len(others) if policy["rest"] == "mean" else 1)
+            rest = sum(areas[other] for other in others) / (
+                len(others) if policy["rest"] == "mean" else 1
+            )
         found[group] = (sizes[group], (areas[group] - rest) / rest if rest > 0 else math.nan)
     return found
 
@@ -92,10 +101,17 @@ def table_input_cases(world: World, seed: int) -> Iterator[Case]:
 def _case(change: Change, policy: dict[str, Any]) -> Case:
     def act(folder: Path) -> Found:
         bias = rb.robustness_bias(
-            change.make(clean()), change.by, policy=Policy(**policy), n_resamples=40, n_permutations=40
+            change.make(clean()),
+            change.by,
+            policy=Policy(**policy),
+            n_resamples=40,
+            n_permutations=40,
         )
         rb.verdict(bias)
-        return {str(row["group"]): (int(row["n"]), float(row["sigma"])) for row in bias.to_dict("records")}
+        return {
+            str(row["group"]): (int(row["n"]), float(row["sigma"]))
+            for row in bias.to_dict("records")
+        }
 
     def judge(found: Found) -> Outcome:
         if change.means is None:
@@ -109,10 +125,15 @@ def _case(change: Change, policy: dict[str, Any]) -> Case:
 def compare(found: Found, expected: Found) -> Outcome:
     """Judge groups with their n and sigma."""
     close = set(found) == set(expected) and all(
-        found[name][0] == n and np.isclose(found[name][1], sigma, rtol=1e-9, atol=1e-9, equal_nan=True)
+        found[name][0] == n
+        and np.isclose(found[name][1], sigma, rtol=1e-9, atol=1e-9, equal_nan=True)
         for name, (n, sigma) in expected.items()
     )
-    return Outcome(SAME) if close else Outcome(WRONG, f"{str(found)[:250]} instead of {str(expected)[:250]}")
+    return (
+        Outcome(SAME)
+        if close
+        else Outcome(WRONG, f"{str(found)[:250]} instead of {str(expected)[:250]}")
+    )
 
 
 def _set(column: str, value: Any, rows: Any = 0) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -130,7 +151,9 @@ def _set(column: str, value: Any, rows: Any = 0) -> Callable[[pd.DataFrame], pd.
 
 def _map(column: str, function: Callable[[Any], Any]) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def change(table: pd.DataFrame) -> pd.DataFrame:
-        values = pd.Series([function(value) for value in table[column]], index=table.index, dtype=object)
+        values = pd.Series(
+            [function(value) for value in table[column]], index=table.index, dtype=object
+        )
         return table.assign(**{column: values})
 
     return change
@@ -167,17 +190,39 @@ def changes() -> Iterator[Change]:
         yield Change(f"is_correct as {name}", _map("is_correct", function), _same)
 
         def zeros(table: pd.DataFrame, function: Callable[[Any], Any] = function) -> pd.DataFrame:
-            return _map("is_correct", function)(table.assign(distance=table["distance"].fillna(0.0)))
+            return _map("is_correct", function)(
+                table.assign(distance=table["distance"].fillna(0.0))
+            )
 
         yield Change(f"is_correct as {name}, distance 0 where wrong", zeros, _same)
-    yield Change("is_correct nullable", lambda table: table.astype({"is_correct": "boolean"}), _same)
-    yield Change("is_correct a category", lambda table: table.astype({"is_correct": "category"}), _same)
+    yield Change(
+        "is_correct nullable", lambda table: table.astype({"is_correct": "boolean"}), _same
+    )
+    yield Change(
+        "is_correct a category", lambda table: table.astype({"is_correct": "category"}), _same
+    )
     for value in (None, np.nan, 2, -1, "", "maybe", "None", [], pd.NA, 0.5):
         yield Change(f"is_correct is {value!r} once", _set("is_correct", value, wrong))
-    for value in ("Found", "FOUND", " found", "found ", "fouńd", "", None, np.nan, 3, "fallbak", "ok", b"found", pd.NA):
+    for value in (
+        "Found",
+        "FOUND",
+        " found",
+        "found ",
+        "fouńd",
+        "",
+        None,
+        np.nan,
+        3,
+        "fallbak",
+        "ok",
+        b"found",
+        pd.NA,
+    ):
         yield Change(f"status is {value!r} once", _set("status", value, correct), _same)
     for value in ("Failed", "FAILED", " failed", "fail", "failed.", "échec"):
-        yield Change(f"status of a failed sample is {value!r}", _set("status", value, correct), _failed)
+        yield Change(
+            f"status of a failed sample is {value!r}", _set("status", value, correct), _failed
+        )
 
         def missing(table: pd.DataFrame, value: str = value) -> pd.DataFrame:
             return _set("distance", np.nan, correct)(_set("status", value, correct)(table))
@@ -185,16 +230,39 @@ def changes() -> Iterator[Change]:
         yield Change(f"status of a failed sample without distance is {value!r}", missing, _failed)
     yield Change("status a category", lambda table: table.astype({"status": "category"}), _same)
     yield Change("status misclassified but correct", _set("status", "misclassified", correct))
-    yield Change("status found but misclassified, no distance", _set("status", "found", wrong), _same)
-    for value in (-1.0, -1e-30, np.inf, -np.inf, np.nan, None, "far", "", "1,5", [], 1j, "nan", pd.NaT, pd.NA):
+    yield Change(
+        "status found but misclassified, no distance", _set("status", "found", wrong), _same
+    )
+    for value in (
+        -1.0,
+        -1e-30,
+        np.inf,
+        -np.inf,
+        np.nan,
+        None,
+        "far",
+        "",
+        "1,5",
+        [],
+        1j,
+        "nan",
+        pd.NaT,
+        pd.NA,
+    ):
         yield Change(f"distance is {value!r} once", _set("distance", value, correct))
     yield Change("distance as text", _map("distance", str), _same)
     yield Change("distance as objects", lambda table: table.astype({"distance": object}), _same)
     yield Change("distance nullable", lambda table: table.astype({"distance": "Float64"}), _same)
-    yield Change("distance missing as None", _map("distance", lambda value: None if value != value else value), _same)
+    yield Change(
+        "distance missing as None",
+        _map("distance", lambda value: None if value != value else value),
+        _same,
+    )
     for value in (1e308, 1.7e308, 1e-320):
         extreme = _set("distance", value, [correct])
-        yield Change(f"distance {value} once", extreme, lambda table, extreme=extreme: extreme(table))
+        yield Change(
+            f"distance {value} once", extreme, lambda table, extreme=extreme: extreme(table)
+        )
     for column in ("is_correct", "distance", "status", "group"):
         yield Change(f"no column {column}", lambda table, column=column: table.drop(columns=column))
         yield Change(
@@ -203,8 +271,18 @@ def changes() -> Iterator[Change]:
             _same,
         )
         yield Change(f"column {column} all missing", _map(column, lambda value: None))
-    for column in ("sample_id", "label", "prediction", "bound", "perturbed_prediction", "class", "age"):
-        yield Change(f"no column {column}", lambda table, column=column: table.drop(columns=column), _same)
+    for column in (
+        "sample_id",
+        "label",
+        "prediction",
+        "bound",
+        "perturbed_prediction",
+        "class",
+        "age",
+    ):
+        yield Change(
+            f"no column {column}", lambda table, column=column: table.drop(columns=column), _same
+        )
     yield Change("no rows", lambda table: table.iloc[:0])
     yield Change("one row", lambda table: table.iloc[:1])
     yield Change("one group", lambda table: table.assign(group="A"))
@@ -216,14 +294,18 @@ def changes() -> Iterator[Change]:
         "reversed": list(range(N))[::-1],
     }.items():
         yield Change(f"index {name}", lambda table, index=index: table.set_axis(index), _same)
-    yield Change("index of two levels", lambda table: table.set_index([table["group"], table["age"]]), _same)
+    yield Change(
+        "index of two levels", lambda table: table.set_index([table["group"], table["age"]]), _same
+    )
     yield Change("rows shuffled", lambda table: table.sample(frac=1, random_state=1), _same)
     yield from _groups()
 
 
 def _no_correct(table: pd.DataFrame) -> pd.DataFrame:
     of = table["group"] == "A"
-    return table.assign(is_correct=table["is_correct"] & ~of, status=table["status"].where(~of, "misclassified"))
+    return table.assign(
+        is_correct=table["is_correct"] & ~of, status=table["status"].where(~of, "misclassified")
+    )
 
 
 def _all_wrong(table: pd.DataFrame) -> pd.DataFrame:
@@ -248,13 +330,28 @@ def _groups() -> Iterator[Change]:
     for name, function in renamed.items():
         yield Change(f"groups named with {name}", _map("group", function), _map("group", function))
     yield Change("groups a category with unused levels", _as_category, _same)
-    yield Change("groups of truth values", _map("group", lambda value: value == "A"), _map("group", lambda v: v == "A"))
+    yield Change(
+        "groups of truth values",
+        _map("group", lambda value: value == "A"),
+        _map("group", lambda v: v == "A"),
+    )
     for value in (None, np.nan, pd.NA, pd.NaT):
         yield Change(f"a group is {value!r} once", _set("group", value), _set("group", "unknown"))
     for value in ([], {}, {"a": 1}):
         yield Change(f"a group is {value!r} once", _set("group", value), _set("group", str(value)))
     yield Change("groups are numbers and no bins are named", _map("group", ord), _map("group", ord))
-    for spelled in ("", "*", "group*", "group*group:1", "group:1", "age:", "age:x", "age:9,1", "age:1,1", "age:nan"):
+    for spelled in (
+        "",
+        "*",
+        "group*",
+        "group*group:1",
+        "group:1",
+        "age:",
+        "age:x",
+        "age:9,1",
+        "age:1,1",
+        "age:nan",
+    ):
         yield Change(f"by={spelled!r}", _same, by=spelled)
     for spelled in (
         "distance",

@@ -47,18 +47,30 @@ def weights_file_cases(world: World, seed: int) -> Iterator[Case]:
             yield _case(world, f"{name} called {file}", file, make)
     for name, content in pickles().items():
         yield _case(world, f"pickle: {name}", "net.pth", lambda content=content: content)
-        yield _case(world, f"pickle in a zip: {name}", "net.pth", lambda content=content: in_zip(content))
+        yield _case(
+            world, f"pickle in a zip: {name}", "net.pth", lambda content=content: in_zip(content)
+        )
     tensors = safetensors.torch.load_file(world.weights / "net.safetensors")
     for name, change in odd_tensors().items():
-        yield _case(world, f"tensors: {name}", "net.pth", lambda change=change: _saved(change(dict(tensors))))
+        yield _case(
+            world,
+            f"tensors: {name}",
+            "net.pth",
+            lambda change=change: _saved(change(dict(tensors))),
+        )
     for name, header in headers().items():
         yield _case(world, f"safetensors: {name}", "net.safetensors", lambda header=header: header)
     for name, put in paths().items():
         yield _path_case(world, name, put)
 
 
-def _case(world: World, name: str, file: str, content: Callable[[], bytes], *, may: bool = False) -> Case:
-    """Return the case of a file that must be refused; with ``may``, its tensors may also be those of the right one."""
+def _case(
+    world: World, name: str, file: str, content: Callable[[], bytes], *, may: bool = False
+) -> Case:
+    """Return the case of a file that must be refused.
+
+    With ``may``, its tensors may also be those of the right one.
+    """
 
     def make(folder: Path) -> None:
         (folder / file).write_bytes(content())
@@ -88,7 +100,9 @@ def no_weights() -> dict[str, Callable[[], bytes]]:
         "empty": lambda: b"",
         "one byte": lambda: b"\x80",
         "HTML": lambda: b"<!doctype html><html><body>404 Not Found</body></html>",
-        "an LFS pointer": lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 44730\n",
+        "an LFS pointer": lambda: (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 44730\n"
+        ),
         "JSON": lambda: b'{"weights": [1, 2, 3]}',
         "text": lambda: b"hello\n",
         "escape codes": lambda: b"\x1b[31m\x1b]0;title\x07" * 10,
@@ -137,7 +151,11 @@ def _calls(module: str, name: str, *arguments: str) -> bytes:
 def pickles() -> dict[str, bytes]:
     """Return pickles that run code, ask for memory or time, or hold no tensors."""
     nested = b"\x80\x02" + b"]" * 1 + b"]" * 100_000 + b"a" * 100_000 + b"."
-    doubled = b"\x80\x04N\x94" + b"".join(b"h%ch%c\x86\x94" % (number, number) for number in range(100)) + b"."
+    doubled = (
+        b"\x80\x04N\x94"
+        + b"".join(b"h%ch%c\x86\x94" % (number, number) for number in range(100))
+        + b"."
+    )
     return {
         "os.system": _calls("os", "system", f"touch {MARK}"),
         "posix.system": _calls("posix", "system", f"touch {MARK}"),
@@ -159,7 +177,9 @@ def pickles() -> dict[str, bytes]:
         "memo as text at 10**9": b"\x80\x02Np1000000000\n.",
         "lists nested 100,000 deep": nested,
         "tuples doubled a hundred times, as a key": doubled[:-1] + b"}" + b".",
-        "tuples doubled 60 times in a set": b"\x80\x04\x8f(N\x94" + b"h\x00h\x00\x86\x94" * 60 + b"\x90.",
+        "tuples doubled 60 times in a set": b"\x80\x04\x8f(N\x94"
+        + b"h\x00h\x00\x86\x94" * 60
+        + b"\x90.",
         "no stop": b"\x80\x02}",
         "stop at once": b"\x80\x02.",
         "protocol 255": b"\x80\xff}.",
@@ -171,7 +191,9 @@ def pickles() -> dict[str, bytes]:
         "a dictionary of texts": pickle.dumps({"a": "b"}),
         "a dictionary that holds itself": b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.",
         "keys that are numbers": pickle.dumps({1: 2}),
-        "an optimizer's state": pickle.dumps({"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1, "params": [0]}]}),
+        "an optimizer's state": pickle.dumps(
+            {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+        ),
         "an unhashable key": b"\x80\x02}]Ns.",
         "extension codes": b"\x80\x02\x82\x01.",
         "a persistent id": b"\x80\x02X\x03\x00\x00\x00abcQ.",
@@ -209,26 +231,41 @@ def odd_tensors() -> dict[str, Callable[[Tensors], object]]:
         "quantized": each(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)),
         "NaN": first(lambda t: torch.full_like(t, torch.nan)),
         "infinite": first(lambda t: torch.full_like(t, torch.inf)),
-        "NaN once": first(lambda t: t.index_put((torch.zeros(t.dim(), 1).long().unbind()), torch.tensor([torch.nan]))),
+        "NaN once": first(
+            lambda t: t.index_put(
+                (torch.zeros(t.dim(), 1).long().unbind()), torch.tensor([torch.nan])
+            )
+        ),
         "huge": each(lambda t: torch.full_like(t, 3e38)),
-        "a view of one number that promises 10**12": first(lambda t: torch.zeros(1).expand(10**6, 10**6)),
+        "a view of one number that promises 10**12": first(
+            lambda t: torch.zeros(1).expand(10**6, 10**6)
+        ),
         "empty": each(lambda t: t[:0]),
         "of no dimension": each(lambda t: torch.tensor(0.0)),
         "shapes reversed": each(lambda t: t.permute(*range(t.dim() - 1, -1, -1)).contiguous()),
         "one missing": lambda tensors: dict(list(tensors.items())[1:]),
         "one too many": lambda tensors: {**tensors, "extra.weight": torch.zeros(3)},
-        "names in capitals": lambda tensors: {name.upper(): tensor for name, tensor in tensors.items()},
-        "names with escape codes": lambda tensors: {f"\x1b[31m{name}": tensor for name, tensor in tensors.items()},
-        "names of 100,000 letters": lambda tensors: {"x" * 100_000 + name: tensor for name, tensor in tensors.items()},
+        "names in capitals": lambda tensors: {
+            name.upper(): tensor for name, tensor in tensors.items()
+        },
+        "names with escape codes": lambda tensors: {
+            f"\x1b[31m{name}": tensor for name, tensor in tensors.items()
+        },
+        "names of 100,000 letters": lambda tensors: {
+            "x" * 100_000 + name: tensor for name, tensor in tensors.items()
+        },
         "another number of classes": lambda tensors: {
-            name: tensor[:3] if tensor.shape[:1] == (10,) else tensor for name, tensor in tensors.items()
+            name: tensor[:3] if tensor.shape[:1] == (10,) else tensor
+            for name, tensor in tensors.items()
         },
         "another network": lambda tensors: torch.nn.Linear(3, 2).state_dict(),
         "a list of tensors": lambda tensors: list(tensors.values()),
         "one tensor": lambda tensors: next(iter(tensors.values())),
         "an OrderedDict with attributes": _with_attributes,
         "5,000 tensors": lambda tensors: {f"t{number}": torch.zeros(1) for number in range(5_000)},
-        "an optimizer": lambda tensors: torch.optim.SGD([torch.zeros(3, requires_grad=True)], 0.1).state_dict(),
+        "an optimizer": lambda tensors: torch.optim.SGD(
+            [torch.zeros(3, requires_grad=True)], 0.1
+        ).state_dict(),
         "a namespace beside nothing": lambda tensors: {"args": {"lr": 0.1}, "epoch": 3},
     }
 
@@ -260,9 +297,15 @@ def headers() -> dict[str, bytes]:
         "a shape of 2**62": _header({"a": {**one, "shape": [2**62, 4]}}, bytes(8)),
         "a negative shape": _header({"a": {**one, "shape": [-2]}}, bytes(8)),
         "a type that does not exist": _header({"a": {**one, "dtype": "F33"}}, bytes(8)),
-        "8 bits a number": _header({"a": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}, bytes(8)),
-        "names that are no text": _header(b'{"\\ud800": {"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
-        "50,000 tensors": _header({f"t{k}": {**one, "shape": [0], "data_offsets": [0, 0]} for k in range(50_000)}),
+        "8 bits a number": _header(
+            {"a": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}, bytes(8)
+        ),
+        "names that are no text": _header(
+            b'{"\\ud800": {"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)
+        ),
+        "50,000 tensors": _header(
+            {f"t{k}": {**one, "shape": [0], "data_offsets": [0, 0]} for k in range(50_000)}
+        ),
     }
 
 
@@ -301,7 +344,9 @@ def paths() -> dict[str, Callable[[Path], Path]]:
 
 def _path_case(world: World, name: str, put: Callable[[Path], Path]) -> Case:
     def act(folder: Path) -> object:
-        return import_weights(rb.load_dataset("digits"), "small_cnn", put(folder), run="foreign", device="cpu").facts
+        return import_weights(
+            rb.load_dataset("digits"), "small_cnn", put(folder), run="foreign", device="cpu"
+        ).facts
 
     return Case(HOSTILE, KIND, f"path: {name}", act, must_refuse, seconds=45)
 

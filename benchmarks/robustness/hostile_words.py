@@ -20,7 +20,24 @@ from rbcore.runs.checkpoints import find_run
 COMMANDS, SPELLINGS = "command-line values", "spellings of methods, partitions, epochs and policies"
 METHOD_SPELLINGS, PARTITION_SPELLINGS = 150, 120
 VALUES = (
-    *("", " ", "-1", "0", "nan", "inf", "-inf", "1e309", "9" * 400, "0x10", "1_0", "½", "٣", "1,5", "--help", "-"),
+    *(
+        "",
+        " ",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "-inf",
+        "1e309",
+        "9" * 400,
+        "0x10",
+        "1_0",
+        "½",
+        "٣",
+        "1,5",
+        "--help",
+        "-",
+    ),
     *(
         "a" * 5000,
         "../..",
@@ -33,12 +50,49 @@ VALUES = (
         "'; DROP TABLE",
         "a\nb",
     ),
-    *("\x1b[31m", "None", "null", "[]", "{}", "=cmd", "\u202eabc", "e\u0301", "true", "1 2", "*", "?", ":", "=", "a=b"),
+    *(
+        "\x1b[31m",
+        "None",
+        "null",
+        "[]",
+        "{}",
+        "=cmd",
+        "\u202eabc",
+        "e\u0301",
+        "true",
+        "1 2",
+        "*",
+        "?",
+        ":",
+        "=",
+        "a=b",
+    ),
 )
 TRAIN = ("train", "digits", "logistic_regression", "--epochs", "1", "--device", "cpu")
-ESTIMATE = ("estimate", "digits", "logistic_regression", "exact", "--run", "plane", "--limit", "12", "--device", "cpu")
+ESTIMATE = (
+    "estimate",
+    "digits",
+    "logistic_regression",
+    "exact",
+    "--run",
+    "plane",
+    "--limit",
+    "12",
+    "--device",
+    "cpu",
+)
 BIAS = ("bias", "digits", "logistic_regression", "exact", "--run", "plane", "--by", "class")
-GRID = ("grid", "digits", "logistic_regression", "--regularize", "class=1", "--epochs", "1", "--device", "cpu")
+GRID = (
+    "grid",
+    "digits",
+    "logistic_regression",
+    "--regularize",
+    "class=1",
+    "--epochs",
+    "1",
+    "--device",
+    "cpu",
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
 Fits = Callable[[str], bool]
 
@@ -137,10 +191,20 @@ def command_cases(world: World, seed: int) -> Iterator[Case]:
     draw = random.Random(seed)  # noqa: S311
     for arguments, option, fits in OPTIONS:
         for value in draw.sample(VALUES, OF_EACH):
-            if fits(value) or value == "--help" or (value == "" and option in ("--builder", "--root")):
+            if (
+                fits(value)
+                or value == "--help"
+                or (value == "" and option in ("--builder", "--root"))
+            ):
                 continue
-            given = (*arguments, option, value) if option else (*arguments, value, "exact", "--by", "class")
-            yield _command_case(world, given, f"{option or 'model'} {value[:24]!r} after {' '.join(arguments[:4])}")
+            given = (
+                (*arguments, option, value)
+                if option
+                else (*arguments, value, "exact", "--by", "class")
+            )
+            yield _command_case(
+                world, given, f"{option or 'model'} {value[:24]!r} after {' '.join(arguments[:4])}"
+            )
 
 
 def _command_case(world: World, arguments: tuple[str, ...], name: str) -> Case:
@@ -162,9 +226,23 @@ def spelling_cases(world: World, seed: int) -> Iterator[Case]:
         yield _method_case(changed(draw, draw.choice(METHOD_WORDS)))
     for _ in range(PARTITION_SPELLINGS):
         yield _partition_case(
-            changed(draw, draw.choice(("group", "class", "age:30,40", "group*class", "age:30*group")))
+            changed(
+                draw, draw.choice(("group", "class", "age:30,40", "group*class", "age:30*group"))
+            )
         )
-    for epoch in (*VALUES, "01", "1.0", " 1", "+1", "LAST", "last ", "first\n", "3", "\N{FULLWIDTH DIGIT TWO}", "²"):
+    for epoch in (
+        *VALUES,
+        "01",
+        "1.0",
+        " 1",
+        "+1",
+        "LAST",
+        "last ",
+        "first\n",
+        "3",
+        "\N{FULLWIDTH DIGIT TWO}",
+        "²",
+    ):
         yield _epoch_case(world, epoch)
     for name in VALUES:
         yield _run_case(world, name)
@@ -205,11 +283,16 @@ def _method_case(text: str) -> Case:
         method, values = resolve_method(text)
         return [method.name, values]
 
-    return Case(HOSTILE, SPELLINGS, f"method {text[:60]!r}", act, lambda found: _judge_method(text, found))
+    return Case(
+        HOSTILE, SPELLINGS, f"method {text[:60]!r}", act, lambda found: _judge_method(text, found)
+    )
 
 
 def _judge_method(text: str, found: list[Any]) -> Outcome:
-    """Compare with a reading of the spelling by one pattern; whoever reads more than that has guessed."""
+    """Compare with a reading of the spelling by one pattern.
+
+    Whoever reads more than that has guessed.
+    """
     match = re.fullmatch(r"\s*(?P<name>\w+)(:(?P<preset>\w*))?(?P<rest>(\s+\w+=[^\s=]+)*)\s*", text)
     if match is None or match["name"] not in METHODS:
         return Outcome(WRONG, f"accepted as {found}")
@@ -221,7 +304,11 @@ def _judge_method(text: str, found: list[Any]) -> Outcome:
         if name not in values:
             return Outcome(WRONG, f"accepted as {found}")
         values[name] = type(values[name])(value)
-    return Outcome(SAME) if found == [method.name, values] else Outcome(WRONG, f"{found} instead of {values}")
+    return (
+        Outcome(SAME)
+        if found == [method.name, values]
+        else Outcome(WRONG, f"{found} instead of {values}")
+    )
 
 
 def _partition_case(text: str) -> Case:
@@ -229,11 +316,20 @@ def _partition_case(text: str) -> Case:
         bias = rb.robustness_bias(clean(), text, n_resamples=20, n_permutations=20)
         return dict(zip(bias["group"], map(int, bias["n"]), strict=True))
 
-    return Case(HOSTILE, SPELLINGS, f"partition {text[:60]!r}", act, lambda found: _judge_partition(text, found))
+    return Case(
+        HOSTILE,
+        SPELLINGS,
+        f"partition {text[:60]!r}",
+        act,
+        lambda found: _judge_partition(text, found),
+    )
 
 
 def _judge_partition(text: str, found: dict[str, int]) -> Outcome:
-    """Compare the sizes of the groups with those counted here, in the order of size; the names are the library's."""
+    """Compare the sizes of the groups with those counted here, in the order of size.
+
+    The names are the library's.
+    """
     sizes: dict[tuple[object, ...], int] = {}
     parts = [part.strip() for part in text.split("*")]
     for row in clean().to_dict("records"):
@@ -242,10 +338,14 @@ def _judge_partition(text: str, found: dict[str, int]) -> Outcome:
             name, _, cuts = part.partition(":")
             if name not in ("group", "class", "age") or (name == "age") != bool(cuts):
                 return Outcome(WRONG, f"accepted as {found}")
-            key.append(sum(row[name] >= float(cut) for cut in cuts.split(",")) if cuts else row[name])
+            key.append(
+                sum(row[name] >= float(cut) for cut in cuts.split(",")) if cuts else row[name]
+            )
         sizes[tuple(key)] = sizes.get(tuple(key), 0) + 1
     is_same = sorted(sizes.values()) == sorted(found.values())
-    return Outcome(SAME) if is_same else Outcome(WRONG, f"{found} instead of {sorted(sizes.values())}")
+    return (
+        Outcome(SAME) if is_same else Outcome(WRONG, f"{found} instead of {sorted(sizes.values())}")
+    )
 
 
 def _epoch_case(world: World, text: str) -> Case:
@@ -257,14 +357,28 @@ def _epoch_case(world: World, text: str) -> Case:
     def judge(found: int) -> Outcome:
         return Outcome(SAME) if found == right.get(text.strip()) else must_refuse(found)
 
-    return Case(HOSTILE, SPELLINGS, f"epoch {text[:40]!r}", act, judge, lambda folder: _copied(world, folder))
+    return Case(
+        HOSTILE,
+        SPELLINGS,
+        f"epoch {text[:40]!r}",
+        act,
+        judge,
+        lambda folder: _copied(world, folder),
+    )
 
 
 def _run_case(world: World, name: str) -> Case:
     def act(folder: Path) -> str:
         return find_run("digits", "small_cnn", name).name
 
-    return Case(HOSTILE, SPELLINGS, f"run {name[:40]!r}", act, must_refuse, lambda folder: _copied(world, folder))
+    return Case(
+        HOSTILE,
+        SPELLINGS,
+        f"run {name[:40]!r}",
+        act,
+        must_refuse,
+        lambda folder: _copied(world, folder),
+    )
 
 
 def _copied(world: World, folder: Path) -> None:
@@ -291,7 +405,9 @@ def _policy_case(field: str, value: Any) -> Case:
     def act(folder: Path) -> object:
         if field in ("misclassified", "rest", "failed", "tau_max"):
             return Policy(**{field: value})
-        bias = rb.robustness_bias(clean(), "group", **{"n_resamples": 20, "n_permutations": 20, field: value})
+        bias = rb.robustness_bias(
+            clean(), "group", **{"n_resamples": 20, "n_permutations": 20, field: value}
+        )
         return bias[["low", "high", "p"]].to_dict("records")
 
     judge: Callable[[Any], Outcome] = must_refuse

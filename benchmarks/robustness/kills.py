@@ -1,8 +1,8 @@
 """A process that is killed at every step of writing: run again, it ends with the same result and leaves nothing over.
 
-What Python opens for writing, renames, removes or makes is seen by an audit hook, whoever does it; a kill stands before each such step, and
-once more within it: a file that is to be renamed is cut in half first, as if its writing had been interrupted, and one that is
-opened is left empty.
+What Python opens for writing, renames, removes or makes is seen by an audit hook, whoever does it;
+a kill stands before each such step, and once more within it: a file that is to be renamed is cut in
+half first, as if its writing had been interrupted, and one that is opened is left empty.
 """
 
 import os
@@ -22,7 +22,9 @@ from rbcore.runs.importing import import_weights
 from rbcore.store import storage
 
 STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
-"""What an audit hook calls the steps; the last thing that it hears of each is the open folder that the path starts from, or -1."""
+"""What an audit hook calls the steps; the last thing that it hears of each is the open folder that
+the path starts from, or -1.
+"""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 MOST = 60
 """Steps of one task that are tried; none has more."""
@@ -75,7 +77,10 @@ def _case(world: World, task: Task, step: int, is_within: bool) -> Case:
             return Outcome(WRONG, f"left over {left}, lost {lost}")
         return Outcome(AGAIN)
 
-    name = f"{'within' if is_within else 'before'} step {step + 1} of {world.facts['steps'][task.name]}"
+    name = (
+        f"{'within' if is_within else 'before'} step {step + 1} of "
+        f"{world.facts['steps'][task.name]}"
+    )
     return Case(KILLED, task.name, name, act, judge, make)
 
 
@@ -100,7 +105,9 @@ def is_step(event: str, arguments: tuple[Any, ...], cache: Path) -> bool:
     """Return whether an audit event changes something below a folder."""
     if event == "open":
         _, mode, flags = arguments
-        is_writing = any(letter in (mode or "") for letter in "wax+") or bool((flags or 0) & WRITING)
+        is_writing = any(letter in (mode or "") for letter in "wax+") or bool(
+            (flags or 0) & WRITING
+        )
         return is_writing and _is_below(arguments[0], -1, cache)
     return event in STEPS and _is_below(arguments[0], arguments[-1], cache)
 
@@ -157,7 +164,10 @@ def _count(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def start_counting() -> None:
-    """Add the hook that counts steps; a hook cannot be taken away, so only the process that builds the world does this."""
+    """Add the hook that counts steps.
+
+    A hook cannot be taken away, so only the process that builds the world does this.
+    """
     sys.addaudithook(_count)
 
 
@@ -189,7 +199,8 @@ def _weights(world: World, folder: Path) -> object:
     digits = rb.load_dataset("digits")
     run = find_run("digits", "logistic_regression", "killed")
     networks = [
-        rb.load_model(run.model, digits, epoch=epoch, run=run.name, device="cpu").network for epoch in run.epochs
+        rb.load_model(run.model, digits, epoch=epoch, run=run.name, device="cpu").network
+        for epoch in run.epochs
     ]
     accuracies = [record["test_accuracy"] for record in run.facts["history"]]
     return [*(digest_of_tensors(network.state_dict()) for network in networks), accuracies]
@@ -202,12 +213,23 @@ def _estimate(world: World, folder: Path) -> None:
 
 
 def _rows(world: World, folder: Path) -> object:
-    table = rb.stored_distances(find_run("digits", "logistic_regression", "plane"), "last", "minimal:fast")
-    return [digest_of_rows(table.rows), sum(history["rows"] for history in table.provenance["computed"])]
+    table = rb.stored_distances(
+        find_run("digits", "logistic_regression", "plane"), "last", "minimal:fast"
+    )
+    return [
+        digest_of_rows(table.rows),
+        sum(history["rows"] for history in table.provenance["computed"]),
+    ]
 
 
 def _import(world: World, folder: Path) -> None:
-    import_weights(rb.load_dataset("digits"), "small_cnn", world.weights / "net.pth", run="imported", device="cpu")
+    import_weights(
+        rb.load_dataset("digits"),
+        "small_cnn",
+        world.weights / "net.pth",
+        run="imported",
+        device="cpu",
+    )
 
 
 def _imported(world: World, folder: Path) -> object:

@@ -16,7 +16,14 @@ from benchmarks.robustness.world import World
 
 KIND = "links"
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
-SHOWN = {"dataset": "digits", "model": "small_cnn", "run": "net", "epoch": "2", "method": "minimal:fast", "by": "class"}
+SHOWN = {
+    "dataset": "digits",
+    "model": "small_cnn",
+    "run": "net",
+    "epoch": "2",
+    "method": "minimal:fast",
+    "by": "class",
+}
 EVERYWHERE = ("dataset", "by", "model", "run", "epoch", "method")
 KEYS = {
     "start": (),
@@ -56,7 +63,9 @@ VALUES = (
         "=cmd|' /C calc'!A0",
     ),
 )
-"""Each page takes every value for the keys of the sidebar once over all pages, and each of its own keys takes several."""
+"""Each page takes every value for the keys of the sidebar once over all pages, and each of its own
+keys takes several.
+"""
 OF_EACH = 7
 
 
@@ -69,7 +78,9 @@ def link_cases(world: World, seed: int) -> Iterator[Case]:
     for number, (page, keys) in enumerate(KEYS.items()):
         for place, key in enumerate(keys):
             for step in range(OF_EACH):
-                yield _case(world, page, key, VALUES[(3 * number + 5 * place + 2 * step) % len(VALUES)])
+                yield _case(
+                    world, page, key, VALUES[(3 * number + 5 * place + 2 * step) % len(VALUES)]
+                )
         yield _case(world, page, "x" * 500, "y" * 500)
         yield _case(world, page, "<b>", "\x00")
 
@@ -114,7 +125,11 @@ def judge_page(found: dict[str, Any], key: str, value: str) -> Outcome:
     """Judge a page: a key that it knows and a value that it cannot take have to be named."""
     if found["exceptions"]:
         return Outcome(TRACEBACK, found["exceptions"][0])
-    named = [text for text in found["said"] if repr(value)[1:-1][:40] in text or (key in text and "link" in text)]
+    named = [
+        text
+        for text in found["said"]
+        if repr(value)[1:-1][:40] in text or (key in text and "link" in text)
+    ]
     if named:
         return Outcome(REFUSED, named[0][:200])
     is_kept = found["asked"].get(key) in (value, [value])

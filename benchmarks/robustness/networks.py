@@ -10,7 +10,16 @@ import torch
 
 import rbcore as rb
 from benchmarks import network_outputs
-from benchmarks.robustness.cases import HOSTILE, SAME, VALID, WRONG, Case, Outcome, must_refuse, same_as
+from benchmarks.robustness.cases import (
+    HOSTILE,
+    SAME,
+    VALID,
+    WRONG,
+    Case,
+    Outcome,
+    must_refuse,
+    same_as,
+)
 from benchmarks.robustness.world import World, digest_of_tensors
 from rbcore.models import MODELS, build_network
 from rbcore.models.torchvision_import import torchvision_models
@@ -29,7 +38,9 @@ def output_cases(world: World, seed: int) -> Iterator[Case]:
     """Yield what a network may return, by every method: the exact distance, or a refusal where that is right."""
     for number, form in enumerate(network_outputs.cases(N)):
         for spelled in network_outputs.METHODS:
-            family, kind = (HOSTILE, "networks") if form.expected is None else (VALID, "networks' outputs")
+            family, kind = (
+                (HOSTILE, "networks") if form.expected is None else (VALID, "networks' outputs")
+            )
             judge = must_refuse if form.expected is None else _judge_ratios(spelled)
             yield Case(family, kind, f"{form.name} by {spelled}", _act_on(number, spelled), judge)
 
@@ -61,20 +72,28 @@ def weight_name_cases(world: World, seed: int) -> Iterator[Case]:
         for suffix in (".pth", ".pt", ".th", ".bin", ".ckpt"):
             if suffix == ".pth" or name in ("plain", "module.", "state_dict"):
                 yield _import_case(
-                    world, f"{name}, called net{suffix}", f"net{suffix}", lambda t, c=change: _saved(c(t))
+                    world,
+                    f"{name}, called net{suffix}",
+                    f"net{suffix}",
+                    lambda t, c=change: _saved(c(t)),
                 )
     for prefix in ("", "module.", "model."):
         yield _import_case(
             world,
             f"safetensors, prefix {prefix!r}",
             "net.safetensors",
-            lambda t, p=prefix: safetensors.torch.save({p + name: tensor for name, tensor in t.items()}),
+            lambda t, p=prefix: safetensors.torch.save(
+                {p + name: tensor for name, tensor in t.items()}
+            ),
         )
     for file in ("NET.PTH", "net.SAFETENSORS", "é.pth", "日本.pth", "a b.pth", "net"):
         make = safetensors.torch.save if file.endswith("SAFETENSORS") else _saved
         yield _import_case(world, f"called {file}", file, make)
     yield _import_case(
-        world, "torch's format before 1.6", "net.pth", lambda t: _saved(t, _use_new_zipfile_serialization=False)
+        world,
+        "torch's format before 1.6",
+        "net.pth",
+        lambda t: _saved(t, _use_new_zipfile_serialization=False),
     )
     yield from torchvision_cases()
     yield from architecture_cases()
@@ -101,13 +120,23 @@ def savings() -> dict[str, Callable[[Tensors], object]]:
         "plain": lambda tensors: tensors,
         **{prefix: _prefixed(prefix) for prefix in prefixes},
         **{key: lambda tensors, key=key: {key: tensors} for key in wrappers},
-        "state_dict with module.": lambda tensors: {"state_dict": _prefixed("module.")(tensors), "epoch": 3},
+        "state_dict with module.": lambda tensors: {
+            "state_dict": _prefixed("module.")(tensors),
+            "epoch": 3,
+        },
         "state_dict beside an optimizer": lambda tensors: {
             "state_dict": tensors,
             "optimizer": {"state": {}, "lr": 0.1},
         },
-        "model beside numbers": lambda tensors: {"model": tensors, "epoch": 7, "best_acc1": 91.5, "arch": "small_cnn"},
-        "parameters": lambda tensors: {name: torch.nn.Parameter(tensor) for name, tensor in tensors.items()},
+        "model beside numbers": lambda tensors: {
+            "model": tensors,
+            "epoch": 7,
+            "best_acc1": 91.5,
+            "arch": "small_cnn",
+        },
+        "parameters": lambda tensors: {
+            name: torch.nn.Parameter(tensor) for name, tensor in tensors.items()
+        },
         "reversed order": lambda tensors: dict(reversed(tensors.items())),
         "float64": lambda tensors: {name: tensor.double() for name, tensor in tensors.items()},
         "channels last": lambda tensors: {
@@ -125,7 +154,9 @@ def _saved(content: object, **options: Any) -> bytes:
 
 def _import_case(world: World, name: str, file: str, content: Callable[[Tensors], bytes]) -> Case:
     def make(folder: Path) -> None:
-        (folder / file).write_bytes(content(safetensors.torch.load_file(world.weights / "net.safetensors")))
+        (folder / file).write_bytes(
+            content(safetensors.torch.load_file(world.weights / "net.safetensors"))
+        )
 
     def act(folder: Path) -> str:
         digits = rb.load_dataset("digits")
@@ -133,7 +164,9 @@ def _import_case(world: World, name: str, file: str, content: Callable[[Tensors]
         network = rb.load_model("small_cnn", digits, run=run.name, device="cpu").network
         return digest_of_tensors(network.get_submodule("network").state_dict())
 
-    return Case(VALID, "weights as others save them", name, act, same_as(world.facts["weights"]), make)
+    return Case(
+        VALID, "weights as others save them", name, act, same_as(world.facts["weights"]), make
+    )
 
 
 def torchvision_cases() -> Iterator[Case]:
@@ -152,21 +185,32 @@ def _torchvision_case(name: str, prefix: str) -> Case:
         with torch.device("cpu" if is_small else "meta"):
             torch.manual_seed(0)
             theirs = torchvision_models().get_model(name, weights=None, num_classes=2).eval()
-            network = build_network(name, (3, TORCHVISION_SIDE, TORCHVISION_SIDE), 2, (0.0,) * 3, (1.0,) * 3).eval()
+            network = build_network(
+                name, (3, TORCHVISION_SIDE, TORCHVISION_SIDE), 2, (0.0,) * 3, (1.0,) * 3
+            ).eval()
         inner, file = network.get_submodule("network"), folder / "net.pth"
         state = _prefixed(prefix)(theirs.state_dict())
         if not is_small:
             found = choose_weights({"": state}, inner, file, name).tensors
-            return found.keys() == inner.state_dict().keys() and sorted(map(id, found.values())) == sorted(
-                map(id, state.values())
-            )
+            return found.keys() == inner.state_dict().keys() and sorted(
+                map(id, found.values())
+            ) == sorted(map(id, state.values()))
         torch.save(state, file)
-        fit_state_dict(inner, choose_weights(read_weights(file), inner, file, name).tensors, file, name)
+        fit_state_dict(
+            inner, choose_weights(read_weights(file), inner, file, name).tensors, file, name
+        )
         images = _images(2, TORCHVISION_SIDE)
         with torch.no_grad():
             return bool(torch.allclose(network(images), theirs(images), atol=1e-5))
 
-    return Case(VALID, "torchvision's own weights", f"{name}, prefix {prefix!r}", act, same_as(True), seconds=90)
+    return Case(
+        VALID,
+        "torchvision's own weights",
+        f"{name}, prefix {prefix!r}",
+        act,
+        same_as(True),
+        seconds=90,
+    )
 
 
 def architecture_cases() -> Iterator[Case]:

@@ -3,7 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from benchmarks.robustness.cases import COLUMNS, DAMAGED, FAULTS, HOSTILE, KILLED, REFUSED, VALID, WRONG
+from benchmarks.robustness.cases import (
+    COLUMNS,
+    DAMAGED,
+    FAULTS,
+    HOSTILE,
+    KILLED,
+    REFUSED,
+    VALID,
+    WRONG,
+)
 from benchmarks.robustness.runner import Finding
 
 FAMILIES = (DAMAGED, HOSTILE, KILLED, VALID)
@@ -18,8 +27,12 @@ def is_fault(finding: Finding) -> bool:
 def counts(findings: Iterable[Finding]) -> dict[tuple[str, str], Counter[str]]:
     """Return how often each word was found, by family and kind, in the order of the families."""
     table: dict[tuple[str, str], Counter[str]] = {}
-    for finding in sorted(findings, key=lambda found: (FAMILIES.index(found.case.family), found.case.kind)):
-        table.setdefault((finding.case.family, finding.case.kind), Counter())[finding.outcome.word] += 1
+    for finding in sorted(
+        findings, key=lambda found: (FAMILIES.index(found.case.family), found.case.kind)
+    ):
+        table.setdefault((finding.case.family, finding.case.kind), Counter())[
+            finding.outcome.word
+        ] += 1
     return table
 
 
@@ -51,4 +64,8 @@ def _bold(name: str) -> str:
 
 
 def _row(family: str, kind: str, found: Counter[str]) -> str:
-    return f"| {family} | {kind} | {found.total():,} | " + " | ".join(f"{found[name]:,}" for name in COLUMNS) + " |"
+    return (
+        f"| {family} | {kind} | {found.total():,} | "
+        + " | ".join(f"{found[name]:,}" for name in COLUMNS)
+        + " |"
+    )

@@ -11,14 +11,26 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from benchmarks.robustness.cases import BROKEN, HANG, MEMORY, TRACEBACK, Case, Outcome, Refusal, refusal
+from benchmarks.robustness.cases import (
+    BROKEN,
+    HANG,
+    MEMORY,
+    TRACEBACK,
+    Case,
+    Outcome,
+    Refusal,
+    refusal,
+)
 from rbcore.errors import RobustnessBiasError
 
 GIGABYTE = 2**30
 GUARD = 6 * GIGABYTE
-"""Address space that a case may add; what it really takes is measured, and more than 1 GB is a fault."""
+"""Address space that a case may add; what it really takes is measured, and more than
+1 GB is a fault.
+"""
 RESULT = "result.json"
 
 
@@ -41,7 +53,9 @@ class Worker:
     started: float
 
 
-def run_cases(cases: list[Case], work: Path, jobs: int, report: Callable[[Finding], None]) -> list[Finding]:
+def run_cases(
+    cases: list[Case], work: Path, jobs: int, report: Callable[[Finding], None]
+) -> list[Finding]:
     """Try every case, ``jobs`` of them at a time, and return what each came to."""
     findings: list[Finding] = []
     workers: dict[int, Worker] = {}
@@ -54,7 +68,8 @@ def run_cases(cases: list[Case], work: Path, jobs: int, report: Callable[[Findin
                 is_more = False
             else:
                 folder = work / f"{number:05d}"
-                workers[start(lambda: _try(case, folder), folder)] = Worker(case, folder, time.monotonic())  # noqa: B023
+                pid = start(partial(_try, case, folder), folder)
+                workers[pid] = Worker(case, folder, time.monotonic())
         for pid, (status, used) in _ended(workers):
             worker = workers.pop(pid)
             findings.append(_finding(worker, status, used))
@@ -86,7 +101,9 @@ def start(work: Callable[[], None], folder: Path) -> int:
     os._exit(0)
 
 
-def _ended(workers: dict[int, Worker]) -> Iterator[tuple[int, tuple[int | None, resource.struct_rusage]]]:
+def _ended(
+    workers: dict[int, Worker],
+) -> Iterator[tuple[int, tuple[int | None, resource.struct_rusage]]]:
     """Yield each worker that has ended, or is ended here because its time is up (status None)."""
     for pid, worker in list(workers.items()):
         found, status, used = os.wait4(pid, os.WNOHANG)
@@ -133,9 +150,13 @@ def _try(case: Case, folder: Path) -> None:
         outcome = refusal(str(error), case.names)
     except BaseException as error:
         where = [
-            line.strip() for line in traceback.format_exc().splitlines() if "/rbcore/" in line or "/pages/" in line
+            line.strip()
+            for line in traceback.format_exc().splitlines()
+            if "/rbcore/" in line or "/pages/" in line
         ]
-        outcome = Outcome(TRACEBACK, f"{type(error).__name__}: {str(error)[:200]} | {' '.join(where[-1:])}")
+        outcome = Outcome(
+            TRACEBACK, f"{type(error).__name__}: {str(error)[:200]} | {' '.join(where[-1:])}"
+        )
     else:
         try:
             outcome = case.judge(found)

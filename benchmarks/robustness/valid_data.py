@@ -24,7 +24,9 @@ def write_images(folder: Path, files: list[str] = FILES) -> None:
         path = folder / "mine" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(path, format="PNG" if path.suffix.lower() == ".png" else "JPEG")
+        Image.fromarray(pixels).save(
+            path, format="PNG" if path.suffix.lower() == ".png" else "JPEG"
+        )
 
 
 def loaded(folder: Path) -> rb.datasets.Dataset:
@@ -32,17 +34,21 @@ def loaded(folder: Path) -> rb.datasets.Dataset:
     return rb.load_dataset("folder", root=folder / "mine", size=8)
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
-def text_of(rows: list[list[str]], separator: str = ",", end: str = "\r\n", quoting: int = csv.QUOTE_MINIMAL) -> str:
+def text_of(
+    rows: list[list[str]], separator: str = ",", end: str = "\r\n", quoting: int = csv.QUOTE_MINIMAL
+) -> str:
     """Return rows as CSV."""
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=separator, lineterminator=end, quoting=quoting).writerows(rows)
     return buffer.getvalue()
 
 
-def table_case(name: str, content: bytes, by: str, expected: dict[str, int], file: str = "metadata.csv") -> Case:
+def table_case(
+    name: str, content: bytes, by: str, expected: dict[str, int], file: str = "metadata.csv"
+) -> Case:
     """Return the case of one table of attributes and the sizes of the groups it makes."""
 
     def make(folder: Path) -> None:
@@ -64,13 +70,17 @@ def tables() -> list[Case]:
         for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
             for end in ("\n", "\r\n", "\r"):
                 content = text_of(rows, separator, end).encode(encoding)
-                cases.append(table_case(f"{separator!r} {encoding} {end!r}", content, "camera", half))
+                cases.append(
+                    table_case(f"{separator!r} {encoding} {end!r}", content, "camera", half)
+                )
         quoted = text_of(rows, separator, quoting=csv.QUOTE_ALL).encode()
         cases.append(table_case(f"{separator!r} all quoted", quoted, "camera", half))
         said = f"sep={separator}\r\n{text_of(rows, separator)}".encode()
         cases.append(table_case(f"{separator!r} named by Excel", said, "camera", half))
     cases.append(table_case("METADATA.CSV", text_of(rows).encode(), "camera", half, "METADATA.CSV"))
-    cases.append(table_case("column File", text_of([["File", "camera"], *rows[1:]]).encode(), "camera", half))
+    cases.append(
+        table_case("column File", text_of([["File", "camera"], *rows[1:]]).encode(), "camera", half)
+    )
     for marker in (
         "NaN",
         "nan",
@@ -88,16 +98,36 @@ def tables() -> list[Case]:
         "unknown",
         "#N/A",
     ):
-        marked = [["file", "race"], *([file, marker if k % 4 == 0 else "White"] for k, file in enumerate(FILES))]
+        marked = [
+            ["file", "race"],
+            *([file, marker if k % 4 == 0 else "White"] for k, file in enumerate(FILES)),
+        ]
         expected = {"White": N * 3 // 4, "unknown": N // 4}
-        cases.append(table_case(f"missing {marker!r} among groups", text_of(marked).encode(), "race", expected))
-        ages = [["file", "age"], *([file, marker if k % 4 == 0 else str(20 + k)] for k, file in enumerate(FILES))]
-        bins = {"<30": 7, "30+": 8, "unknown": 5}
-        cases.append(table_case(f"missing {marker!r} among numbers", text_of(ages).encode(), "age:30", bins))
-    for odd in ("old", "25 years", "1e999", "1_0", "٣"):
-        ages = [["file", "age"], *([file, odd if k == 3 else str(20 + k)] for k, file in enumerate(FILES))]
         cases.append(
-            table_case(f"one odd age {odd!r}", text_of(ages).encode(), "age:30", {"<30": 9, "30+": 10, "unknown": 1})
+            table_case(
+                f"missing {marker!r} among groups", text_of(marked).encode(), "race", expected
+            )
+        )
+        ages = [
+            ["file", "age"],
+            *([file, marker if k % 4 == 0 else str(20 + k)] for k, file in enumerate(FILES)),
+        ]
+        bins = {"<30": 7, "30+": 8, "unknown": 5}
+        cases.append(
+            table_case(f"missing {marker!r} among numbers", text_of(ages).encode(), "age:30", bins)
+        )
+    for odd in ("old", "25 years", "1e999", "1_0", "٣"):
+        ages = [
+            ["file", "age"],
+            *([file, odd if k == 3 else str(20 + k)] for k, file in enumerate(FILES)),
+        ]
+        cases.append(
+            table_case(
+                f"one odd age {odd!r}",
+                text_of(ages).encode(),
+                "age:30",
+                {"<30": 9, "30+": 10, "unknown": 1},
+            )
         )
     spellings = {
         "accents": ("Métis", "Me\u0301tis", "Métis"),
@@ -109,20 +139,42 @@ def tables() -> list[Case]:
         "capitals": ("white", "White", "White"),
     }
     for name, (one, other, shown) in spellings.items():
-        joined = [["file", "race"], *([file, one if k % 2 else other] for k, file in enumerate(FILES))]
-        cases.append(table_case(f"two spellings: {name}", text_of(joined).encode(), "race", {shown: N}))
-    codes = [["file", "race"], *([file, "" if k == 0 else str(k % 4)] for k, file in enumerate(FILES))]
-    cases.append(table_case("codes", text_of(codes).encode(), "race", {"0": 4, "1": 5, "2": 5, "3": 5, "unknown": 1}))
-    cases.append(table_case("codes in bins", text_of(codes).encode(), "race:2", {"<2": 9, "2+": 10, "unknown": 1}))
+        joined = [
+            ["file", "race"],
+            *([file, one if k % 2 else other] for k, file in enumerate(FILES)),
+        ]
+        cases.append(
+            table_case(f"two spellings: {name}", text_of(joined).encode(), "race", {shown: N})
+        )
+    codes = [
+        ["file", "race"],
+        *([file, "" if k == 0 else str(k % 4)] for k, file in enumerate(FILES)),
+    ]
+    cases.append(
+        table_case(
+            "codes", text_of(codes).encode(), "race", {"0": 4, "1": 5, "2": 5, "3": 5, "unknown": 1}
+        )
+    )
+    cases.append(
+        table_case(
+            "codes in bins", text_of(codes).encode(), "race:2", {"<2": 9, "2+": 10, "unknown": 1}
+        )
+    )
     commas = [["file", "weight"], *([file, f"{k},5"] for k, file in enumerate(FILES))]
-    cases.append(table_case("decimal commas", text_of(commas, ";").encode(), "weight:10", {"<10": 10, "10+": 10}))
+    cases.append(
+        table_case(
+            "decimal commas", text_of(commas, ";").encode(), "weight:10", {"<10": 10, "10+": 10}
+        )
+    )
     return cases
 
 
-# -- pictures ----------------------------------------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------
 
 
-def picture_case(name: str, save: Callable[[Path], object], expected: np.ndarray, file: str, within: int = 0) -> Case:
+def picture_case(
+    name: str, save: Callable[[Path], object], expected: np.ndarray, file: str, within: int = 0
+) -> Case:
     """Return the case of one picture and the pixels that a person sees, uint8 (8, 8, 3)."""
 
     def make(folder: Path) -> None:
@@ -145,9 +197,25 @@ def pictures() -> list[Case]:
     cases = []
     noise = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     image = Image.fromarray(noise)
-    names = ("a.PNG", "a.Png", "é.png", "e\u0301.png", "日本.png", "😀.png", "a b.png", "мама.PNG", "قطة.png", "-.png")
-    cases += [picture_case(f"name {name}", lambda path: image.save(path, format="PNG"), noise, name) for name in names]
-    for orientation, turn in enumerate((None, 0, 3, 1, 5, 4, 6, 2), 1):  # what undoes each, as Pillow numbers it
+    names = (
+        "a.PNG",
+        "a.Png",
+        "é.png",
+        "e\u0301.png",
+        "日本.png",
+        "😀.png",
+        "a b.png",
+        "мама.PNG",
+        "قطة.png",
+        "-.png",
+    )
+    cases += [
+        picture_case(f"name {name}", lambda path: image.save(path, format="PNG"), noise, name)
+        for name in names
+    ]
+    for orientation, turn in enumerate(
+        (None, 0, 3, 1, 5, 4, 6, 2), 1
+    ):  # what undoes each, as Pillow numbers it
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
         shown = np.asarray(image if turn is None else image.transpose(Image.Transpose(turn)))
@@ -177,7 +245,9 @@ def pictures() -> list[Case]:
         def save(path: Path, ink: Image.Image = ink) -> None:
             ink.save(path, format="JPEG", quality=100, subsampling=0)
 
-        cases.append(picture_case(f"CMYK {cyan} {magenta} {yellow}", save, seen, "ink.jpg", within=3))
+        cases.append(
+            picture_case(f"CMYK {cyan} {magenta} {yellow}", save, seen, "ink.jpg", within=3)
+        )
     for level in (0, 257, 10_000, 32_768, 65_535):
         gray = np.full((8, 8), level, np.uint16)
 
@@ -192,7 +262,9 @@ def pictures() -> list[Case]:
         def save(path: Path, made: Image.Image = made) -> None:
             made.save(path)
 
-        cases.append(picture_case(f"mode {mode}", save, np.asarray(made.convert("RGB")), "mode.png"))
+        cases.append(
+            picture_case(f"mode {mode}", save, np.asarray(made.convert("RGB")), "mode.png")
+        )
     return cases
 
 
@@ -211,12 +283,19 @@ def class_cases() -> list[Case]:
 
         def act(folder: Path) -> object:
             data = loaded(folder)
-            return len(data.classes), len(data.samples), any("class folders" in note for note in data.notes)
+            return (
+                len(data.classes),
+                len(data.samples),
+                any("class folders" in note for note in data.notes),
+            )
 
         cases.append(Case(VALID, "classes", name, act, same_as((n, 12, True)), make))
     return cases
 
 
 def valid_data_cases(world: World | None = None, seed: int = 0) -> list[Case]:
-    """Return every case of odd but valid data; they depend on neither argument, which all families take."""
+    """Return every case of odd but valid data.
+
+    They depend on neither argument, which all families take.
+    """
     return [*tables(), *pictures(), *class_cases()]

@@ -1,6 +1,7 @@
 """What the cases start from: a small cache with runs, tables and parts, a folder of images, weights; and the right numbers.
 
-It is built once, in a process of its own, so that the process that forks the workers has never started a thread of torch's.
+It is built once, in a process of its own, so that the process that forks the workers has never
+started a thread of torch's.
 """
 
 import csv
@@ -44,11 +45,14 @@ class World:
     Attributes
     ----------
     cache
-        Runs and tables; ``interrupted``, the same with the parts of an estimate that did not end and without its table.
+        Runs and tables; ``interrupted``, the same with the parts of an estimate that did not end
+        and without its table.
     images
-        Class folders of PNG files with ``metadata.csv``; ``decoded``, a cache that has them at 16 pixels.
+        Class folders of PNG files with ``metadata.csv``; ``decoded``, a cache that has
+        them at 16 pixels.
     weights
-        ``net.pth`` and ``net.safetensors``, the weights of the run ``net`` as others would save them.
+        ``net.pth`` and ``net.safetensors``, the weights of the run ``net`` as
+        others would save them.
     facts
         The right numbers, by name.
     """
@@ -134,7 +138,9 @@ def _weights(dataset: Dataset, epoch: int) -> dict[str, torch.Tensor]:
 
 def _save_safetensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors as others do."""
-    safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, os.fspath(path))
+    safetensors.torch.save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, os.fspath(path)
+    )
 
 
 def spelled(model: str, epoch: int, method: str) -> str:
@@ -152,7 +158,13 @@ def interrupt(model: Any, dataset: Dataset, n: int) -> None:
 
     try:
         rb.estimate_distances(
-            model, dataset, "minimal:fast", limit=LIMIT, batch_size=BATCH, progress=count, cancel=lambda: done >= n
+            model,
+            dataset,
+            "minimal:fast",
+            limit=LIMIT,
+            batch_size=BATCH,
+            progress=count,
+            cancel=lambda: done >= n,
         )
     except Cancelled:
         return
@@ -191,18 +203,27 @@ def digest_of_tensors(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def stored(model: str, epoch: int, method: str) -> dict[str, Any] | None:
-    """Return what the store says of a method: a hash of the rows, the key facts and the provenance; None where it has no table."""
+    """Return what the store says of a method: a hash of the rows, the key facts and the provenance.
+
+    None where it has no table.
+    """
     table = rb.stored_distances(find_run(DATASET, model, MODELS[model]), epoch, method)
     if table is None:
         return None
-    return {"rows": digest_of_rows(table.rows), "key": table.key_facts, "provenance": table.provenance}
+    return {
+        "rows": digest_of_rows(table.rows),
+        "key": table.key_facts,
+        "provenance": table.provenance,
+    }
 
 
 def estimated(model: str, epoch: int, method: str) -> str:
     """Estimate as the tables of the cache were, and return a hash of the rows in the store."""
     digits = rb.load_dataset(DATASET)
     network = rb.load_model(model, digits, epoch=epoch, run=MODELS[model], device="cpu")
-    rb.estimate_distances(network, digits, method, limit=TABLES[model, epoch, method], batch_size=BATCH)
+    rb.estimate_distances(
+        network, digits, method, limit=TABLES[model, epoch, method], batch_size=BATCH
+    )
     found = stored(model, epoch, method)
     return "" if found is None else str(found["rows"])
 
@@ -217,13 +238,21 @@ def facts_of_run(cache: Path, model: str, run: str) -> dict[str, Any]:
 def facts_of_images(dataset: Dataset) -> dict[str, Any]:
     """Return a dataset's fingerprint, and by sample its labels and attributes and a hash of its pixels."""
     samples = dataset.samples.to_dict("records")
-    pixels = [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16] for image in dataset.images]
+    pixels = [
+        hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16]
+        for image in dataset.images
+    ]
     return {
-        "pixels": {str(row["sample_id"]): image for row, image in zip(samples, pixels, strict=True)},
+        "pixels": {
+            str(row["sample_id"]): image for row, image in zip(samples, pixels, strict=True)
+        },
         "fingerprint": dataset.fingerprint,
         "samples": {str(row["sample_id"]): _plain(row) for row in samples},
     }
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    return {
+        str(name): value.item() if isinstance(value, np.generic) else value
+        for name, value in row.items()
+    }

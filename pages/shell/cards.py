@@ -1,4 +1,7 @@
-"""An image on a page: the strip of clean, perturbation and perturbed; what the network says of it; and cards of many."""
+"""An image on a page: the strip of clean, perturbation and perturbed; what the network says of it.
+
+And cards of many.
+"""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,10 @@ ONE = "one image"
 
 
 def strip_of(clean: np.ndarray, perturbed: np.ndarray, name: str, side: int = 160) -> None:
-    """Draw clean | perturbation magnified | perturbed; the clean image alone where there is no other."""
+    """Draw clean | perturbation magnified | perturbed.
+
+    The clean image alone where there is no other.
+    """
     if not np.isfinite(perturbed).all():
         st.image(rendering.to_uint8(clean, side), alt=f"{name}: clean")
         return
@@ -41,9 +47,16 @@ def before_and_after(chosen: Selection, row) -> str:
     """Say what the network says of the clean and of the perturbed image, in Markdown."""
     clean = f"**{plain(network_class(chosen, row))}** ({row.probability:.0%})"
     if np.isnan(row.distance):
-        why = "misclassified without any attack" if row.status == "misclassified" else f"{row.status}: no distance"
+        why = (
+            "misclassified without any attack"
+            if row.status == "misclassified"
+            else f"{row.status}: no distance"
+        )
         return f"{clean} · true class **{plain(class_name(chosen, row.label))}** · {why}"
-    after = f"**{plain(class_name(chosen, row.perturbed_prediction))}** ({row.perturbed_probability:.0%})"
+    after = (
+        f"**{plain(class_name(chosen, row.perturbed_prediction))}** "
+        f"({row.perturbed_probability:.0%})"
+    )
     return f"{clean} → {after} · distance **{row.distance:.3g}**"
 
 
@@ -51,11 +64,17 @@ def rounding_in_words(chosen: Selection, row, prediction: int) -> str:
     """Say what is left of a change once the image is rounded to 8 bits."""
     if prediction == row.label:
         return f"rounded to 8 bits: {class_name(chosen, prediction)} again"
-    return f"rounded to 8 bits: {'still' if prediction == row.perturbed_prediction else 'then'} {class_name(chosen, prediction)}"
+    return (
+        f"rounded to 8 bits: {'still' if prediction == row.perturbed_prediction else 'then'} "
+        f"{class_name(chosen, prediction)}"
+    )
 
 
 def draw_cards(
-    chosen: Selection, stored: StoredTable, members: pd.DataFrame, notes: dict[str, str] | None = None
+    chosen: Selection,
+    stored: StoredTable,
+    members: pd.DataFrame,
+    notes: dict[str, str] | None = None,
 ) -> None:
     """Draw a card an image of some rows of a table, three in a row, and say how many stay misclassified once rounded."""
     samples = tuple(members["sample_id"])
@@ -64,7 +83,9 @@ def draw_cards(
     after_rounding = closeup.rounded(key, samples, chosen)
     groups = group_labels(members, chosen.by).tolist()
     for index, row in enumerate(found.table.itertuples()):
-        if index % COLUMNS == 0:  # each row its own columns, so that the order holds where a narrow screen stacks them
+        if (
+            index % COLUMNS == 0
+        ):  # each row its own columns, so that the order holds where a narrow screen stacks them
             columns = st.columns(COLUMNS)
         clean, perturbed = found.clean[index], found.perturbed[index]
         with columns[index % COLUMNS].container(border=True):
@@ -74,7 +95,9 @@ def draw_cards(
                 st.markdown(notes[row.sample_id])
             facts = [row.sample_id, f"{chosen.partition_title} {groups[index]}"]
             if after_rounding[index] >= 0:
-                facts.append(f"change magnified {rendering.magnification(clean, perturbed):,.0f} times")
+                facts.append(
+                    f"change magnified {rendering.magnification(clean, perturbed):,.0f} times"
+                )
                 facts += [row.status] if row.status != FOUND else []
                 facts.append(rounding_in_words(chosen, row, after_rounding[index]))
             st.caption(plain(" · ".join(facts)))
@@ -87,9 +110,12 @@ def draw_cards(
             )
     labels = found.table["label"].tolist()
     is_image = [number >= 0 for number in after_rounding]
-    n_still = sum(number not in (-1, label) for number, label in zip(after_rounding, labels, strict=True))
+    n_still = sum(
+        number not in (-1, label) for number, label in zip(after_rounding, labels, strict=True)
+    )
     if any(is_image):
         st.caption(
-            f"Rounded to 8 bits, as a picture file would hold them, {n_still} of the {sum(is_image)} changed images shown are "
-            "still misclassified. The predictions in bold are those of the images before rounding."
+            f"Rounded to 8 bits, as a picture file would hold them, {n_still} of the "
+            f"{sum(is_image)} changed images shown are still misclassified. The predictions in "
+            "bold are those of the images before rounding."
         )

@@ -17,26 +17,38 @@ def pick() -> Policy:
             "Misclassified images",
             "misclassified",
             list(CHOICES["misclassified"]),
-            help="zero: they stay in their group with distance 0 (paper, eq. 4-6). exclude: they are left out (eq. 1-2).",
+            help=(
+                "zero: they stay in their group with distance 0 (paper, eq. 4-6). exclude: they "
+                "are left out (eq. 1-2)."
+            ),
         )
         rest = picker(
             "Compared with",
             "rest",
             list(CHOICES["rest"]),
-            help="pooled: all images outside the group. mean, sum: the other groups' curves (paper, fig. 4 and eq. 3).",
+            help=(
+                "pooled: all images outside the group. mean, sum: the other groups' curves "
+                "(paper, fig. 4 and eq. 3)."
+            ),
         )
         failed = picker(
             "Images without a distance",
             "failed",
             list(CHOICES["failed"]),
-            help="exclude: they leave the measure, and its bounds are shown. raise: more than 1% of a group is an error.",
+            help=(
+                "exclude: they leave the measure, and its bounds are shown. raise: more than 1% "
+                "of a group is an error."
+            ),
         )
         correct_by = picker(
             "Correct according to",
             "correct_by",
             list(CHOICES["correct_by"]),
-            help="own: the classifier that the distances are of, for certificates the smoothed one (g). network: the network (f), "
-            "whatever the distances are of. Both are the same for attacks on the network.",
+            help=(
+                "own: the classifier that the distances are of, for certificates the smoothed one "
+                "(g). network: the network (f), whatever the distances are of. Both are the same "
+                "for attacks on the network."
+            ),
         )
         tau_max = number(
             "Upper limit of tau (L2; 0: none)",
@@ -46,11 +58,20 @@ def pick() -> Policy:
             0.0,
             help="0: the whole area under I_P(tau), exactly. A number: the area up to it.",
         )
-    return Policy(misclassified=misclassified, rest=rest, failed=failed, correct_by=correct_by, tau_max=tau_max or None)
+    return Policy(
+        misclassified=misclassified,
+        rest=rest,
+        failed=failed,
+        correct_by=correct_by,
+        tau_max=tau_max or None,
+    )
 
 
 def pick_parameters(method: str) -> str:
-    """Draw a control for every parameter that a method declares; return the method as it is spelled with what was picked."""
+    """Draw a control for every parameter that a method declares.
+
+    Return the method as it is spelled with what was picked.
+    """
     chosen, values = resolve_method(method)
     picked = {}
     for parameter in chosen.parameters:

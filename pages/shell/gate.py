@@ -1,6 +1,7 @@
 """Whom the server answers: the hosts of ``server.allowedHosts``, pages of its own, and nothing that writes where it only shows.
 
-Streamlit asks for the host at its WebSocket alone. This stands before every route: pages, media, components, uploads, health.
+Streamlit asks for the host at its WebSocket alone. This stands before every route: pages, media,
+components, uploads, health.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -22,7 +23,8 @@ Receive = Callable[[], Awaitable[Message]]
 EVERYWHERE = (None, "", "0.0.0.0", "::")  # noqa: S104
 READING = ("GET", "HEAD", "OPTIONS")
 STRANGE_HOST = (
-    "This server does not answer to that name. Whoever started it adds a name by --server.allowedHosts; see README.md."
+    "This server does not answer to that name. Whoever started it adds a name by "
+    "--server.allowedHosts; see README.md."
 )
 STRANGE_ORIGIN = "This server answers to no page of another address."
 
@@ -42,9 +44,14 @@ class Gate:
         if sentence is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the answer is 403
+            await send(
+                {"type": "websocket.close", "code": 1008}
+            )  # before it is accepted: the answer is 403
         else:
-            text = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+            text = [
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"cache-control", b"no-store"),
+            ]
             await send({"type": "http.response.start", "status": 403, "headers": text})
             await send({"type": "http.response.body", "body": sentence.encode()})
 
@@ -52,11 +59,13 @@ class Gate:
 def refusal(method: str, headers: list[tuple[bytes, bytes]]) -> str | None:
     """Return why a request is refused, or None.
 
-    A name that its maker can point at any machine must not lead here (DNS rebinding), so the host has to be one of those allowed;
-    and what a page of another address asks for is refused, unless ``server.corsAllowedOrigins`` names it.
+    A name that its maker can point at any machine must not lead here (DNS rebinding), so the host
+    has to be one of those allowed; and what a page of another address asks for is refused, unless
+    ``server.corsAllowedOrigins`` names it.
     """
     hosts, origins = (
-        [value.decode("latin-1") for name, value in headers if name == key] for key in (b"host", b"origin")
+        [value.decode("latin-1") for name, value in headers if name == key]
+        for key in (b"host", b"origin")
     )
     if len(hosts) != 1 or not is_host_allowed(hosts[0]):
         return STRANGE_HOST
@@ -79,10 +88,13 @@ def in_words() -> str:
     """Say where the server listens and to which names it answers."""
     address, hosts = config.get_option("server.address"), config.get_option("server.allowedHosts")
     is_open = address in EVERYWHERE
-    where = get_url("localhost" if is_open else address) + (" and on every network of this machine" if is_open else "")
+    where = get_url("localhost" if is_open else address) + (
+        " and on every network of this machine" if is_open else ""
+    )
     named = "any name" if not hosts or "*" in hosts else ", ".join(hosts)
     return (
-        f"This server listens at {where}; it answers to {named}{' and only shows' if read_only.is_read_only() else ''}."
+        f"This server listens at {where}; it answers to "
+        f"{named}{' and only shows' if read_only.is_read_only() else ''}."
     )
 
 
@@ -91,5 +103,7 @@ async def opening(app: object) -> AsyncIterator[None]:
     """Say in the terminal whom the server answers and, as Streamlit does for a script, open a browser where there is one."""
     print_to_cli(f"  {in_words()}\n")
     if not config.get_option("server.headless"):
-        open_browser(get_url(get_display_address(config.get_option("server.address") or "localhost")))
+        open_browser(
+            get_url(get_display_address(config.get_option("server.address") or "localhost"))
+        )
     yield

@@ -1,4 +1,7 @@
-"""What a visitor brings: a folder of images that is checked, weights that become a run. Each is a job of its own."""
+"""What a visitor brings: a folder of images that is checked, weights that become a run.
+
+Each is a job of its own.
+"""
 
 import hashlib
 import re
@@ -18,19 +21,24 @@ LONGEST = 60
 """Characters of the list of classes in a sentence."""
 
 
-def submit_check(dataset: str, root: str | None, *, size: int, checksum: bool | None, download: bool) -> jobs.Job:
+def submit_check(
+    dataset: str, root: str | None, *, size: int, checksum: bool | None, download: bool
+) -> jobs.Job:
     """Queue the loading of a dataset, which says what of it can be used and remembers the folder."""
 
     def work(progress: Progress, cancel: Cancel) -> str:
-        data = load_dataset(dataset, root=root, size=size, checksum=checksum, download=download, progress=progress)
+        data = load_dataset(
+            dataset, root=root, size=size, checksum=checksum, download=download, progress=progress
+        )
         counts = data.samples["split"].value_counts()
         classes = ", ".join(data.classes)
         named = f" ({classes})" if len(classes) <= LONGEST else ""
         return (
-            f"{len(data.samples):,} images can be used at {data.size} x {data.size} pixels: {counts['train']:,} to train, "
-            f"{counts['test']:,} to test; {len(data.classes)} classes{named}; partitions: {', '.join(data.partitions)}"
-            f"{skipped_in_words(data)}." + "".join(f"\n{note}" for note in data.notes)
-        )
+            f"{len(data.samples):,} images can be used at {data.size} x {data.size} pixels: "
+            f"{counts['train']:,} to train, {counts['test']:,} to test; {len(data.classes)} "
+            f"classes{named}; partitions: "
+            f"{', '.join(data.partitions)}{skipped_in_words(data)}."
+        ) + "".join(f"\n{note}" for note in data.notes)
 
     key = f"check {dataset} {root} {size} {checksum} {download}"
     return jobs.runner().submit(key, f"Check {dataset}", work)
@@ -50,9 +58,12 @@ def submit_import(
     weights_key: str | None = None,
     outputs: str | None = None,
 ) -> tuple[jobs.Job, str]:
-    """Queue the import of weights from a path of the server or from an upload (its name and bytes); return the run's name too.
+    """Queue the import of weights from a path of the server or from an upload (its name and bytes).
 
-    An upload is written under a name of ours: its own decides on nothing but the reader and the words of a message.
+    Return the run's name too.
+
+    An upload is written under a name of ours: its own decides on nothing but the reader and the
+    words of a message.
 
     Raises
     ------
@@ -76,21 +87,45 @@ def submit_import(
             data = load_dataset(dataset, size=size, seed=seed, progress=progress)
             progress(0, 1, "measuring its accuracy")
             run = import_weights(
-                data, model, file, run=run_name, mean=mean, std=std, weights_key=weights_key, outputs=outputs
+                data,
+                model,
+                file,
+                run=run_name,
+                mean=mean,
+                std=std,
+                weights_key=weights_key,
+                outputs=outputs,
             )
         except RobustnessBiasError as error:
-            raise type(error)(str(error).replace(str(file), str(file) if upload is None else shown)) from error
+            raise type(error)(
+                str(error).replace(str(file), str(file) if upload is None else shown)
+            ) from error
         if forget is not None:
             forget()
         facts = run.facts
-        found = f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = {facts['n_test']:,})."
+        found = (
+            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = "
+            f"{facts['n_test']:,})."
+        )
         return " ".join(
-            [found, *([f"Warning: {facts['warning']}"] if facts.get("warning") else []), *facts.get("notes", [])]
+            [
+                found,
+                *([f"Warning: {facts['warning']}"] if facts.get("warning") else []),
+                *facts.get("notes", []),
+            ]
         )
 
-    # A job that failed can be started again, so an upload stays until its job succeeds or is forgotten.
-    forget = None if upload is None else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)
-    key = f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed} {weights_key} {outputs}"
+    # A job that failed can be started again, so an upload stays until its job
+    # succeeds or is forgotten.
+    forget = (
+        None
+        if upload is None
+        else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)
+    )
+    key = (
+        f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed} "
+        f"{weights_key} {outputs}"
+    )
     return jobs.runner().submit(key, f"Bring {shown} as {model} on {dataset}", work), run_name
 
 
@@ -104,7 +139,8 @@ def _write_upload(name: str, content: bytes) -> Path:
             raise
     except OSError as error:
         raise StoreError(
-            f"The upload cannot be written to {tempfile.gettempdir()}: {error.strerror}. Set TMPDIR to a folder with room for it."
+            f"The upload cannot be written to {tempfile.gettempdir()}: {error.strerror}. Set "
+            "TMPDIR to a folder with room for it."
         ) from error
     return folder / name
 
@@ -122,5 +158,6 @@ def numbers_of(text: str, what: str) -> tuple[float, ...] | None:
         return tuple(float(part) for part in parts) or None
     except ValueError as error:
         raise RobustnessBiasError(
-            f"{what} {text!r} is not a list of numbers; write one for each channel, such as 0.5, 0.5, 0.5."
+            f"{what} {text!r} is not a list of numbers; write one for each channel, "
+            "such as 0.5, 0.5, 0.5."
         ) from error

@@ -20,7 +20,10 @@ Work = Callable[[Progress, Cancel], str]
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 MOST_ENDED = 20
 """Ended jobs that are remembered."""
-KEPT = "What was finished is kept; start it again, and if it stops again, the server's log holds the details."
+KEPT = (
+    "What was finished is kept; start it again, and if it stops again, the server's log "
+    "holds the details."
+)
 
 
 @dataclass
@@ -64,9 +67,13 @@ class Job:
         self.state = state
 
     def report(self, done: int, total: int, what: str) -> None:
-        """Take progress from the worker's thread; stop it there if it was asked to, also where no cancel is passed on."""
+        """Take progress from the worker's thread.
+
+        Stop it there if it was asked to, also where no cancel is passed on.
+        """
         stop_if(self.cancelled.is_set)
-        # A job that goes on from where it was stopped begins in the middle, and a stage that follows another counts anew.
+        # A job that goes on from where it was stopped begins in the middle, and a stage that
+        # follows another counts anew.
         if total != self.total or done < self.done:
             self._pace = (done, time.monotonic())
         self.done, self.total, self.what = done, total, what
@@ -138,7 +145,9 @@ def _run(job: Job) -> None:
     except MemoryError:
         traceback.print_exc()
         message = f"This machine's memory did not suffice. {KEPT}"
-    except BaseException as error:  # the page must learn of it, also of SystemExit: a thread's end reaches nobody
+    except (
+        BaseException
+    ) as error:  # the page must learn of it, also of SystemExit: a thread's end reaches nobody
         traceback.print_exc()
         message = f"It stopped with an unexpected error ({type(error).__name__}: {error}). {KEPT}"
     finally:
@@ -149,7 +158,10 @@ _RUNNER = Runner()
 
 
 def runner() -> Runner:
-    """Return the server's runner, shared by all its visitors; any of them can clear Streamlit's caches, so it is in none."""
+    """Return the server's runner, shared by all its visitors.
+
+    Any of them can clear Streamlit's caches, so it is in none.
+    """
     return _RUNNER
 
 
@@ -159,11 +171,15 @@ def show_job(job: Job) -> None:
     if job.is_active:
         bar, button = st.columns([5, 1], vertical_alignment="center")
         bar.progress(job.share, text=f"{title}: {plain(_progress_of(job))}")
-        if button.button("Cancel", key=f"cancel-{job.key}", width="stretch", disabled=job.cancelled.is_set()):
+        if button.button(
+            "Cancel", key=f"cancel-{job.key}", width="stretch", disabled=job.cancelled.is_set()
+        ):
             runner().cancel(job)
         return
     if job.state == DONE:
-        st.success(f"{title}: " + "\n\n".join(plain(line) for line in job.message.splitlines() if line))
+        st.success(
+            f"{title}: " + "\n\n".join(plain(line) for line in job.message.splitlines() if line)
+        )
         return
     text, button = st.columns([5, 1], vertical_alignment="center")
     tell = text.error if job.state == FAILED else text.warning
@@ -199,7 +215,10 @@ def in_words(seconds: float) -> str:
 
 
 def watch(keys: tuple[str, ...]) -> None:
-    """Draw the jobs of these keys and follow them; whenever one of them ends, the whole page is drawn anew once."""
+    """Draw the jobs of these keys and follow them.
+
+    Whenever one of them ends, the whole page is drawn anew once.
+    """
     _follow(keys, tuple(key for key in keys if runner().is_active(key)))
 
 

@@ -33,5 +33,8 @@ def page(title: str) -> StreamlitPage:
 
 
 def go(title: str) -> None:
-    """Go to a page from a button. The pickers write themselves into the URL again, which Streamlit would refuse to clear."""
+    """Go to a page from a button.
+
+    The pickers write themselves into the URL again, which Streamlit would refuse to clear.
+    """
     st.switch_page(page(title), query_params={})

@@ -20,7 +20,9 @@ def say_untrained(what: str, selection: Selection) -> None:
     if read_only.is_read_only():
         st.caption(f"{read_only.SENTENCE} Pick another dataset, model or run in the sidebar.")
         return
-    st.page_link(menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:")
+    st.page_link(
+        menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:"
+    )
 
 
 def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> None:
@@ -39,7 +41,8 @@ def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> N
         st.caption(f"{read_only.SENTENCE} Pick another method, model or epoch in the sidebar.")
     elif any(item.method == BEST for item in wanted):
         st.caption(
-            "The best of all attacks is joined from those computed; pick one of them in the sidebar to compute it."
+            "The best of all attacks is joined from those computed; pick one of them in the "
+            "sidebar to compute it."
         )
     elif st.button(label, type="primary"):
         for item in wanted:
@@ -53,8 +56,18 @@ def offer_more(chosen: Selection, groups: Sequence[str]) -> None:
     if jobs.runner().is_active(key):
         jobs.watch((key,))
     elif not read_only.is_read_only() and chosen.method != BEST:
-        named = wording.listed([wording.name_of_group(group, chosen.partition_title) for group in groups[:NAMED]])
-        label = f"Measure at least {sampling.USUAL_AT_LEAST} images of each group, where there are so many"
-        if st.button(label, help=plain(f"More of {named}; measures then weigh each group as in the whole test split.")):
+        named = wording.listed(
+            [wording.name_of_group(group, chosen.partition_title) for group in groups[:NAMED]]
+        )
+        label = (
+            f"Measure at least {sampling.USUAL_AT_LEAST} images of each group, "
+            "where there are so many"
+        )
+        if st.button(
+            label,
+            help=plain(
+                f"More of {named}; measures then weigh each group as in the whole test split."
+            ),
+        ):
             tasks.submit_estimate(chosen, at_least=sampling.USUAL_AT_LEAST, by=chosen.by)
             st.rerun()

@@ -1,4 +1,7 @@
-"""Number fields bound to the URL; a value in a link that cannot be taken is said, never swallowed."""
+"""Number fields bound to the URL.
+
+A value in a link that cannot be taken is said, never swallowed.
+"""
 
 import streamlit as st
 
@@ -6,11 +9,19 @@ from pages.shell.text import plain
 
 
 def field(
-    label: str, key: str, low: float = 0.0, high: float | None = None, *, default: float = 0.0, help: str | None = None
+    label: str,
+    key: str,
+    low: float = 0.0,
+    high: float | None = None,
+    *,
+    default: float = 0.0,
+    help: str | None = None,
 ) -> float:
     """Draw a field for a number and return it."""
     _say_what_is_wrong(key, low, high, default)
-    return st.number_input(label, low, high, default, step=0.05, format="%.3g", key=key, bind="query-params", help=help)
+    return st.number_input(
+        label, low, high, default, step=0.05, format="%.3g", key=key, bind="query-params", help=help
+    )
 
 
 def page_of(n_pages: int, key: str = "page") -> int:
@@ -33,4 +44,9 @@ def _say_what_is_wrong(key: str, low: float, high: float | None, default: float)
     except ValueError:
         number = float("nan")
     if not low <= number <= (float("inf") if high is None else high):
-        st.warning(plain(f"The link asks for {key} {asked!r}, which is not possible here; showing {default:g}."))
+        st.warning(
+            plain(
+                f"The link asks for {key} {asked!r}, which is not possible here; "
+                f"showing {default:g}."
+            )
+        )

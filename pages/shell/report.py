@@ -23,7 +23,10 @@ def button(chosen: Selection) -> None:
         key="report",
         width="stretch",
         disabled=chosen.run is None,
-        help="One HTML file that opens offline: the answer, the charts, the definitions, and how to get the numbers again.",
+        help=(
+            "One HTML file that opens offline: the answer, the charts, the definitions, and how "
+            "to get the numbers again."
+        ),
     )
 
 
@@ -33,8 +36,9 @@ def page_of(chosen: Selection, policy: Policy) -> str:
         return selection.html(chosen.run, chosen.epoch, chosen.method, chosen.by, policy=policy)
     except RobustnessBiasError as error:
         return (
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>No report</title>'
-            f"<h1>There is no report of this selection</h1><p>{html.escape(str(error))}</p></html>\n"
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>No '
+            "report</title><h1>There is no report of this "
+            f"selection</h1><p>{html.escape(str(error))}</p></html>\n"
         )
 
 

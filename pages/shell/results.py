@@ -1,4 +1,7 @@
-"""What the pages show, read once and kept: distances, measures, models, images. Missing distances come with their job."""
+"""What the pages show, read once and kept: distances, measures, models, images.
+
+Missing distances come with their job.
+"""
 
 import time
 from collections import OrderedDict
@@ -34,7 +37,9 @@ def distances(selection: Selection) -> StoredTable:
     stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
     if stored is None:
         n_test = selection.run.facts["n_test"]
-        sentence = f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
+        sentence = (
+            f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
+        )
         missing_data.offer_estimates([selection], sentence, "Compute them now")
         st.stop()
     if stored.notice:
@@ -51,7 +56,9 @@ def warn_of_fallbacks(rows: pd.DataFrame, method: str) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def bias(checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: rb.Policy) -> pd.DataFrame:
+def bias(
+    checksum: str, by: str, policy_text: str, _rows: pd.DataFrame, _policy: rb.Policy
+) -> pd.DataFrame:
     """Return `rbcore.robustness_bias`, kept by the checksum of the rows and the policy's text."""
     return rb.robustness_bias(_rows, by, policy=_policy)
 
@@ -81,7 +88,10 @@ def stamps() -> Stamps:
         name = facts["method"]
         if name in METHODS and METHODS[name].version == facts["version"]:
             spelled = format_method(METHODS[name], facts["parameters"])
-            found.setdefault((facts["weights"], facts["dataset"], spelled), f"{path.stem} {path.stat().st_mtime_ns}")
+            found.setdefault(
+                (facts["weights"], facts["dataset"], spelled),
+                f"{path.stem} {path.stat().st_mtime_ns}",
+            )
     return found
 
 
@@ -102,14 +112,23 @@ class Place:
 
 
 def place(found: Stamps, run: Run, epoch: int, method: str, by: str) -> Place:
-    """Return the place of a run's epoch, a method and a partition. The best of all attacks changes with any of them."""
+    """Return the place of a run's epoch, a method and a partition.
+
+    The best of all attacks changes with any of them.
+    """
     sidecar = run.sidecar(epoch)
     where = (sidecar["sha256"], sidecar["dataset_fingerprint"])
     groups = attributes.stamp_of(sidecar["dataset_fingerprint"])
     if method != BEST:
         chosen, values = resolve_method(method)
-        return Place(run, epoch, method, by, found.get((*where, format_method(chosen, values))), groups)
-    of = sorted(at for (*of, name), at in found.items() if tuple(of) == where and counts(resolve_method(name)[0]))
+        return Place(
+            run, epoch, method, by, found.get((*where, format_method(chosen, values))), groups
+        )
+    of = sorted(
+        at
+        for (*of, name), at in found.items()
+        if tuple(of) == where and counts(resolve_method(name)[0])
+    )
     return Place(run, epoch, method, by, " ".join(of) or None, groups)
 
 
@@ -125,11 +144,13 @@ def _measures() -> OrderedDict[str, pd.DataFrame]:
     return OrderedDict()
 
 
-def measure_some(places: Sequence[Place], within: str, policy: rb.Policy, *, seconds: float = 1.0) -> int:
+def measure_some(
+    places: Sequence[Place], within: str, policy: rb.Policy, *, seconds: float = 1.0
+) -> int:
     """Measure sigma at these places for about so many seconds; return how many are left.
 
-    Tables are kept by what their numbers depend on; nobody may change them. ``within`` is the partition whose mix is held
-    fixed, or empty.
+    Tables are kept by what their numbers depend on; nobody may change them. ``within`` is the
+    partition whose mix is held fixed, or empty.
     """
     kept, end, left = _measures(), time.monotonic() + seconds, 0
     for item in places:
@@ -140,7 +161,12 @@ def measure_some(places: Sequence[Place], within: str, policy: rb.Policy, *, sec
             continue
         rows = rows_at(item)
         adjusted = analyses.adjusted_bias(rows, item.by, within, policy=policy) if within else None
-        keep(item, within, policy, rb.robustness_bias(rows, item.by, policy=policy) if adjusted is None else adjusted)
+        keep(
+            item,
+            within,
+            policy,
+            rb.robustness_bias(rows, item.by, policy=policy) if adjusted is None else adjusted,
+        )
     return left
 
 
@@ -156,7 +182,9 @@ def rows_at(item: Place) -> pd.DataFrame:
     """Return the distances at a place that has some."""
     stored = rb.stored_distances(item.run, item.epoch, item.method)
     if stored is None:
-        raise rb.RobustnessBiasError(f"The {item.method} distances of {item.run.model} are gone; open the page again.")
+        raise rb.RobustnessBiasError(
+            f"The {item.method} distances of {item.run.model} are gone; open the page again."
+        )
     return stored.rows
 
 
@@ -172,12 +200,18 @@ def joined(key: str, _make: Callable[[], Any]) -> Any:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the images")
-def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str, groups: str) -> Dataset:
-    """Return the dataset a run was trained on, kept by the stamp of its groups; other files are an error, which is not kept."""
+def dataset(
+    name: str, size: int, seed: int, validation: float, fingerprint: str, groups: str
+) -> Dataset:
+    """Return the dataset a run was trained on, kept by the stamp of its groups.
+
+    Other files are an error, which is not kept.
+    """
     loaded = rb.load_dataset(name, size=size, seed=seed, validation=validation)
     if loaded.fingerprint != fingerprint:
         raise rb.RobustnessBiasError(
-            f"The files of {name} at hand are not those this run was trained on; name their folder again."
+            f"The files of {name} at hand are not those this run was trained on; name "
+            "their folder again."
         )
     return loaded
 
@@ -185,7 +219,9 @@ def dataset(name: str, size: int, seed: int, validation: float, fingerprint: str
 def dataset_of(facts: Facts) -> Dataset:
     """Return the dataset that a run's facts name."""
     names = ("dataset", "size", "seed", "validation", "dataset_fingerprint")
-    return dataset(*(facts[name] for name in names), attributes.stamp_of(facts["dataset_fingerprint"]))
+    return dataset(
+        *(facts[name] for name in names), attributes.stamp_of(facts["dataset_fingerprint"])
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
@@ -200,9 +236,12 @@ def cost(selection: Selection, n_images: int) -> str | None:
     if passes is None:
         return None
     sidecar = selection.run.sidecar(selection.epoch)
-    minutes = n_images * passes / _passes_a_second(sidecar["sha256"], selection.method, selection) / 60
+    minutes = (
+        n_images * passes / _passes_a_second(sidecar["sha256"], selection.method, selection) / 60
+    )
     return (
-        f"Up to {n_images:,} images x {passes:,} passes: about {minutes:,.1f} minutes on this machine's default device."
+        f"Up to {n_images:,} images x {passes:,} passes: about {minutes:,.1f} minutes on this "
+        "machine's default device."
     )
 
 

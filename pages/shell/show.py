@@ -15,7 +15,15 @@ from rbcore.charts import AnyChart, chart_png, chart_svg
 from rbcore.reports.spreadsheet import csv_text
 
 
-def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: str = "stretch", **events: Any) -> Any:
+def chart(
+    drawn: AnyChart,
+    name: str,
+    *,
+    alt: str,
+    table: pd.DataFrame,
+    width: str = "stretch",
+    **events: Any,
+) -> Any:
     """Draw a chart with its downloads below: PNG and SVG of the chart, CSV of the numbers in it.
 
     Parameters
@@ -23,13 +31,15 @@ def chart(drawn: AnyChart, name: str, *, alt: str, table: pd.DataFrame, width: s
     drawn
         A chart of `rbcore.charts`.
     name
-        What it shows, in a word or two; unique on its page. Files are called after it and the selection.
+        What it shows, in a word or two; unique on its page. Files are called after it
+        and the selection.
     alt
         What it says, for those who do not see it.
     table
         The numbers drawn, as they are.
     **events
-        ``on_select`` and ``selection_mode``, as `streamlit.altair_chart` takes them; then what was selected is returned.
+        ``on_select`` and ``selection_mode``, as `streamlit.altair_chart` takes them; then what was
+        selected is returned.
     """
     selected = st.altair_chart(drawn, width=width, alt=alt, key=f"chart {name}", **events)
     stem = file_stem(name)
@@ -57,7 +67,8 @@ def signs(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> 
     Parameters
     ----------
     agreement
-        The attributes of `rbcore.analyses.Agreement` in columns, and what each row is of in a column ``of``.
+        The attributes of `rbcore.analyses.Agreement` in columns, and what each row is of
+        in a column ``of``.
     counted
         Which groups count, for the heading's help.
     **columns
@@ -74,7 +85,9 @@ def signs(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> 
         column_config={
             "same": st.column_config.TextColumn("same sign", help=counted),
             "share": st.column_config.NumberColumn("share", format="percent"),
-            "interval": st.column_config.TextColumn("95% interval", help="Wilson; takes groups as independent"),
+            "interval": st.column_config.TextColumn(
+                "95% interval", help="Wilson; takes groups as independent"
+            ),
             "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
             **columns,
         },

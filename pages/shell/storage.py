@@ -15,8 +15,12 @@ def draw() -> None:
     """Draw the sizes, and, where this server may change anything, what can be deleted."""
     st.subheader("On the disk", anchor=False)
     used = _disk_use(str(cache_root()))
-    parts = ", ".join(f"{in_units(used[kind])} {what}" for kind, what in storage.KINDS.items() if used[kind])
-    st.markdown(plain(f"{in_units(sum(used.values()))} in {cache_root()}{': ' if parts else ''}{parts}."))
+    parts = ", ".join(
+        f"{in_units(used[kind])} {what}" for kind, what in storage.KINDS.items() if used[kind]
+    )
+    st.markdown(
+        plain(f"{in_units(sum(used.values()))} in {cache_root()}{': ' if parts else ''}{parts}.")
+    )
     st.caption("What ships with the project is not counted and cannot be deleted.")
     st.caption(plain(gate.in_words()))
     if read_only.is_read_only():
@@ -26,19 +30,39 @@ def draw() -> None:
     runs, tables = storage.deletable_runs(), storage.deletable_tables()
     left, right = st.columns(2)
     with left:
-        _offer("run", "runs", runs, tasks.delete_run, "Its checkpoints go with it; distances estimated on it stay.")
+        _offer(
+            "run",
+            "runs",
+            runs,
+            tasks.delete_run,
+            "Its checkpoints go with it; distances estimated on it stay.",
+        )
     with right:
         _offer(
-            "table of distances", "tables", tables, tasks.delete_table, "The run stays, so it can be computed again."
+            "table of distances",
+            "tables",
+            tables,
+            tasks.delete_table,
+            "The run stays, so it can be computed again.",
         )
 
 
-def _offer(what: str, many: str, items: list[storage.Item], delete: Callable[[storage.Item], None], loss: str) -> None:
+def _offer(
+    what: str,
+    many: str,
+    items: list[storage.Item],
+    delete: Callable[[storage.Item], None],
+    loss: str,
+) -> None:
     if not items:
         st.caption(f"No {many} of this user's to delete.")
         return
     item = st.selectbox(
-        f"Delete a {what}", items, format_func=_option, index=None, placeholder=f"{len(items):,} {many}"
+        f"Delete a {what}",
+        items,
+        format_func=_option,
+        index=None,
+        placeholder=f"{len(items):,} {many}",
     )
     if item is None:
         return

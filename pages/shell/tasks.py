@@ -1,4 +1,7 @@
-"""What a page can do to the cache: train a model, estimate distances, delete. Each is one call of rbcore a step."""
+"""What a page can do to the cache: train a model, estimate distances, delete.
+
+Each is one call of rbcore a step.
+"""
 
 from pages.shell import jobs, read_only
 from pages.shell.selection import Selection
@@ -36,7 +39,13 @@ def submit_training(
 
     def work(progress: Progress, cancel: Cancel) -> str:
         data = load_dataset(
-            dataset, root=root, size=size, seed=seed, checksum=checksum, download=download, progress=progress
+            dataset,
+            root=root,
+            size=size,
+            seed=seed,
+            checksum=checksum,
+            download=download,
+            progress=progress,
         )
         run = train(
             model,
@@ -53,25 +62,34 @@ def submit_training(
         )
         skipped = skipped_in_words(data)
         accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
-        return f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}; pick it under Run in the sidebar."
+        return (
+            f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}; "
+            "pick it under Run in the sidebar."
+        )
 
     key = (
-        f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} {device} {root} {checksum} {download} "
-        f"{mitigation}"
+        f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} "
+        f"{device} {root} {checksum} {download} {mitigation}"
     )
-    title = f"Train {model} on {dataset}, seed {seed}" + (f", {mitigation.suffix[1:]}" if mitigation else "")
+    title = f"Train {model} on {dataset}, seed {seed}" + (
+        f", {mitigation.suffix[1:]}" if mitigation else ""
+    )
     return jobs.runner().submit(key, title, work)
 
 
 def skipped_in_words(data: Dataset) -> str:
-    """Say how many files were left out, by their reasons, and name the first of each; nothing where none was."""
+    """Say how many files were left out, by their reasons, and name the first of each.
+
+    Nothing where none was.
+    """
     if not data.skipped:
         return ""
     by_reason: dict[str, list[str]] = {}
     for skip in data.skipped:
         by_reason.setdefault(skip.reason, []).append(skip.file)
     said = [
-        f"{reason}: {', '.join(files[:NAMED])}" + (f" and {len(files) - NAMED:,} more" if len(files) > NAMED else "")
+        f"{reason}: {', '.join(files[:NAMED])}"
+        + (f" and {len(files) - NAMED:,} more" if len(files) > NAMED else "")
         for reason, files in by_reason.items()
     ]
     return f"; skipped files: {len(data.skipped):,} ({'; '.join(said)})"
@@ -115,7 +133,10 @@ def submit_estimate(
 def estimate_key(selection: Selection) -> str:
     """Return the key of the job that computes the selection's distances."""
     name = selection.run.name if selection.run else "-"
-    return f"estimate {selection.dataset} {selection.model} {name} {selection.epoch} {selection.method}"
+    return (
+        f"estimate {selection.dataset} {selection.model} {name} {selection.epoch} "
+        f"{selection.method}"
+    )
 
 
 def delete_run(item: storage.Item) -> None:

@@ -24,31 +24,49 @@ def draw(chosen: Selection, device: str) -> None:
         root = st.text_input(
             f"Folder of the {spec.title} images, on the machine the app runs on",
             value=str(known_folder(spec) or ""),
-            help=f"{spec.source}. {spec.license}. {spec.caution} The folder is remembered; {spec.folder_variable} sets it too.",
+            help=(
+                f"{spec.source}. {spec.license}. {spec.caution} The folder is remembered; "
+                f"{spec.folder_variable} sets it too."
+            ),
         )
         st.caption(plain(f"There: {count_on_disk(spec)}."))
         if spec.official:
             checksum = not st.checkbox(
-                "These files are not the published ones", help="Their checksums are then not compared."
+                "These files are not the published ones",
+                help="Their checksums are then not compared.",
             )
-            download = bool(spec.official.archives) and st.checkbox("Fetch published files that are missing")
-    recipe_name = st.segmented_control("Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True)
+            download = bool(spec.official.archives) and st.checkbox(
+                "Fetch published files that are missing"
+            )
+    recipe_name = st.segmented_control(
+        "Recipe", RECIPE_NAMES, default=RECIPE_NAMES[0], required=True
+    )
     recipe = recipe_for(chosen.dataset, chosen.model, recipe_name)
     left, right = st.columns(2)
     epochs = left.number_input("Epochs", 1, 1000, recipe.epochs)
     seed = right.number_input(
-        "Seed", 0, 2**31 - 1, 0, help="Of the split, the initial weights and the order of the batches."
+        "Seed",
+        0,
+        2**31 - 1,
+        0,
+        help="Of the split, the initial weights and the order of the batches.",
     )
-    keep = left.selectbox("Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch.")
+    keep = left.selectbox(
+        "Checkpoints to keep", ["all", "3", "1"], help="3: first, middle and last epoch."
+    )
     size = spec.default_size
     if spec.needs_folder:
         size = right.number_input("Size in pixels", 8, 400, spec.default_size)
     weights = None
     if chosen.model in MODELS and MODELS[chosen.model].imagenet:
         weights = st.selectbox(
-            "Start from", [IMAGENET, NO_WEIGHTS], help="ImageNet weights as in the paper, or random ones."
+            "Start from",
+            [IMAGENET, NO_WEIGHTS],
+            help="ImageNet weights as in the paper, or random ones.",
         )
-    name = st.text_input("Name of the run", placeholder="made of recipe, size, epochs, seed and mitigation")
+    name = st.text_input(
+        "Name of the run", placeholder="made of recipe, size, epochs, seed and mitigation"
+    )
     st.caption(recipe.description)
     mitigation = mitigation_form.pick(chosen)
     if st.button("Train", type="primary", disabled=not mitigation_form.is_ready(mitigation)):

@@ -1,23 +1,28 @@
 """The paper's own analyses, one file each: they join stored distances with the measures, and compute no distances.
 
-============== ================================================================================================
-file           question
-============== ================================================================================================
-models_and_epochs  what is stored: sigma and curves of every group for several models, epochs, methods (figures 6 to 16)
-exact          how far images lie from the boundary of a linear model: the median (section 6)
-agreement      how often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2, 8.1, 8.3, Table 1)
-epochs         sigma through training, and whether the sign of the last epoch is there before (7.2)
-samples        two methods image by image; a certificate of g beside an attack on f (7.1, 8.3)
-gallery        which images to look at
-budget         who is fooled within one budget (figure 3)
-composition    sigma by one attribute at a common mix of another
-pretraining    sigma of a pre-trained against a from-scratch run of the same model (8.2)
-mitigation     what a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22)
-mitigated_runs runs that differ in their mitigation only, and what each bought at what cost
-toys           figures 1 and 2: classifiers in a plane, with their boundaries and exact distances
-typical_faces  what it takes to fool a model on a typical toy face of each group, for a class
-published      distances that others published (UG100), as tables of this library
-============== ================================================================================================
+=================  =================================================================================
+file               question
+=================  =================================================================================
+models_and_epochs  what is stored: sigma and curves of every group for several models, epochs,
+                   methods (figures 6 to 16)
+exact              how far images lie from the boundary of a linear model: the median (section 6)
+agreement          how often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2,
+                   8.1, 8.3, Table 1)
+epochs             sigma through training, and whether the sign of the last epoch is
+                   there before (7.2)
+samples            two methods image by image; a certificate of g beside an attack on f (7.1, 8.3)
+gallery            which images to look at
+budget             who is fooled within one budget (figure 3)
+composition        sigma by one attribute at a common mix of another
+pretraining        sigma of a pre-trained against a from-scratch run of the same model (8.2)
+mitigation         what a mitigation changed: the same images under the plain and the mitigated
+                   model (figures 17 to 22)
+mitigated_runs     runs that differ in their mitigation only, and what each bought at what cost
+toys               figures 1 and 2: classifiers in a plane, with their boundaries
+                   and exact distances
+typical_faces      what it takes to fool a model on a typical toy face of each group, for a class
+published          distances that others published (UG100), as tables of this library
+=================  =================================================================================
 """
 
 from rbcore.analyses.agreement import (

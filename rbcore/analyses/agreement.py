@@ -1,7 +1,8 @@
 """How often two methods, or two epochs, agree on the sign of sigma (sections 7.1, 7.2, 8.1, 8.3, Table 1).
 
-The paper gives a percentage. Beside it stand its denominator, an interval, Cohen's kappa (agreement beyond what two methods
-with these shares of signs reach by chance), and the mean and variance of the differences of sigma.
+The paper gives a percentage. Beside it stand its denominator, an interval, Cohen's kappa (agreement
+beyond what two methods with these shares of signs reach by chance), and the mean and variance of
+the differences of sigma.
 """
 
 from collections.abc import Sequence
@@ -29,15 +30,18 @@ class Agreement:
     Attributes
     ----------
     n, n_same
-        Groups with a sigma on both sides, and those of them with the same sign (below, at or above 0).
+        Groups with a sigma on both sides, and those of them with the same sign
+        (below, at or above 0).
     n_undefined
         Groups that were left out, since a sigma is NaN.
     share, low, high
-        ``n_same / n`` with its Wilson interval. It takes groups as independent, which those of one partition are not quite.
+        ``n_same / n`` with its Wilson interval. It takes groups as independent, which those of one
+        partition are not quite.
     kappa
         Cohen's kappa of the signs; NaN where both sides have one and the same sign throughout.
     mean_difference, mean_low, mean_high
-        Mean of first minus second, with its interval by Student's t over groups; NaN ends for fewer than two groups.
+        Mean of first minus second, with its interval by Student's t over groups; NaN ends for
+        fewer than two groups.
     variance_of_differences
         Sample variance (n - 1) of first minus second; NaN for fewer than two groups.
     """
@@ -55,7 +59,9 @@ class Agreement:
     variance_of_differences: float
 
 
-def sign_agreement(first: np.ndarray, second: np.ndarray, *, confidence: float = CONFIDENCE) -> Agreement:
+def sign_agreement(
+    first: np.ndarray, second: np.ndarray, *, confidence: float = CONFIDENCE
+) -> Agreement:
     """Compare two sigmas of the same groups, each shape (n,).
 
     Raises
@@ -95,7 +101,10 @@ def sign_agreement(first: np.ndarray, second: np.ndarray, *, confidence: float =
 
 
 def cohens_kappa(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Cohen's kappa of two labelings, at most 1; NaN where chance alone would agree always."""
+    """Return Cohen's kappa of two labelings, at most 1.
+
+    NaN where chance alone would agree always.
+    """
     labels = np.union1d(first, second)
     by_chance = sum(float((first == label).mean() * (second == label).mean()) for label in labels)
     observed = float((first == second).mean())
@@ -103,40 +112,52 @@ def cohens_kappa(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def kappa_in_words(kappa: float) -> str:
-    """Return Cohen's kappa as it is printed; where chance alone would agree always, that it is not defined."""
+    """Return Cohen's kappa as it is printed.
+
+    Where chance alone would agree always, that it is not defined.
+    """
     return UNDEFINED if np.isnan(kappa) else f"{kappa:.2f}"
 
 
 def paired_sigmas(
-    first: pd.DataFrame, second: pd.DataFrame, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    partitions: Sequence[str],
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame:
     """Measure sigma of every group by two tables of distances, over the images that both hold.
 
-    A partition into two groups gives one row, of its first group: the two sigmas of such a partition always differ in sign,
-    so that the second adds nothing. The paper's Table 1 counts in the same way.
+    A partition into two groups gives one row, of its first group: the two sigmas of such a
+    partition always differ in sign, so that the second adds nothing. The paper's Table 1
+    counts in the same way.
 
     Parameters
     ----------
     first, second
         Tables as `rbcore.distances.estimate.estimate_distances` returns them, on the same dataset.
     partitions
-        As `rbcore.partitions` spells them; one that has a single group among the common images is left out.
+        As `rbcore.partitions` spells them; one that has a single group among the common
+        images is left out.
 
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``partition``, ``group``, ``n`` (images of the group in both), ``n_images`` (of all groups),
-        ``sigma_first``, ``sigma_second``.
+        One row a group: ``partition``, ``group``, ``n`` (images of the group in both), ``n_images``
+        (of all groups), ``sigma_first``, ``sigma_second``.
 
     Raises
     ------
     MeasureError
-        If the tables have no image in common or put one into different groups; and as `rbcore.measures.split_groups`.
+        If the tables have no image in common or put one into different groups; and as
+        `rbcore.measures.split_groups`.
     """
     first, second = (proportional(checked(rows, ["sample_id"])) for rows in (first, second))
     common = set(first["sample_id"]) & set(second["sample_id"])
     if not common:
-        raise MeasureError("The two tables have no image in common, so their sigmas cannot be compared.")
+        raise MeasureError(
+            "The two tables have no image in common, so their sigmas cannot be compared."
+        )
     sides = [table[table["sample_id"].isin(common)] for table in (first, second)]
     rows: list[pd.DataFrame] = []
     for partition in partitions:
@@ -167,31 +188,41 @@ def _refuse_moved(partition: str, first: pd.Series, second: pd.Series) -> None:
     if moved.any():
         sample = first.index[int(moved.to_numpy().argmax())]
         raise MeasureError(
-            f"The two tables disagree on the {partition} of {int(moved.sum()):,} images, the first being {sample!r}: "
-            f"{first.loc[sample]!r} and {other.loc[sample]!r}. They were made from different data; compute one of them again."
+            f"The two tables disagree on the {partition} of {int(moved.sum()):,} images, the "
+            f"first being {sample!r}: {first.loc[sample]!r} and {other.loc[sample]!r}. They were "
+            "made from different data; compute one of them again."
         )
 
 
 def agreement_of(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> Agreement:
     """Summarize a table of `paired_sigmas`, or several of them joined; see `sign_agreement`."""
-    return sign_agreement(pairs["sigma_first"].to_numpy(), pairs["sigma_second"].to_numpy(), confidence=confidence)
+    return sign_agreement(
+        pairs["sigma_first"].to_numpy(), pairs["sigma_second"].to_numpy(), confidence=confidence
+    )
 
 
 def agreement_by_partition(
-    first: pd.DataFrame, second: pd.DataFrame, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    partitions: Sequence[str],
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame:
     """Summarize `paired_sigmas` for every partition and for all of them together (as Table 1 does for a dataset).
 
     Returns
     -------
     pandas.DataFrame
-        One row a partition in which some group has a sigma on both sides, then ``all`` where there is more than one:
-        ``partition`` and the attributes of `Agreement`.
+        One row a partition in which some group has a sigma on both sides, then ``all`` where there
+        is more than one: ``partition`` and the attributes of `Agreement`.
     """
     pairs = paired_sigmas(first, second, partitions, policy=policy)
     is_known = np.isfinite(pairs[["sigma_first", "sigma_second"]].to_numpy(np.float64)).all(axis=1)
     names = list(dict.fromkeys(pairs.loc[is_known, "partition"]))
-    rows = [{"partition": name, **asdict(agreement_of(pairs[pairs["partition"] == name]))} for name in names]
+    rows = [
+        {"partition": name, **asdict(agreement_of(pairs[pairs["partition"] == name]))}
+        for name in names
+    ]
     if len(names) > 1:
         rows.append({"partition": ALL, **asdict(agreement_of(pairs))})
     return pd.DataFrame(rows)

@@ -17,7 +17,8 @@ def fooled_at(
 ) -> pd.DataFrame:
     """Count for every group how many of its correct images are fooled within a budget.
 
-    Distances by an attack are upper bounds, so that at least these are fooled; those farther are not shown to be safe.
+    Distances by an attack are upper bounds, so that at least these are fooled; those farther are
+    not shown to be safe.
 
     Parameters
     ----------
@@ -29,9 +30,10 @@ def fooled_at(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``budget``; ``n`` images with a result; ``n_correct`` of them; ``n_fooled``, correct ones no
-        farther than the budget; ``share``, ``n_fooled / n_correct``, with ``low`` and ``high`` (Clopper-Pearson); NaN where no
-        image is correct; ``robust``, I_P(budget) (eq. 4): the share of all ``n`` that are correct and farther.
+        One row a group: ``group``; ``budget``; ``n`` images with a result; ``n_correct`` of them;
+        ``n_fooled``, correct ones no farther than the budget; ``share``, ``n_fooled / n_correct``,
+        with ``low`` and ``high`` (Clopper-Pearson); NaN where no image is correct; ``robust``,
+        I_P(budget) (eq. 4): the share of all ``n`` that are correct and farther.
 
     Raises
     ------
@@ -42,9 +44,15 @@ def fooled_at(
         raise MeasureError(f"budget={budget} is no budget; give a positive L2 distance.")
     grouped = split_groups(distances, by)
     rows = []
-    for group, values, correct in zip(grouped.groups, grouped.values, grouped.is_correct, strict=True):
+    for group, values, correct in zip(
+        grouped.groups, grouped.values, grouped.is_correct, strict=True
+    ):
         n_correct, n_fooled = int(correct.sum()), int((values[correct] <= budget).sum())
-        low, high = binomial_interval(np.array([n_fooled]), n_correct, confidence) if n_correct else ([np.nan],) * 2
+        low, high = (
+            binomial_interval(np.array([n_fooled]), n_correct, confidence)
+            if n_correct
+            else ([np.nan],) * 2
+        )
         rows.append(
             {
                 "group": group,
@@ -67,8 +75,9 @@ def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a group that has any such image, in the groups' order: ``group``, ``sample_id``, ``distance`` (L2) and ``n``, the
-        images with a distance. Of an even number the nearer one of the two in the middle; of equal distances the first by id.
+        One row a group that has any such image, in the groups' order: ``group``, ``sample_id``,
+        ``distance`` (L2) and ``n``, the images with a distance. Of an even number the nearer one of
+        the two in the middle; of equal distances the first by id.
 
     Raises
     ------
@@ -76,7 +85,9 @@ def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:
         As `rbcore.partitions.group_labels`.
     """
     labels = group_labels(distances, by)
-    known = distances.assign(group=labels)[distances["distance"].notna()].sort_values(["distance", "sample_id"])
+    known = distances.assign(group=labels)[distances["distance"].notna()].sort_values(
+        ["distance", "sample_id"]
+    )
     rows = []
     for group in group_order(labels):
         own = known[known["group"] == group]
@@ -91,7 +102,9 @@ def verdict_at_budget(fooled: pd.DataFrame) -> str:
     known = fooled[fooled["share"].notna()]
     budget = fooled["budget"].iat[0]
     if known.empty:
-        return f"No group has a correctly classified image, so none can be fooled within {budget:g}."
+        return (
+            f"No group has a correctly classified image, so none can be fooled within {budget:g}."
+        )
     shares = known["share"].to_numpy(np.float64)
     most, fewest = known.iloc[int(shares.argmax())], known.iloc[int(shares.argmin())]
     said = f"Within {budget:.3g} at least {_share(most)} of {most['group']} are fooled"
@@ -99,4 +112,7 @@ def verdict_at_budget(fooled: pd.DataFrame) -> str:
 
 
 def _share(row: pd.Series) -> str:
-    return f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}] of the {row['n_correct']:,} correct images"
+    return (
+        f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}] of the "
+        f"{row['n_correct']:,} correct images"
+    )

@@ -26,14 +26,16 @@ def raw_and_standardized(
     distances, by, policy
         As `rbcore.inference.robustness_bias`.
     within
-        Partitions whose mix is made equal, the finest first: each group takes the first whose cells are large enough for it.
+        Partitions whose mix is made equal, the finest first: each group takes the first whose cells
+        are large enough for it.
 
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``sigma``, ``low``, ``high`` (raw), ``within`` (empty where none serves),
-        ``n_effective``, ``smallest_cell``, ``standardized``, ``standardized_low``, ``standardized_high``, and ``refused``, why
-        the finest partition does not serve (empty where it does).
+        One row a group: ``group``, ``n``, ``sigma``, ``low``, ``high`` (raw), ``within`` (empty
+        where none serves), ``n_effective``, ``smallest_cell``, ``standardized``,
+        ``standardized_low``, ``standardized_high``, and ``refused``, why the finest partition does
+        not serve (empty where it does).
     """
     raw = robustness_bias(distances, by, policy=policy)
     rows = []
@@ -42,7 +44,9 @@ def raw_and_standardized(
         row |= {"within": "", "refused": ""}
         for partition in within:
             try:
-                found = standardized_bias(distances, by, partition, groups=[of_group["group"]], policy=policy).iloc[0]
+                found = standardized_bias(
+                    distances, by, partition, groups=[of_group["group"]], policy=policy
+                ).iloc[0]
             except MeasureError as error:
                 row["refused"] = row["refused"] or str(error)
                 continue
@@ -57,10 +61,14 @@ def raw_and_standardized(
             break
         rows.append(row)
     columns = ["group", "n", "sigma", "low", "high", "within", "n_effective", "smallest_cell"]
-    return pd.DataFrame(rows, columns=[*columns, "standardized", "standardized_low", "standardized_high", "refused"])
+    return pd.DataFrame(
+        rows, columns=[*columns, "standardized", "standardized_low", "standardized_high", "refused"]
+    )
 
 
-def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
+def adjusted_bias(
+    distances: pd.DataFrame, by: str, within: str, *, policy: Policy = DEFAULT_POLICY
+) -> pd.DataFrame:
     """Measure sigma of every group at a common mix of another partition, with what its interval shows.
 
     Parameters
@@ -71,8 +79,9 @@ def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Poli
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``n_counted``, ``is_ranked``, ``sigma``, ``low``, ``high``, ``n_effective`` and
-        ``verdict``, by `MIX_RULE`. A group with too few images in a stratum has no sigma; its verdict is `TOO_FEW`.
+        One row a group: ``group``, ``n``, ``n_counted``, ``is_ranked``, ``sigma``, ``low``,
+        ``high``, ``n_effective`` and ``verdict``, by `MIX_RULE`. A group with too few images in a
+        stratum has no sigma; its verdict is `TOO_FEW`.
     """
     counts = overlap(distances, by, within, policy)
     n, total = counts.to_numpy(np.int64), counts.to_numpy(np.int64).sum(axis=0)
@@ -92,4 +101,6 @@ def adjusted_bias(distances: pd.DataFrame, by: str, within: str, *, policy: Poli
     table["n_train"] = training_counts(distances, by, list(table["group"]))
     table["is_ranked"] = is_served & (table["n_counted"] >= FEWEST) & (table["n_train"] != 0)
     shows = [table["n_train"] == 0, ~table["is_ranked"], table["high"] < 0, table["low"] > 0]
-    return table.assign(verdict=np.select(shows, [NEVER_TRAINED, TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE))
+    return table.assign(
+        verdict=np.select(shows, [NEVER_TRAINED, TOO_FEW, LESS_ROBUST, MORE_ROBUST], NO_DIFFERENCE)
+    )

@@ -16,7 +16,9 @@ from rbcore.training.recipes import named_epochs
 from rbcore.wording import caution_of, listed, name_of_group, too_few_but_lower
 
 
-def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY) -> pd.DataFrame:
+def bias_of_epoch(
+    distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY
+) -> pd.DataFrame:
     """Measure sigma and accuracy of every group with their intervals, without the tests: quick enough for every epoch of a run.
 
     Parameters
@@ -27,8 +29,9 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``n_train``, ``n_correct``, ``n_fallback``, ``is_ranked``, ``accuracy``, ``accuracy_low``,
-        ``accuracy_high``, ``sigma``, ``low``, ``high``; each as `rbcore.inference.robustness_bias` has it.
+        One row a group: ``group``, ``n``, ``n_train``, ``n_correct``, ``n_fallback``,
+        ``is_ranked``, ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``sigma``, ``low``,
+        ``high``; each as `rbcore.inference.robustness_bias` has it.
     """
     grouped = split_groups(distances, by, policy)
     low, high = bootstrap_sigma(grouped)
@@ -40,7 +43,8 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
             "n_correct": grouped.n_correct,
             "n_fallback": grouped.n_fallback,
             "n_train": grouped.n_train,
-            "is_ranked": np.array([len(values) >= FEWEST for values in grouped.values]) & (grouped.n_train != 0),
+            "is_ranked": np.array([len(values) >= FEWEST for values in grouped.values])
+            & (grouped.n_train != 0),
             "accuracy": grouped.n_correct / grouped.n,
             "accuracy_low": accuracy_low,
             "accuracy_high": accuracy_high,
@@ -52,7 +56,12 @@ def bias_of_epoch(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_
 
 
 def epoch_pairs(
-    run: Run, method: str, partitions: Sequence[str], epoch: str | int, *, policy: Policy = DEFAULT_POLICY
+    run: Run,
+    method: str,
+    partitions: Sequence[str],
+    epoch: str | int,
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame | None:
     """Pair sigma at an earlier epoch with sigma at the last, over the images that both tables hold.
 
@@ -68,8 +77,8 @@ def epoch_pairs(
     Returns
     -------
     pandas.DataFrame or None
-        As `paired_sigmas`: ``sigma_first`` is that of the epoch, ``sigma_second`` that of the last. None where distances of
-        either epoch are not stored, or the epoch is the last.
+        As `paired_sigmas`: ``sigma_first`` is that of the epoch, ``sigma_second`` that of the last.
+        None where distances of either epoch are not stored, or the epoch is the last.
     """
     number = named_epochs(run.n_epochs)[epoch] if isinstance(epoch, str) else epoch
     last = run.n_epochs
@@ -89,13 +98,17 @@ def sign_consistency(
     Returns
     -------
     pandas.DataFrame
-        One row an epoch: ``epoch``, and the attributes of `rbcore.analyses.Agreement`. Empty where the last epoch's distances
-        or all others are not stored. An epoch at which no group has a sigma is left out.
+        One row an epoch: ``epoch``, and the attributes of `rbcore.analyses.Agreement`. Empty where
+        the last epoch's distances or all others are not stored. An epoch at which no group has a
+        sigma is left out.
     """
     rows = []
     for epoch in run.epochs:
         pairs = epoch_pairs(run, method, partitions, epoch, policy=policy)
-        if pairs is not None and np.isfinite(pairs[["sigma_first", "sigma_second"]]).all(axis=1).any():
+        if (
+            pairs is not None
+            and np.isfinite(pairs[["sigma_first", "sigma_second"]]).all(axis=1).any()
+        ):
             rows.append({"epoch": epoch, **asdict(agreement_of(pairs))})
     return pd.DataFrame(rows)
 
@@ -125,10 +138,14 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     least = ranked.loc[ranked["sigma"].idxmin()]
     few = too_few_but_lower(here, than=float(least["sigma"]))
     names = [
-        f"{name_of_group(str(row['group']), kind)} (n = {row['n']:,}, {row['sigma']:+.2f})" for _, row in few.iterrows()
+        f"{name_of_group(str(row['group']), kind)} (n = {row['n']:,}, {row['sigma']:+.2f})"
+        for _, row in few.iterrows()
     ]
     but = (
-        f" With too few images to rank, {listed(names)} {'lies' if len(few) == 1 else 'lie'} no higher."
+        (
+            f" With too few images to rank, {listed(names)} "
+            f"{'lies' if len(few) == 1 else 'lie'} no higher."
+        )
         if names
         else ""
     )
@@ -136,15 +153,24 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     but += f" {caution}" if caution else ""
     own = table[table["group"] == least["group"]].sort_values("epoch")
     is_below = (own["high"] < 0).to_numpy()
-    n_below, since = int(is_below.sum()), own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :]
+    n_below, since = (
+        int(is_below.sum()),
+        own["epoch"].to_numpy()[len(own) - _run_at_end(is_below) :],
+    )
     name = name_of_group(str(least["group"]), kind, begins=True)
     said = (
         f"{name} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
         f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"
     )
     if not len(since):
-        return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not at this one.{but}"
-    return f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of them from {since[0]} on.{but}"
+        return (
+            f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and not "
+            f"at this one.{but}"
+        )
+    return (
+        f"{said}; its 95% interval is below 0 at {n_below} of {len(own)} epochs, and at all of "
+        f"them from {since[0]} on.{but}"
+    )
 
 
 def interval_in_words(low: float, high: float) -> str:

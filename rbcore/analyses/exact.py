@@ -24,7 +24,8 @@ class Median:
     median
         Of their distances.
     low, high
-        Its interval from order statistics, which holds for any distribution; NaN where n is too small for one.
+        Its interval from order statistics, which holds for any distribution; NaN where n is
+        too small for one.
     """
 
     n: int
@@ -41,9 +42,11 @@ def median_distance(
     Parameters
     ----------
     distances
-        A table as `rbcore.distances.estimate.estimate_distances` returns it; by ``exact`` for the paper's numbers.
+        A table as `rbcore.distances.estimate.estimate_distances` returns it; by ``exact`` for
+        the paper's numbers.
     policy
-        ``misclassified="zero"`` counts them with distance 0 (eq. 4-6), ``"exclude"`` leaves them out; section 6 does not say.
+        ``misclassified="zero"`` counts them with distance 0 (eq. 4-6), ``"exclude"`` leaves them
+        out; section 6 does not say.
 
     Raises
     ------
@@ -52,7 +55,9 @@ def median_distance(
     """
     distances = proportional(checked(distances))
     correct = is_correct(distances, policy)
-    values = np.where(correct, distances["distance"].to_numpy(np.float64), 0.0)[is_counted(distances, policy)]
+    values = np.where(correct, distances["distance"].to_numpy(np.float64), 0.0)[
+        is_counted(distances, policy)
+    ]
     if not len(values):
         raise MeasureError("No image counts, so there is no median distance.")
     ordered, n = np.sort(values), len(values)

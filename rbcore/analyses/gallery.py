@@ -47,7 +47,8 @@ def choose_images(
     true_class
         Name of the class of the label.
     ends_as
-        Number of the class that the perturbed image is taken for, or the image itself where it has no perturbed one.
+        Number of the class that the perturbed image is taken for, or the image itself where it
+        has no perturbed one.
     status
         As in the table; where none is given, the images that have a distance.
 
@@ -71,13 +72,16 @@ def choose_images(
     return rows[fits]
 
 
-def order_images(rows: pd.DataFrame, order: str, probability: pd.Series | None = None) -> pd.DataFrame:
+def order_images(
+    rows: pd.DataFrame, order: str, probability: pd.Series | None = None
+) -> pd.DataFrame:
     """Return the rows in one of `ORDERS`; equal ones by sample id.
 
     Parameters
     ----------
     probability
-        Of the predicted class of each clean image, by sample id; needed where the order is by how sure the network is.
+        Of the predicted class of each clean image, by sample id; needed where the order is by how
+        sure the network is.
 
     Raises
     ------

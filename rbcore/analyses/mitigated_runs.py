@@ -20,7 +20,16 @@ from rbcore.measures import (
 from rbcore.runs.checkpoints import Run, list_runs
 from rbcore.sampling import proportional
 
-SAME = ("dataset_fingerprint", "size", "seed", "builder_sha256", "recipe", "weights", "n_epochs", "validation")
+SAME = (
+    "dataset_fingerprint",
+    "size",
+    "seed",
+    "builder_sha256",
+    "recipe",
+    "weights",
+    "n_epochs",
+    "validation",
+)
 """Facts in which a mitigated run and its plain one agree."""
 PLAIN, REGULARIZER, ADVERSARIAL, REWEIGHTING = "plain", "regularizer", "adversarial", "reweighting"
 KINDS = {
@@ -38,7 +47,10 @@ def kind_of(run: Run) -> str:
 
 
 def protected_by(run: Run) -> tuple[str | None, str | None]:
-    """Return the partition and the group that a run's training protects; None where it knows none, or all of them alike."""
+    """Return the partition and the group that a run's training protects.
+
+    None where it knows none, or all of them alike.
+    """
     settings = run.mitigation or {}
     return settings.get("by"), settings.get("group")
 
@@ -58,7 +70,13 @@ def mitigation_in_words(run: Run) -> str:
     if settings is None:
         return "plain training"
     by, group = protected_by(run)
-    whom = f" for {by} = {group}" if group is not None else f" for all groups of {by}" if by is not None else ""
+    whom = (
+        f" for {by} = {group}"
+        if group is not None
+        else f" for all groups of {by}"
+        if by is not None
+        else ""
+    )
     named = [
         f"{name} {value:g}" if isinstance(value, float | int) else f"{name} {value}"
         for name, value in settings.items()
@@ -78,7 +96,11 @@ def plain_of(run: Run) -> Run | None:
     """
     if run.is_plain:
         return run
-    siblings = [other for other in list_runs(run.dataset, run.model) if other.is_plain and _is_sibling(run, other)]
+    siblings = [
+        other
+        for other in list_runs(run.dataset, run.model)
+        if other.is_plain and _is_sibling(run, other)
+    ]
     return siblings[0] if siblings else None
 
 
@@ -119,11 +141,12 @@ def trade_off(
     Returns
     -------
     table
-        One row a run: ``run``, ``kind`` (one of `KINDS`, for people), ``setting``, ``alpha`` and ``trained_tau`` (of a fairness
-        term), ``family`` (all settings but alpha); ``n``, ``n_group``; ``sigma``, ``low``, ``high``; ``size`` (its absolute
-        value), ``size_low``, ``size_high``; ``rb`` at ``tau``, ``rb_low``, ``rb_high``; ``accuracy`` of all images,
-        ``accuracy_low``, ``accuracy_high``; ``auc_group``, ``auc_rest`` (L2).
-        Intervals are over test images, each run's own, so two that overlap may still differ: `compare` says so.
+        One row a run: ``run``, ``kind`` (one of `KINDS`, for people), ``setting``, ``alpha`` and
+        ``trained_tau`` (of a fairness term), ``family`` (all settings but alpha); ``n``,
+        ``n_group``; ``sigma``, ``low``, ``high``; ``size`` (its absolute value), ``size_low``,
+        ``size_high``; ``rb`` at ``tau``, ``rb_low``, ``rb_high``; ``accuracy`` of all images,
+        ``accuracy_low``, ``accuracy_high``; ``auc_group``, ``auc_rest`` (L2). Intervals are over
+        test images, each run's own, so two that overlap may still differ: `compare` says so.
     missing
         The runs without stored distances.
     """
@@ -147,7 +170,9 @@ def _facts_of(run: Run) -> dict[str, object]:
         "setting": setting_of(run),
         "alpha": settings.get("alpha"),
         "trained_tau": settings.get("tau"),
-        "family": ", ".join(f"{name} {value}" for name, value in sorted(settings.items()) if name != "alpha"),
+        "family": ", ".join(
+            f"{name} {value}" for name, value in sorted(settings.items()) if name != "alpha"
+        ),
     }
 
 

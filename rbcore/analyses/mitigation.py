@@ -1,6 +1,7 @@
 """What a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22, and what they leave open).
 
-The distances are those of the tables compared; the linearization that a fairness term was trained on is in none of the numbers.
+The distances are those of the tables compared; the linearization that a fairness term was trained
+on is in none of the numbers.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
 SIDE = "side of the comparison"
 NEARLY_ALL, FAR_MORE = 0.9, 0.2
-"""Share of one and the same answer, and by how much it exceeds that of any label, from which a model counts as collapsed."""
+"""Share of one and the same answer, and by how much it exceeds that of any label, from which a
+model counts as collapsed.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,16 @@ class Effect:
     policy
         The policy that was applied.
     same_answer, same_label
-        Share of the images that get the second model's most frequent answer, and that have the most frequent label.
+        Share of the images that get the second model's most frequent answer, and that have the
+        most frequent label.
     bias
-        As `rbcore.inference.compare_bias`, one row a group, with the intervals of either sigma: ``first_low``, ``first_high``,
-        ``second_low``, ``second_high``.
+        As `rbcore.inference.compare_bias`, one row a group, with the intervals of either sigma:
+        ``first_low``, ``first_high``, ``second_low``, ``second_high``.
     changes
-        One row for ``who`` (the group, the rest, all images, then every other group) and ``measure``: ``accuracy`` of all
-        images, ``distance``, the mean L2 distance of those classified correctly, which may be others under the second model,
-        ``auc``, the area under I_P (L2); ``n``, images; ``before``, ``after``, ``change``, its paired interval ``low``,
+        One row for ``who`` (the group, the rest, all images, then every other group) and
+        ``measure``: ``accuracy`` of all images, ``distance``, the mean L2 distance of those
+        classified correctly, which may be others under the second model, ``auc``, the area under
+        I_P (L2); ``n``, images; ``before``, ``after``, ``change``, its paired interval ``low``,
         ``high``; ``is_shown``, whether that excludes 0, not corrected for the number of rows.
     """
 
@@ -77,13 +82,21 @@ class Effect:
 
 
 def compare(
-    before: pd.DataFrame, after: pd.DataFrame, by: str, group: str, *, policy: Policy = DEFAULT_POLICY
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    by: str,
+    group: str,
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Effect:
-    """Compare a group and the rest between two tables of distances of the same images; only images in both take part.
+    """Compare a group and the rest between two tables of distances of the same images.
 
-    All intervals are paired, over test images, for these two trained models. That of sigma's change is of
-    `rbcore.inference.compare_bias`, that of accuracy of `paired_share` (Bonett and Price), those of distances and areas of
-    `paired_mean` (bootstrap-t). The rest is all images outside the group, whatever sigma is compared with under the policy.
+    Only images in both take part.
+
+    All intervals are paired, over test images, for these two trained models. That of sigma's change
+    is of `rbcore.inference.compare_bias`, that of accuracy of `paired_share` (Bonett and Price),
+    those of distances and areas of `paired_mean` (bootstrap-t). The rest is all images outside the
+    group, whatever sigma is compared with under the policy.
 
     Raises
     ------
@@ -92,7 +105,10 @@ def compare(
     MeasureError
         As `rbcore.inference.compare_bias`.
     """
-    before, after = (proportional(checked(rows, ("sample_id", "label", "prediction"))) for rows in (before, after))
+    before, after = (
+        proportional(checked(rows, ("sample_id", "label", "prediction")))
+        for rows in (before, after)
+    )
     bias = compare_bias(before, after, by, policy=policy)
     groups = list(bias["group"])
     if group not in groups:
@@ -100,7 +116,9 @@ def compare(
     first, second = _paired(before, after)
     for side, rows in (("first", first), ("second", second)):
         intervals = bootstrap_intervals(split_groups(rows, by, policy))
-        bias = bias.assign(**{f"{side}_low": intervals.sigma_low, f"{side}_high": intervals.sigma_high})
+        bias = bias.assign(
+            **{f"{side}_low": intervals.sigma_low, f"{side}_high": intervals.sigma_high}
+        )
     labels = group_labels(first, by).to_numpy()
     members = {group: labels == group, REST: labels != group, ALL: np.ones(len(labels), bool)}
     members |= {other: labels == other for other in groups if other != group}
@@ -124,7 +142,10 @@ def compare(
 
 def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows of the images in both tables, in the same order."""
-    left, right = before.set_index("sample_id", drop=False), after.set_index("sample_id", drop=False)
+    left, right = (
+        before.set_index("sample_id", drop=False),
+        after.set_index("sample_id", drop=False),
+    )
     common = left.index.intersection(right.index, sort=False)
     return left.loc[common].reset_index(drop=True), right.loc[common].reset_index(drop=True)
 
@@ -133,7 +154,11 @@ def _changes(first: pd.DataFrame, second: pd.DataFrame, policy: Policy) -> dict[
     right = [is_correct(rows, policy) for rows in (first, second)]
     counts = [is_counted(rows, policy) for rows in (first, second)]
     values = [
-        np.where(own & counted, np.minimum(rows["distance"].to_numpy(np.float64), policy.tau_max or np.inf), 0.0)
+        np.where(
+            own & counted,
+            np.minimum(rows["distance"].to_numpy(np.float64), policy.tau_max or np.inf),
+            0.0,
+        )
         for rows, own, counted in zip((first, second), right, counts, strict=True)
     ]
     correct = [own & counted for own, counted in zip(right, counts, strict=True)]
@@ -160,33 +185,48 @@ def in_points(change: pd.Series) -> str:
 
 def in_l2(change: pd.Series) -> str:
     """Return a change of a distance or an area as it is said: ``0.210 to 0.290 (+0.080 [+0.060, +0.100])``."""
-    interval = f"[{change['low']:+.3f}, {change['high']:+.3f}]" if np.isfinite(change["high"]) else "no interval"
+    interval = (
+        f"[{change['low']:+.3f}, {change['high']:+.3f}]"
+        if np.isfinite(change["high"])
+        else "no interval"
+    )
     return f"{change['before']:.3f} to {change['after']:.3f} ({change['change']:+.3f} {interval})"
 
 
 def verdict_on_mitigation(effect: Effect) -> str:
     """Say in a sentence whether the gap between a group and the rest changed, which side moved, and how sure that is."""
     row, group = effect.sigma, effect.group
-    first, second, change = (float(row[name]) for name in ("sigma_first", "sigma_second", "difference"))
+    first, second, change = (
+        float(row[name]) for name in ("sigma_first", "sigma_second", "difference")
+    )
     of_all = f"n = {effect.n_group:,} of {effect.n:,}"
     if not row["is_ranked"]:
-        return f"Nothing can be said of {group}: fewer than {FEWEST} of its images count ({of_all})."
+        return (
+            f"Nothing can be said of {group}: fewer than {FEWEST} of its images count ({of_all})."
+        )
     if not np.isfinite(change):
         return f"Nothing can be said of {group}: sigma is not defined under both models ({of_all})."
-    interval = f"[{row['low']:+.2f}, {row['high']:+.2f}]" if np.isfinite(row["high"]) else "not defined"
+    interval = (
+        f"[{row['low']:+.2f}, {row['high']:+.2f}]" if np.isfinite(row["high"]) else "not defined"
+    )
     numbers = (
-        f"sigma of {group} went from {first:+.2f} to {second:+.2f} (change {change:+.2f}, {CONFIDENCE:.0%} interval "
-        f"{interval}, {of_all})"
+        f"sigma of {group} went from {first:+.2f} to {second:+.2f} (change {change:+.2f}, "
+        f"{CONFIDENCE:.0%} interval {interval}, {of_all})"
     )
     if not row["is_shown"]:
         return f"No change of the gap is shown: {numbers}."
-    return f"The gap {_turn(row)}, {_because(effect, np.sign(change))}{_at_what_cost(effect)}: {numbers}."
+    return (
+        f"The gap {_turn(row)}, "
+        f"{_because(effect, np.sign(change))}{_at_what_cost(effect)}: {numbers}."
+    )
 
 
 def _turn(row: pd.Series) -> str:
     first, second = row["sigma_first"], row["sigma_second"]
     is_other_side = first * second < 0
-    if is_other_side and (row["second_low"] > 0 or row["second_high"] < 0 or abs(second) > abs(first)):
+    if is_other_side and (
+        row["second_low"] > 0 or row["second_high"] < 0 or abs(second) > abs(first)
+    ):
         return "turned round"
     return "shrank" if abs(second) < abs(first) else "grew"
 
@@ -229,15 +269,21 @@ def has_collapsed(effect: Effect) -> bool:
 
 
 def parts_in_words(effect: Effect) -> str:
-    """Say how the area moved on either side, and its two parts; and what happened to the accuracy of all."""
+    """Say how the area moved on either side, and its two parts.
+
+    And what happened to the accuracy of all.
+    """
     sides = []
     for who in (effect.group, REST):
         area, distance, accuracy = (effect.change(who, what) for what in (AUC, DISTANCE, ACCURACY))
         sides.append(
-            f"{who} (n = {accuracy['n']:,}): area under the curve {in_l2(area)}, which is mean distance of correct images "
-            f"{in_l2(distance)} times accuracy {in_points(accuracy)}"
+            f"{who} (n = {accuracy['n']:,}): area under the curve {in_l2(area)}, which is mean "
+            f"distance of correct images {in_l2(distance)} times accuracy {in_points(accuracy)}"
         )
-    return f"{'; '.join(sides)}. Accuracy of all {effect.n:,} images: {in_points(effect.change(ALL, ACCURACY))}."
+    return (
+        f"{'; '.join(sides)}. Accuracy of all {effect.n:,} images: "
+        f"{in_points(effect.change(ALL, ACCURACY))}."
+    )
 
 
 def curves_of_sides(
@@ -252,7 +298,9 @@ def curves_of_sides(
     """Return `rbcore.inference.curves` of a group and the rest under both models, as ``when``: ``before`` or ``after``."""
     tables = []
     for when, rows in zip(("before", "after"), _paired(before, after), strict=True):
-        tables.append(curves(with_sides(rows, by, group), SIDE, taus=taus, policy=policy).assign(when=when))
+        tables.append(
+            curves(with_sides(rows, by, group), SIDE, taus=taus, policy=policy).assign(when=when)
+        )
     return pd.concat(tables, ignore_index=True)
 
 

@@ -14,7 +14,15 @@ from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_gro
 from rbcore.models import MODELS
 from rbcore.runs.checkpoints import Run, list_runs
 from rbcore.training.recipes import named_epochs
-from rbcore.wording import LESS_ROBUST, NO_DIFFERENCE, caution_of, listed, name_of_group, too_few_but_lower, verdicts
+from rbcore.wording import (
+    LESS_ROBUST,
+    NO_DIFFERENCE,
+    caution_of,
+    listed,
+    name_of_group,
+    too_few_but_lower,
+    verdicts,
+)
 
 EPOCHS = ("first", "middle", "last")
 MISSING = "not computed"
@@ -22,10 +30,14 @@ MOST_NAMED = 5
 RULE = "permutation test, 5% after Holm's correction"
 """What the verdicts of `bias_by_model` rest on, in words."""
 SHOWN_SHARE = 0.99
-"""Share of the distances up to which small curves are drawn: the farthest few would squeeze all others."""
+"""Share of the distances up to which small curves are drawn: the farthest few would
+squeeze all others.
+"""
 
 Measure = Callable[[Run, int, str, str], pd.DataFrame | None]
-"""From run, epoch, method and partition to a table as of `robustness_bias`, or None where no distances are stored."""
+"""From run, epoch, method and partition to a table as of `robustness_bias`, or None where no
+distances are stored.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,8 @@ def comparable_runs(dataset: str, like: Run | None = None) -> list[Run]:
     dataset
         Name of the dataset.
     like
-        The run whose data the others must have seen: content, size and split; the newest run where none is given.
+        The run whose data the others must have seen: content, size and split; the newest run
+        where none is given.
     """
     usable = [run for run in list_runs(dataset) if run.is_plain and run.is_complete]
     if not usable:
@@ -89,20 +102,25 @@ def bias_by_model(
     runs
         As `comparable_runs` returns them; those the method does not apply to are left out.
     method, by, policy
-        As `rbcore.distances.estimate.stored_distances` and `rbcore.inference.robustness_bias` take them.
+        As `rbcore.distances.estimate.stored_distances` and
+        `rbcore.inference.robustness_bias` take them.
     epochs
-        Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and nothing can fill them.
+        Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and
+        nothing can fill them.
     measure
-        How one table is measured, for those who keep what was measured, or adjust it; `measure_stored` where none is given.
+        How one table is measured, for those who keep what was measured, or adjust it;
+        `measure_stored` where none is given.
 
     Returns
     -------
     table
-        One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name), ``epoch_number``, ``method``, ``by``, the
-        columns of `robustness_bias`, and ``verdict`` as of `rbcore.wording.verdicts`. Where the distances are missing, sigma
-        is NaN and the verdict `MISSING`.
+        One row a model, epoch and group: ``model``, ``run``, ``epoch`` (its name),
+        ``epoch_number``, ``method``, ``by``, the columns of `robustness_bias`, and ``verdict`` as
+        of `rbcore.wording.verdicts`. Where the distances are missing, sigma is NaN and the
+        verdict `MISSING`.
     missing
-        The distances that would fill such cells, or complete those measured on a part of the test images.
+        The distances that would fill such cells, or complete those measured on a part
+        of the test images.
     """
     found: list[pd.DataFrame] = []
     missing: list[MissingDistances] = []
@@ -113,7 +131,12 @@ def bias_by_model(
         numbers = named_epochs(run.n_epochs)
         for name in epochs:
             number = numbers[name]
-            place: dict[str, str | int] = {"model": run.model, "run": run.name, "epoch": name, "epoch_number": number}
+            place: dict[str, str | int] = {
+                "model": run.model,
+                "run": run.name,
+                "epoch": name,
+                "epoch_number": number,
+            }
             place |= {"method": method, "by": by}
             bias = None
             if number in run.epochs:
@@ -128,12 +151,20 @@ def bias_by_model(
             else:
                 places.append(place)
             is_whole = bias is not None and int(bias["n"].sum()) == run.facts["n_test"]
-            if number in run.epochs and not is_whole and MissingDistances(run, number) not in missing:
+            if (
+                number in run.epochs
+                and not is_whole
+                and MissingDistances(run, number) not in missing
+            ):
                 missing.append(MissingDistances(run, number))
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if found and places:
         groups = list(dict.fromkeys(table["group"]))
-        empty = [{**place, "group": group, "sigma": np.nan, "verdict": MISSING} for place in places for group in groups]
+        empty = [
+            {**place, "group": group, "sigma": np.nan, "verdict": MISSING}
+            for place in places
+            for group in groups
+        ]
         table = pd.concat([table, pd.DataFrame(empty)], ignore_index=True)
     return table, missing
 
@@ -156,22 +187,37 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         return "No distances of a last epoch with large enough groups are computed yet."
     n_models = last["model"].nunique()
     models = f"{n_models} model{'' if n_models == 1 else 's'}"
-    sizes = table[(table["epoch"] == "last") & table["n"].notna()].groupby("model")["n"].sum().astype(int)
-    n = f"n = {sizes.min():,}" + (f" to {sizes.max():,}" if sizes.min() < sizes.max() else "") + " test images a model"
+    sizes = (
+        table[(table["epoch"] == "last") & table["n"].notna()]
+        .groupby("model")["n"]
+        .sum()
+        .astype(int)
+    )
+    n = (
+        f"n = {sizes.min():,}"
+        + (f" to {sizes.max():,}" if sizes.min() < sizes.max() else "")
+        + " test images a model"
+    )
     below = last[last["verdict"] == LESS_ROBUST].groupby("group", sort=False)["model"].nunique()
     if below.empty:
         sentence = (
-            f"At the last epoch no group is shown to be less robust than the rest, in any of {models} ({rule}; {n})."
+            "At the last epoch no group is shown to be less robust than the rest, in any of "
+            f"{models} ({rule}; {n})."
         )
     else:
-        names = [name_of_group(name, kind) for name in below.index[below == below.max()].astype(str)]
+        names = [
+            name_of_group(name, kind) for name in below.index[below == below.max()].astype(str)
+        ]
         are = "is" if len(names) == 1 else "are"
-        sentence = f"At the last epoch {_named(names)} {are} less robust than the rest in {below.max()} of {models} ({rule}; {n})."
+        sentence = (
+            f"At the last epoch {_named(names)} {are} less robust than the rest in {below.max()} "
+            f"of {models} ({rule}; {n})."
+        )
     cautious = [str(model) for model, bias in last.groupby("model", sort=False) if caution_of(bias)]
     if cautious:
         sentence += (
-            " Caution: more than a tenth of the distances of correct images are fallbacks, which no attack found, for "
-            f"{_named(cautious)}."
+            " Caution: more than a tenth of the distances of correct images are fallbacks, which "
+            f"no attack found, for {_named(cautious)}."
         )
     sentence += _too_few_in_words(table[table["epoch"] == "last"], n_models, kind)
     first = ranked[ranked["epoch"] == "first"]
@@ -180,7 +226,10 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
     if both.empty:
         return sentence
     n_same = int((np.sign(both["sigma_first"]) == np.sign(both["sigma_last"])).sum())
-    return f"{sentence} From the first epoch to the last, sigma keeps its sign in {n_same} of {len(both)} cells."
+    return (
+        f"{sentence} From the first epoch to the last, sigma keeps its sign in {n_same} of "
+        f"{len(both)} cells."
+    )
 
 
 def _named(names: list[str]) -> str:
@@ -195,12 +244,22 @@ def _too_few_in_words(last: pd.DataFrame, n_models: int, kind: str) -> str:
     for _, bias in last.groupby("model", sort=False):
         shown = bias[bias["verdict"] == LESS_ROBUST]
         ranked = bias[bias["is_ranked"].eq(True)] if shown.empty else shown
-        lower += list(too_few_but_lower(bias, than=ranked["sigma"].min() if len(ranked) else 0.0)["group"].astype(str))
+        lower += list(
+            too_few_but_lower(bias, than=ranked["sigma"].min() if len(ranked) else 0.0)[
+                "group"
+            ].astype(str)
+        )
     if not lower:
         return ""
     counts = pd.Series(lower).value_counts(sort=True)
-    names = [f"{name_of_group(str(name), kind)} (in {count} of {n_models})" for name, count in counts.items()]
-    return f" With too few images to test, {_named(names)} {'lies' if len(names) == 1 else 'lie'} no higher."
+    names = [
+        f"{name_of_group(str(name), kind)} (in {count} of {n_models})"
+        for name, count in counts.items()
+    ]
+    return (
+        f" With too few images to test, {_named(names)} "
+        f"{'lies' if len(names) == 1 else 'lie'} no higher."
+    )
 
 
 def find_cell(table: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:
@@ -212,17 +271,30 @@ def find_cell(table: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | N
 
 
 def say_cell(cell: pd.Series, *, kind: str = "") -> str:
-    """Say one row of a table of `bias_by_model` in words; ``kind`` as `verdict_over_models` takes it."""
+    """Say one row of a table of `bias_by_model` in words.
+
+    ``kind`` as `verdict_over_models` takes it.
+    """
     name = (
-        f"{name_of_group(str(cell['group']), kind)} · {cell['model']}, epoch {cell['epoch_number']}, {cell['method']}"
+        f"{name_of_group(str(cell['group']), kind)} · {cell['model']}, epoch "
+        f"{cell['epoch_number']}, {cell['method']}"
     )
     if not np.isfinite(cell["sigma"]):
         return f"{name}: {cell['verdict']}."
-    interval = f" [{cell['low']:+.2f}, {cell['high']:+.2f}]" if np.isfinite(cell["high"] - cell["low"]) else ""
+    interval = (
+        f" [{cell['low']:+.2f}, {cell['high']:+.2f}]"
+        if np.isfinite(cell["high"] - cell["low"])
+        else ""
+    )
     is_tested = cell["verdict"] == NO_DIFFERENCE and np.isfinite(cell.get("p_holm", np.nan))
     corrected = " after Holm's correction" if is_tested else ""
-    right = f", accuracy {cell['accuracy']:.0%}" if np.isfinite(cell.get("accuracy", np.nan)) else ""
-    return f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, n = {int(cell['n']):,}{right}."
+    right = (
+        f", accuracy {cell['accuracy']:.0%}" if np.isfinite(cell.get("accuracy", np.nan)) else ""
+    )
+    return (
+        f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, n = "
+        f"{int(cell['n']):,}{right}."
+    )
 
 
 def shown_end(tables: Iterable[pd.DataFrame], policy: Policy = DEFAULT_POLICY) -> float:
@@ -232,7 +304,11 @@ def shown_end(tables: Iterable[pd.DataFrame], policy: Policy = DEFAULT_POLICY) -
 
 
 def curves_by_panel(
-    tables: dict[tuple[str, str], pd.DataFrame], by: str, *, policy: Policy = DEFAULT_POLICY, n_taus: int = 60
+    tables: dict[tuple[str, str], pd.DataFrame],
+    by: str,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    n_taus: int = 60,
 ) -> pd.DataFrame:
     """Return I_P(tau) of every group for several models and methods, on one grid of tau (figure 6).
 
@@ -248,14 +324,22 @@ def curves_by_panel(
     Returns
     -------
     pandas.DataFrame
-        One row a model, method, group and tau: ``model``, ``method``, ``n_panel`` (all its samples), ``group``, ``n`` (samples
-        that count), ``tau`` (L2), ``share``.
+        One row a model, method, group and tau: ``model``, ``method``, ``n_panel`` (all its
+        samples), ``group``, ``n`` (samples that count), ``tau`` (L2), ``share``.
     """
     taus = np.linspace(0.0, shown_end(tables.values(), policy), n_taus)
     parts = []
     for (model, method), rows in tables.items():
         grouped = split_groups(rows, by, policy)
         for group, values in zip(grouped.groups, grouped.values, strict=True):
-            facts = {"model": model, "method": method, "n_panel": len(rows), "group": group, "n": len(values)}
-            parts.append(pd.DataFrame({**facts, "tau": taus, "share": proportion_beyond(values, taus)}))
+            facts = {
+                "model": model,
+                "method": method,
+                "n_panel": len(rows),
+                "group": group,
+                "n": len(values),
+            }
+            parts.append(
+                pd.DataFrame({**facts, "tau": taus, "share": proportion_beyond(values, taus)})
+            )
     return pd.concat(parts, ignore_index=True)

@@ -22,7 +22,13 @@ def pretraining_pairs(dataset: str) -> list[tuple[Run, Run]]:
 
 
 def compare_pretraining(
-    scratch: Run, pretrained: Run, method: str, by: str, *, epoch: str = "last", policy: Policy = DEFAULT_POLICY
+    scratch: Run,
+    pretrained: Run,
+    method: str,
+    by: str,
+    *,
+    epoch: str = "last",
+    policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame | None:
     """Compare sigma of every group, pre-trained minus from scratch, on the same images with paired intervals.
 

@@ -1,7 +1,8 @@
 """Distances that others measured and published, as tables of this library: they check the measures from outside.
 
-UG100 (Marro and Lombardi, 2023): minimal L-infinity distances of CIFAR-10 test images for three small networks, bounded
-from both sides by mixed-integer programming ("exact") and found by seven attacks.
+UG100 (Marro and Lombardi, 2023): minimal L-infinity distances of CIFAR-10 test images for
+three small networks, bounded from both sides by mixed-integer programming ("exact") and
+found by seven attacks.
 """
 
 import json
@@ -34,7 +35,8 @@ def ug100_table(folder: Path, model: str, estimate: str) -> tuple[pd.DataFrame, 
     Parameters
     ----------
     folder
-        Holds ``mip-cifar10-{model}-standard.json``, ``strong-cifar10-{model}-standard.json``, ``cifar10-test-labels.json``.
+        Holds ``mip-cifar10-{model}-standard.json``, ``strong-cifar10-{model}-standard.json``,
+        ``cifar10-test-labels.json``.
     model
         One of `UG100_MODELS`.
     estimate
@@ -43,8 +45,8 @@ def ug100_table(folder: Path, model: str, estimate: str) -> tuple[pd.DataFrame, 
     Returns
     -------
     table
-        ``sample_id``, ``label``, ``class``, ``is_correct`` (all are), ``distance`` (L-infinity), ``status``; a sample without
-        this estimate is ``failed`` with NaN.
+        ``sample_id``, ``label``, ``class``, ``is_correct`` (all are), ``distance`` (L-infinity),
+        ``status``; a sample without this estimate is ``failed`` with NaN.
     n_left_out
         Images without bounds from both sides, or without DeepFool's distance.
 
@@ -63,17 +65,25 @@ def ug100_table(folder: Path, model: str, estimate: str) -> tuple[pd.DataFrame, 
             raise unknown_name(what, name, list(known))
     try:
         labels = json.loads((folder / "cifar10-test-labels.json").read_text(encoding="utf-8"))
-        exact = json.loads((folder / f"mip-cifar10-{model}-standard.json").read_text(encoding="utf-8"))
-        attacks = json.loads((folder / f"strong-cifar10-{model}-standard.json").read_text(encoding="utf-8"))
+        exact = json.loads(
+            (folder / f"mip-cifar10-{model}-standard.json").read_text(encoding="utf-8")
+        )
+        attacks = json.loads(
+            (folder / f"strong-cifar10-{model}-standard.json").read_text(encoding="utf-8")
+        )
     except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot read UG100 in {folder}: {error}. Name the folder of its JSON files.") from error
+        raise DatasetError(
+            f"Cannot read UG100 in {folder}: {error}. Name the folder of its JSON files."
+        ) from error
     classes, n_left_out, rows = DATASETS["cifar10"].classes, 0, []
     for sample, bounds in exact.items():
         found = attacks.get(sample, {})
         if bounds["lower"] is None or bounds["upper"] is None or found.get("deepfool") is None:
             n_left_out += 1
             continue
-        distance = (bounds["lower"] + bounds["upper"]) / 2 if estimate == EXACT else found.get(estimate)
+        distance = (
+            (bounds["lower"] + bounds["upper"]) / 2 if estimate == EXACT else found.get(estimate)
+        )
         rows.append((sample, labels[int(sample)], np.nan if distance is None else float(distance)))
     table = pd.DataFrame(rows, columns=["sample_id", "label", "distance"])
     status = np.where(table["distance"].isna(), "failed", EXACT if estimate == EXACT else "found")

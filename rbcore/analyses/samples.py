@@ -12,7 +12,9 @@ from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels, group_order
 
 RELATIVE = 1e-4
-"""Distances that differ by less, relative to the larger, count as equal: batches of other sizes move them by 1e-5."""
+"""Distances that differ by less, relative to the larger, count as equal: batches of other sizes
+move them by 1e-5.
+"""
 FEWEST_RANKED = 4
 
 
@@ -22,15 +24,17 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     Parameters
     ----------
     first, second
-        Tables as `rbcore.distances.estimate.estimate_distances` returns them, on the same network and dataset.
+        Tables as `rbcore.distances.estimate.estimate_distances` returns them, on the same
+        network and dataset.
     by
         The partition whose groups are named.
 
     Returns
     -------
     pandas.DataFrame
-        One row an image that has a distance in both, group by group in their order: ``sample_id``, ``group``, ``first``, ``second``
-        (L2), ``ratio`` (second / first; NaN where both are 0) and ``status_first``, ``status_second``.
+        One row an image that has a distance in both, group by group in their order: ``sample_id``,
+        ``group``, ``first``, ``second`` (L2), ``ratio`` (second / first; NaN where both are 0) and
+        ``status_first``, ``status_second``.
     """
     first, second = checked(first, ["sample_id"]), checked(second, ["sample_id"])
     sides = [
@@ -43,7 +47,9 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     pairs = named.merge(sides[0], on="sample_id").merge(sides[1], on="sample_id")
     with np.errstate(divide="ignore", invalid="ignore"):
         pairs["ratio"] = pairs["second"].to_numpy(np.float64) / pairs["first"].to_numpy(np.float64)
-    pairs = pairs.sort_values("group", key=lambda names: names.map(group_order(names).index), kind="stable")
+    pairs = pairs.sort_values(
+        "group", key=lambda names: names.map(group_order(names).index), kind="stable"
+    )
     return pairs.reset_index(drop=True)[
         ["sample_id", "group", "first", "second", "ratio", "status_first", "status_second"]
     ]
@@ -58,14 +64,15 @@ class DistanceComparison:
     n
         Images with a ratio.
     ratio, ratio_low, ratio_high
-        Median of second / first, and its interval from order statistics; NaN ends where n is too small for one.
+        Median of second / first, and its interval from order statistics; NaN ends where n is
+        too small for one.
     n_lower, n_equal
         Images for which the second is lower, and for which both are equal to within `RELATIVE`.
     lower, lower_low, lower_high
         ``n_lower / n`` with its Clopper-Pearson interval.
     rank_correlation, rank_low, rank_high
-        Spearman's, and its interval by Fisher's z with the standard error of Fieller, Hartley and Pearson (1957); NaN where n
-        is below `FEWEST_RANKED` or one side is constant.
+        Spearman's, and its interval by Fisher's z with the standard error of Fieller, Hartley and
+        Pearson (1957); NaN where n is below `FEWEST_RANKED` or one side is constant.
     """
 
     n: int
@@ -128,7 +135,11 @@ def farthest_apart(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
     with np.errstate(divide="ignore"):
         apart = np.abs(np.log(pairs["ratio"].to_numpy(np.float64)))
     known = pairs.assign(apart=apart).dropna(subset="apart")
-    return known.sort_values(["apart", "sample_id"], ascending=[False, True]).drop(columns="apart").head(n)
+    return (
+        known.sort_values(["apart", "sample_id"], ascending=[False, True])
+        .drop(columns="apart")
+        .head(n)
+    )
 
 
 def certificates_and_attacks(
@@ -136,8 +147,8 @@ def certificates_and_attacks(
 ) -> pd.DataFrame:
     """Join for the same images the certified radius of g with upper bounds: of f, and of g where there is one.
 
-    They speak of different classifiers: the network f, and g, which smooths it (section 8.3). Only radius and upper bound of g
-    bracket one number, and that with the confidence of both.
+    They speak of different classifiers: the network f, and g, which smooths it (section 8.3). Only
+    radius and upper bound of g bracket one number, and that with the confidence of both.
 
     Parameters
     ----------
@@ -151,17 +162,28 @@ def certificates_and_attacks(
     Returns
     -------
     pandas.DataFrame
-        One row an image that has a radius and an upper bound of f, nearest first: ``sample_id``, ``radius`` (0 where the certificate
-        abstained or another class won), ``status`` (of the certificate), ``upper_f``, ``upper_g`` (NaN where there is none).
+        One row an image that has a radius and an upper bound of f, nearest first: ``sample_id``,
+        ``radius`` (0 where the certificate abstained or another class won), ``status`` (of the
+        certificate), ``upper_f``, ``upper_g`` (NaN where there is none).
     """
     certificates, attack = checked(certificates, ["sample_id"]), checked(attack, ["sample_id"])
-    joined = certificates[["sample_id", "distance", "status"]].rename(columns={"distance": "radius"})
-    joined = joined.merge(attack[["sample_id", "distance"]].rename(columns={"distance": "upper_f"}), on="sample_id")
+    joined = certificates[["sample_id", "distance", "status"]].rename(
+        columns={"distance": "radius"}
+    )
+    joined = joined.merge(
+        attack[["sample_id", "distance"]].rename(columns={"distance": "upper_f"}), on="sample_id"
+    )
     if smoothed_attack is None:
         joined["upper_g"] = np.nan
     else:
         smoothed_attack = checked(smoothed_attack, ["sample_id"])
-        found = smoothed_attack.loc[smoothed_attack["status"] != "overruled", ["sample_id", "distance"]]
-        joined = joined.merge(found.rename(columns={"distance": "upper_g"}), on="sample_id", how="left")
+        found = smoothed_attack.loc[
+            smoothed_attack["status"] != "overruled", ["sample_id", "distance"]
+        ]
+        joined = joined.merge(
+            found.rename(columns={"distance": "upper_g"}), on="sample_id", how="left"
+        )
     known = joined.dropna(subset=["radius", "upper_f"])
-    return known.sort_values(["upper_f", "sample_id"])[["sample_id", "radius", "status", "upper_f", "upper_g"]]
+    return known.sort_values(["upper_f", "sample_id"])[
+        ["sample_id", "radius", "status", "upper_f", "upper_g"]
+    ]

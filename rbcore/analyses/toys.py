@@ -31,11 +31,13 @@ class Toy:
     Attributes
     ----------
     distances
-        A table of distances with ``x``, ``y``, ``class``, ``group`` and ``status``; distance is L2 in the plane.
+        A table of distances with ``x``, ``y``, ``class``, ``group`` and ``status``; distance
+        is L2 in the plane.
     weights, biases
         Of the logits, shape (n_classes, 2) and (n_classes,).
     boundaries
-        ``line``, ``x``, ``y``, ``offset``: the pieces at which the most likely class changes, sampled.
+        ``line``, ``x``, ``y``, ``offset``: the pieces at which the most likely
+        class changes, sampled.
     """
 
     distances: pd.DataFrame
@@ -50,7 +52,9 @@ def class_toy(*, seed: int = 0) -> Toy:
     All classes are about equally easy to classify, but brown lies closest to the boundary.
     """
     random = np.random.default_rng(seed)
-    points = np.concatenate([random.normal(center, SPREAD, (N_A_CLASS, 2)) for center in CENTERS]).clip(0, 1)
+    points = np.concatenate(
+        [random.normal(center, SPREAD, (N_A_CLASS, 2)) for center in CENTERS]
+    ).clip(0, 1)
     labels = np.repeat(np.arange(len(CENTERS)), N_A_CLASS)
     fitted = LogisticRegression(C=REGULARIZATION, max_iter=10_000).fit(points, labels)
     groups = np.array(CLASS_NAMES)[labels]
@@ -60,8 +64,9 @@ def class_toy(*, seed: int = 0) -> Toy:
 def budget_toys(*, tau: float = BUDGET_TOY_TAU, seed: int = 0) -> tuple[Toy, Toy]:
     """Return figure 1's two classifiers of the same points, both always right, with unlike and with like subgroups.
 
-    By the first, 70% of the round and 30% of the crosses lie within tau of the boundary; by the second, 30% of both. Distances
-    to two lines that are not parallel can be chosen freely, and fix the point.
+    By the first, 70% of the round and 30% of the crosses lie within tau of the boundary; by
+    the second, 30% of both. Distances to two lines that are not parallel can be chosen freely,
+    and fix the point.
     """
     random = np.random.default_rng(seed)
     normals = np.array([[1.0, 0.0], [np.cos(np.pi / 3), np.sin(np.pi / 3)]])
@@ -84,7 +89,15 @@ def budget_toys(*, tau: float = BUDGET_TOY_TAU, seed: int = 0) -> tuple[Toy, Toy
         weights = np.stack([-normal, normal])
         classes = np.array(CLASS_NAMES)[labels]
         toys.append(
-            _toy(points, np.array(labels), classes, np.array(groups), weights, -weights @ center, offsets=(-tau, tau))
+            _toy(
+                points,
+                np.array(labels),
+                classes,
+                np.array(groups),
+                weights,
+                -weights @ center,
+                offsets=(-tau, tau),
+            )
         )
     return toys[0], toys[1]
 
@@ -132,7 +145,8 @@ def boundary_lines(
     Returns
     -------
     pandas.DataFrame
-        ``line`` (the two classes' numbers), ``x``, ``y``, and ``offset``: 0, or one of ``offsets``, how far beside the boundary.
+        ``line`` (the two classes' numbers), ``x``, ``y``, and ``offset``: 0, or one of ``offsets``,
+        how far beside the boundary.
     """
     along = np.linspace(-1.5, 1.5, n_points)
     tables = []
@@ -147,6 +161,13 @@ def boundary_lines(
         for offset in (0.0, *offsets):
             piece = line[is_boundary] + offset * normal
             tables.append(
-                pd.DataFrame({"line": f"{first}-{second}", "x": piece[:, 0], "y": piece[:, 1], "offset": offset})
+                pd.DataFrame(
+                    {
+                        "line": f"{first}-{second}",
+                        "x": piece[:, 0],
+                        "y": piece[:, 1],
+                        "offset": offset,
+                    }
+                )
             )
     return pd.concat(tables, ignore_index=True)

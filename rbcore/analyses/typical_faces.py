@@ -13,11 +13,16 @@ N_DRAWN = 1000
 
 
 def first_faces(dataset: str) -> Dataset:
-    """Draw the first `N_DRAWN` of the toy faces of that name, the same as in the whole dataset; its own split is not theirs."""
+    """Draw the first `N_DRAWN` of the toy faces of that name, the same as in the whole dataset.
+
+    Its own split is not theirs.
+    """
     return draw_dataset(strength=STRENGTHS[dataset], n=N_DRAWN, name=dataset)
 
 
-def typical_faces(run: Run, distances: pd.DataFrame, by: str, method: str, *, n: int = 3) -> dict[str, Perturbations]:
+def typical_faces(
+    run: Run, distances: pd.DataFrame, by: str, method: str, *, n: int = 3
+) -> dict[str, Perturbations]:
     """Return for each group its faces whose distance is nearest to the group's median, clean and perturbed.
 
     Parameters
@@ -34,10 +39,14 @@ def typical_faces(run: Run, distances: pd.DataFrame, by: str, method: str, *, n:
     faces = first_faces(run.dataset)
     model = load_checkpoint(run, "last", resolve_device("cpu"))
     labels = group_labels(distances, by)
-    is_usable = distances["distance"].notna() & distances["sample_id"].isin(faces.samples["sample_id"])
+    is_usable = distances["distance"].notna() & distances["sample_id"].isin(
+        faces.samples["sample_id"]
+    )
     found = {}
     for group in group_order(labels):
         own = distances.loc[labels == group, "distance"]
         off = (own - own.median()).abs()[is_usable].sort_values(kind="stable")
-        found[group] = perturbed_images(model, faces, method, list(distances.loc[off.index[:n], "sample_id"]))
+        found[group] = perturbed_images(
+            model, faces, method, list(distances.loc[off.index[:n], "sample_id"])
+        )
     return found

@@ -1,6 +1,15 @@
-"""Tables to Altair charts. Nothing here knows Streamlit: the same calls serve a notebook, a page and the report."""
+"""Tables to Altair charts.
 
-from rbcore.charts.agreement import MOST_POINTS, certificate_segments, distance_scatter, evenly, thinned
+Nothing here knows Streamlit: the same calls serve a notebook, a page and the report.
+"""
+
+from rbcore.charts.agreement import (
+    MOST_POINTS,
+    certificate_segments,
+    distance_scatter,
+    evenly,
+    thinned,
+)
 from rbcore.charts.composition import mix_intervals
 from rbcore.charts.curves import (
     BRUSH,
@@ -32,7 +41,14 @@ from rbcore.charts.groups import (
 )
 from rbcore.charts.heatmap import CELL, MOST_LABELED, ORDERS, bias_heatmap, order_of_groups
 from rbcore.charts.images import class_probabilities
-from rbcore.charts.mitigation import BIASES, MEASURES, before_after_curves, changes_chart, side_curves, trade_off_chart
+from rbcore.charts.mitigation import (
+    BIASES,
+    MEASURES,
+    before_after_curves,
+    changes_chart,
+    side_curves,
+    trade_off_chart,
+)
 from rbcore.charts.toys import toy_explorer
 
 __all__ = [

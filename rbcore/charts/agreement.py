@@ -12,7 +12,11 @@ MOST_SEGMENTS = 40
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 GRAY = "#7F7F7F"
 LEGEND_COLUMNS = 4
-RADIUS, UPPER_F, UPPER_G = "certified radius of g", "attack: upper bound of f", "attack: upper bound of g"
+RADIUS, UPPER_F, UPPER_G = (
+    "certified radius of g",
+    "attack: upper bound of f",
+    "attack: upper bound of g",
+)
 
 
 def thinned(table: pd.DataFrame, most: int, seed: int = 0) -> pd.DataFrame:
@@ -28,7 +32,8 @@ def distance_scatter(
     Parameters
     ----------
     pairs
-        As `rbcore.analyses.paired_distances` returns it; draw `thinned` ones. On logarithmic axes those with a 0 are left out.
+        As `rbcore.analyses.paired_distances` returns it; draw `thinned` ones. On logarithmic axes
+        those with a 0 are left out.
     first, second
         Names of the two methods, for the axes.
     """
@@ -59,13 +64,17 @@ def distance_scatter(
                 "group:N",
                 title=None,
                 legend=legend,
-                scale=alt.Scale(domain=groups, range=[COLORS[i % len(COLORS)] for i in range(len(groups))]),
+                scale=alt.Scale(
+                    domain=groups, range=[COLORS[i % len(COLORS)] for i in range(len(groups))]
+                ),
             ),
             shape=alt.Shape(
                 "group:N",
                 title=None,
                 legend=legend,
-                scale=alt.Scale(domain=groups, range=[SHAPES[i % len(SHAPES)] for i in range(len(groups))]),
+                scale=alt.Scale(
+                    domain=groups, range=[SHAPES[i % len(SHAPES)] for i in range(len(groups))]
+                ),
             ),
             opacity=alt.condition(chosen, alt.value(0.65), alt.value(0.04)),
             tooltip=[
@@ -91,8 +100,8 @@ def evenly(table: pd.DataFrame, most: int = MOST_SEGMENTS) -> pd.DataFrame:
 def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
     """Draw for each image the certified radius of g, and the upper bounds of f and of g above it.
 
-    A full line joins radius and upper bound of g: they bracket g's distance. A dashed line leads to the upper bound of f, which
-    is the distance of another classifier.
+    A full line joins radius and upper bound of g: they bracket g's distance. A dashed line leads to
+    the upper bound of f, which is the distance of another classifier.
 
     Parameters
     ----------
@@ -100,9 +109,14 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
         As `rbcore.analyses.certificates_and_attacks` returns it; draw `evenly` chosen rows.
     """
     ordered = table.reset_index(drop=True).assign(rank=range(1, len(table) + 1))
-    x = alt.X("rank:O", title="images, by the upper bound of f", axis=alt.Axis(labels=False, ticks=False))
+    x = alt.X(
+        "rank:O", title="images, by the upper bound of f", axis=alt.Axis(labels=False, ticks=False)
+    )
     title = "L2 distance in [0, 1] pixel space"
-    kinds = {RADIUS: ("radius", COLORS[0], "triangle-up"), UPPER_F: ("upper_f", COLORS[1], "circle")}
+    kinds = {
+        RADIUS: ("radius", COLORS[0], "triangle-up"),
+        UPPER_F: ("upper_f", COLORS[1], "circle"),
+    }
     if table["upper_g"].notna().any():
         kinds[UPPER_G] = ("upper_g", COLORS[2], "triangle-down")
     marks = pd.concat(
@@ -140,10 +154,18 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 320) -> Chart:
             ],
         )
     )
-    dashed = alt.Chart(ordered).mark_rule(color=GRAY, strokeDash=[3, 3]).encode(x=x, y="radius:Q", y2="upper_f:Q")
+    dashed = (
+        alt.Chart(ordered)
+        .mark_rule(color=GRAY, strokeDash=[3, 3])
+        .encode(x=x, y="radius:Q", y2="upper_f:Q")
+    )
     layers: list[alt.Chart] = [dashed, points]
     if UPPER_G in kinds:
         both = ordered[ordered["upper_g"].notna()]
-        full = alt.Chart(both).mark_rule(color=COLORS[2], size=3).encode(x=x, y="radius:Q", y2="upper_g:Q")
+        full = (
+            alt.Chart(both)
+            .mark_rule(color=COLORS[2], size=3)
+            .encode(x=x, y="radius:Q", y2="upper_g:Q")
+        )
         layers.insert(1, full)
     return alt.layer(*layers, height=height)

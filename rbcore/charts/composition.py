@@ -24,7 +24,9 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     mixed = table[["group", "n"]].assign(
         **{
             name: table[column]
-            for name, column in zip(names, ("standardized", "standardized_low", "standardized_high"), strict=True)
+            for name, column in zip(
+                names, ("standardized", "standardized_low", "standardized_high"), strict=True
+            )
         },
         kind=AT_ONE_MIX,
     )
@@ -33,7 +35,9 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
     scale = alt.Scale(domain=kinds, range=[COLORS[6], COLORS[2]])
     legend = alt.Legend(orient="bottom", title=None)
     color = alt.Color("kind:N", scale=scale, legend=legend)
-    shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend)
+    shape = alt.Shape(
+        "kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend
+    )
     tooltip = [
         alt.Tooltip("group:N"),
         alt.Tooltip("kind:N"),
@@ -43,7 +47,12 @@ def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
         alt.Tooltip("n:Q"),
     ]
     base = alt.Chart(both).encode(
-        y=alt.Y("group:N", title=None, sort=list(table["group"]), axis=alt.Axis(labelLimit=160, labelOverlap=False)),
+        y=alt.Y(
+            "group:N",
+            title=None,
+            sort=list(table["group"]),
+            axis=alt.Axis(labelLimit=160, labelOverlap=False),
+        ),
         yOffset=alt.YOffset("kind:N", sort=kinds),
         color=color,
         tooltip=tooltip,

@@ -1,6 +1,7 @@
 """Curves over tau: I_P(tau) and RB(P, tau) of every group (figures 4 and 5), and small ones for models and methods (figure 6).
 
-Up to `MOST_COLORED` groups have a color and a line in the legend each; of more, all are gray but the highlighted one.
+Up to `MOST_COLORED` groups have a color and a line in the legend each; of more, all are gray but
+the highlighted one.
 """
 
 from dataclasses import dataclass
@@ -18,14 +19,18 @@ from rbcore.measures.tables import checked
 N_TAUS = 200
 MOST_COLORED = 20
 MOST_BANDS = 4
-"""Groups up to which all bands are drawn at once; with more, only those of the highlighted and of the hovered group."""
+"""Groups up to which all bands are drawn at once; with more, only those of the highlighted and of
+the hovered group.
+"""
 
 TAU_TITLE = "tau: L2 distance in [0, 1] pixel space"
 HIGHLIGHTED, OTHER, NEUTRAL = "#D55E00", "#9A9A9A", "#808080"
 NARROW, SYMBOL, LETTER = 330, 34, 6
 """In pixels: the width into which a legend must fit, and its symbols and letters."""
 CLICK, BRUSH = "group", "brush"
-"""Names of the selections of a chart of curves: a click on a curve or its legend, and an interval of tau."""
+"""Names of the selections of a chart of curves: a click on a curve or its legend, and an
+interval of tau.
+"""
 
 
 def tau_grid(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
@@ -61,7 +66,11 @@ def robustness_curves(
 
 
 def curves_chart(
-    table: pd.DataFrame, *, tau: float | None = None, highlight: str | None = None, height: int = 380
+    table: pd.DataFrame,
+    *,
+    tau: float | None = None,
+    highlight: str | None = None,
+    height: int = 380,
 ) -> Chart:
     """Draw I_P(tau) (eq. 4-6), one curve a group, with 95% bands and the mean of the curves.
 
@@ -77,12 +86,18 @@ def curves_chart(
         In pixels, without the legend.
     """
     keys = _keys(table, highlight).with_mean(_mean_name(table))
-    layers = _layers(table, keys, "share", ("low", "high"), "I_P(tau): correct and farther than tau", highlight)
+    layers = _layers(
+        table, keys, "share", ("low", "high"), "I_P(tau): correct and farther than tau", highlight
+    )
     mean = (
         alt.Chart()
         .transform_aggregate(share="mean(share)", groupby=["tau"])
-        .transform_window(number="row_number()", end="lead(tau)", after="lead(share)", sort=[alt.SortField("tau")])
-        .transform_filter("datum.number % 2 == 1 && isValid(datum.end)")  # every second piece: a dotted line
+        .transform_window(
+            number="row_number()", end="lead(tau)", after="lead(share)", sort=[alt.SortField("tau")]
+        )
+        .transform_filter(
+            "datum.number % 2 == 1 && isValid(datum.end)"
+        )  # every second piece: a dotted line
         .transform_calculate(legend=f"'{_mean_name(table)}'")
         .mark_rule(size=2)
         .encode(
@@ -102,11 +117,26 @@ def curves_chart(
 
 
 def rb_chart(
-    table: pd.DataFrame, *, tau: float | None = None, highlight: str | None = None, height: int = 380
+    table: pd.DataFrame,
+    *,
+    tau: float | None = None,
+    highlight: str | None = None,
+    height: int = 380,
 ) -> Chart:
-    """Draw RB(P, tau) (eq. 2), one curve a group, with its 95% interval; parameters as `curves_chart`."""
+    """Draw RB(P, tau) (eq. 2), one curve a group, with its 95% interval.
+
+    Parameters as `curves_chart`.
+    """
     keys = _keys(table, highlight)
-    layers = _layers(table, keys, "rb", ("rb_low", "rb_high"), "RB(P, tau), among correct images", highlight, top=None)
+    layers = _layers(
+        table,
+        keys,
+        "rb",
+        ("rb_low", "rb_high"),
+        "RB(P, tau), among correct images",
+        highlight,
+        top=None,
+    )
     return _joined(layers, table, highlight, tau, height + keys.height)
 
 
@@ -130,10 +160,17 @@ class _Keys:
             symbolOpacity=1,
             labelLimit=NARROW - SYMBOL,
         )
-        return alt.Color("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.colors), legend=legend)
+        return alt.Color(
+            "legend:N",
+            title=None,
+            scale=alt.Scale(domain=self.names, range=self.colors),
+            legend=legend,
+        )
 
     def dash(self) -> alt.StrokeDash:
-        return alt.StrokeDash("legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.dashes))
+        return alt.StrokeDash(
+            "legend:N", title=None, scale=alt.Scale(domain=self.names, range=self.dashes)
+        )
 
     @property
     def _n_columns(self) -> int:
@@ -175,7 +212,9 @@ def _keys(table: pd.DataFrame, highlight: str | None) -> _Keys:
         )
     others = _others(table, highlight)
     own = [name for name, group in names.items() if group == highlight]
-    return _Keys([*own, others], [*[HIGHLIGHTED for _ in own], OTHER], [[1, 0] for _ in [*own, others]])
+    return _Keys(
+        [*own, others], [*[HIGHLIGHTED for _ in own], OTHER], [[1, 0] for _ in [*own, others]]
+    )
 
 
 def _mean_name(table: pd.DataFrame) -> str:
@@ -184,7 +223,11 @@ def _mean_name(table: pd.DataFrame) -> str:
 
 def _others(table: pd.DataFrame, highlight: str | None) -> str:
     n_groups = table["group"].nunique()
-    return f"the other {n_groups - 1} groups" if highlight in set(table["group"]) else f"{n_groups} groups"
+    return (
+        f"the other {n_groups - 1} groups"
+        if highlight in set(table["group"])
+        else f"{n_groups} groups"
+    )
 
 
 def _with_legend(table: pd.DataFrame, highlight: str | None) -> pd.DataFrame:
@@ -212,7 +255,9 @@ def _layers(
     """Return bands, curves and what is clicked: one path a group, the highlighted one on top."""
     is_colored, n_groups = _is_colored(table), table["group"].nunique()
     is_highlighted = _is(highlight)
-    hovered = alt.selection_point(name="hover", fields=["group"], on="pointerover", clear="pointerout", empty=False)
+    hovered = alt.selection_point(
+        name="hover", fields=["group"], on="pointerover", clear="pointerout", empty=False
+    )
     clicked = (
         alt.selection_point(name=CLICK, fields=["legend"], bind="legend", on="click", toggle=False)
         if is_colored
@@ -238,7 +283,9 @@ def _layers(
     lines = base.mark_line(interpolate="step-after").encode(y=y, strokeDash=keys.dash())
     usual = 1.0 if is_colored else 0.35
     plain_lines = lines.encode(
-        strokeWidth=alt.when(hovered).then(alt.value(3.5)).otherwise(alt.value(2 if is_colored else 1)),
+        strokeWidth=alt.when(hovered)
+        .then(alt.value(3.5))
+        .otherwise(alt.value(2 if is_colored else 1)),
         opacity=alt.when(hovered).then(alt.value(1.0)).otherwise(alt.value(usual)),
     ).transform_filter(_is_not(highlight))
     thick_line = lines.encode(strokeWidth=alt.value(4)).transform_filter(is_highlighted)
@@ -274,14 +321,20 @@ def _is_not(group: str | None) -> dict[str, Any]:
 
 
 def _joined(
-    layers: list[alt.Chart], table: pd.DataFrame, highlight: str | None, tau: float | None, height: int
+    layers: list[alt.Chart],
+    table: pd.DataFrame,
+    highlight: str | None,
+    tau: float | None,
+    height: int,
 ) -> Chart:
     rule = alt.Chart().mark_rule(strokeDash=[4, 4], size=2, color=NEUTRAL).encode(x=alt.datum(tau))
     drawn = layers if tau is None else [*layers, rule]
     return alt.layer(*drawn, data=_with_legend(table, highlight), height=height)
 
 
-def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: int = 3, width: int = 220) -> Chart:
+def curves_grid(
+    table: pd.DataFrame, *, highlight: str | None = None, columns: int = 3, width: int = 220
+) -> Chart:
     """Draw I_P(tau) of every group for several models and methods, small, on the same axes (figure 6).
 
     Parameters
@@ -296,26 +349,37 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
     is_colored = _is_colored(table)
     groups = list(dict.fromkeys(table["group"]))
     others = _others(table, highlight)
-    legend = table["group"] if is_colored else table["group"].where(table["group"] == highlight, others)
+    legend = (
+        table["group"] if is_colored else table["group"].where(table["group"] == highlight, others)
+    )
     if is_colored:
         names, colors = groups, [COLORS[i % len(COLORS)] for i in range(len(groups))]
         dashes = [list(DASHES[i // len(COLORS) % len(DASHES)]) for i in range(len(groups))]
     else:
-        names, colors = list(dict.fromkeys([*legend[legend != others], others])), [HIGHLIGHTED, OTHER]
+        names, colors = (
+            list(dict.fromkeys([*legend[legend != others], others])),
+            [HIGHLIGHTED, OTHER],
+        )
         dashes = [[1, 0] for _ in names]
     color = alt.Color(
         "legend:N",
         title="group",
         scale=alt.Scale(domain=names, range=colors[-len(names) :]),
-        legend=alt.Legend(orient="bottom", columns=4, labelLimit=160, symbolType="stroke", symbolStrokeWidth=3),
+        legend=alt.Legend(
+            orient="bottom", columns=4, labelLimit=160, symbolType="stroke", symbolStrokeWidth=3
+        ),
     )
     is_highlighted = _is(highlight)
     base = alt.Chart().mark_line(interpolate="step-after", clip=True)
     base = base.encode(
         x=alt.X("tau:Q", title="tau (L2)", scale=alt.Scale(nice=False)),
-        y=alt.Y("share:Q", title="I_P(tau)", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+        y=alt.Y(
+            "share:Q", title="I_P(tau)", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])
+        ),
         color=color,
-        strokeDash=alt.StrokeDash("legend:N", title="group", scale=alt.Scale(domain=names, range=dashes)),
+        strokeDash=alt.StrokeDash(
+            "legend:N", title="group", scale=alt.Scale(domain=names, range=dashes)
+        ),
         detail="group:N",
         tooltip=[
             "group:N",
@@ -324,7 +388,9 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
             alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
         ],
     )
-    others_drawn = base.encode(opacity=alt.value(0.9 if is_colored else 0.35), strokeWidth=alt.value(1.3))
+    others_drawn = base.encode(
+        opacity=alt.value(0.9 if is_colored else 0.35), strokeWidth=alt.value(1.3)
+    )
     layered = alt.layer(
         others_drawn.transform_filter(_is_not(highlight)),
         base.encode(strokeWidth=alt.value(3)).transform_filter(is_highlighted),
@@ -333,5 +399,10 @@ def curves_grid(table: pd.DataFrame, *, highlight: str | None = None, columns: i
         height=round(width * 0.6),
     )
     panels = list(dict.fromkeys(table["panel"]))
-    facet = alt.Facet("panel:N", title=None, sort=panels, header=alt.Header(labelFontSize=12, labelLimit=width + 20))
+    facet = alt.Facet(
+        "panel:N",
+        title=None,
+        sort=panels,
+        header=alt.Header(labelFontSize=12, labelLimit=width + 20),
+    )
     return layered.facet(facet, columns=columns)

@@ -33,8 +33,12 @@ def _encoding(table: pd.DataFrame) -> tuple[alt.Color, alt.StrokeDash]:
         symbolOpacity=1,
     )
     return (
-        alt.Color("group:N", title=None, scale=alt.Scale(domain=groups, range=colors), legend=legend),
-        alt.StrokeDash("group:N", title=None, scale=alt.Scale(domain=groups, range=dashes), legend=legend),
+        alt.Color(
+            "group:N", title=None, scale=alt.Scale(domain=groups, range=colors), legend=legend
+        ),
+        alt.StrokeDash(
+            "group:N", title=None, scale=alt.Scale(domain=groups, range=dashes), legend=legend
+        ),
     )
 
 
@@ -51,7 +55,8 @@ def through_training(
     Parameters
     ----------
     table
-        `rbcore.analyses.bias_of_epoch` of several epochs, joined, with ``epoch``; groups that are not ranked are left out of sigma.
+        `rbcore.analyses.bias_of_epoch` of several epochs, joined, with ``epoch``; groups that are
+        not ranked are left out of sigma.
     measure
         ``sigma | accuracy``.
     epoch
@@ -63,13 +68,20 @@ def through_training(
     first, last = int(table["epoch"].min()), int(table["epoch"].max())
     x = alt.X(
         "epoch:Q",
-        scale=alt.Scale(domain=[first, last] if first < last else [first - 1, last + 1], nice=False),
+        scale=alt.Scale(
+            domain=[first, last] if first < last else [first - 1, last + 1], nice=False
+        ),
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(12, last - first + 1), grid=False),
     )
     axis, scale = alt.Axis(format=number), alt.Scale(zero=measure == "sigma")
-    if measure == "sigma" and drawn["sigma"].max() > COMPRESSED_FROM:  # one wild first epoch would flatten all others
+    if (
+        measure == "sigma" and drawn["sigma"].max() > COMPRESSED_FROM
+    ):  # one wild first epoch would flatten all others
         title = "sigma (axis compressed)"
-        axis, scale = alt.Axis(format=number, values=COMPRESSED_TICKS), alt.Scale(type="symlog", constant=0.2)
+        axis, scale = (
+            alt.Axis(format=number, values=COMPRESSED_TICKS),
+            alt.Scale(type="symlog", constant=0.2),
+        )
     y = alt.Y(f"{value}:Q", title=title, axis=axis, scale=scale)
     tooltip = [
         "group:N",
@@ -86,7 +98,9 @@ def through_training(
         base.mark_point(filled=True, size=35, opacity=1).encode(y=y, tooltip=tooltip),
     ]
     if measure == "sigma":
-        layers.insert(0, alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=RULE).encode(y="zero:Q"))
+        layers.insert(
+            0, alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=RULE).encode(y="zero:Q")
+        )
     if epoch is not None:
         at = alt.Chart(pd.DataFrame({"epoch": [epoch]}))
         layers.append(at.mark_rule(color=RULE, strokeDash=[4, 4], size=2).encode(x="epoch:Q"))
@@ -120,6 +134,10 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 230) -
         "n:Q",
     ]
     base = alt.Chart(table).encode(x=x, color=color)
-    bands = base.mark_area(interpolate="step-after", opacity=0.13, clip=True).encode(y="low:Q", y2="high:Q")
-    lines = base.mark_line(interpolate="step-after", clip=True).encode(y=y, strokeDash=dash, tooltip=tooltip)
+    bands = base.mark_area(interpolate="step-after", opacity=0.13, clip=True).encode(
+        y="low:Q", y2="high:Q"
+    )
+    lines = base.mark_line(interpolate="step-after", clip=True).encode(
+        y=y, strokeDash=dash, tooltip=tooltip
+    )
     return alt.layer(bands, lines, height=height + _room(table))

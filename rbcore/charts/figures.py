@@ -11,7 +11,9 @@ SHAPES = ("circle", "cross", "triangle-up", "diamond")
 GRAY = "#7F7F7F"
 
 
-def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | None = None, width: int = 300) -> Chart:
+def toy_plane(
+    points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | None = None, width: int = 300
+) -> Chart:
     """Draw points in a plane with the boundaries of a classifier (figures 1 and 2).
 
     Parameters
@@ -19,19 +21,24 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
     points
         ``x``, ``y``, ``class``, ``distance`` (L2) and, where the points have subgroups, ``group``.
     boundaries
-        ``line`` (which piece), ``x``, ``y``, and optionally ``offset``: 0 for a boundary, else how far from one (dotted).
+        ``line`` (which piece), ``x``, ``y``, and optionally ``offset``: 0 for a boundary, else how
+        far from one (dotted).
     tau
         A budget, L2: points no farther than it from a boundary are pale.
     width
         Of the square plot in pixels.
     """
-    table = points.assign(state="farther than tau" if tau is None else _states(points["distance"], tau))
+    table = points.assign(
+        state="farther than tau" if tau is None else _states(points["distance"], tau)
+    )
     if "group" not in table:
         table["group"] = table["class"]
     side = [float(table[["x", "y"]].min().min()), float(table[["x", "y"]].max().max())]
     scale = alt.Scale(domain=side, nice=True)
     classes, groups = list(dict.fromkeys(table["class"])), list(dict.fromkeys(table["group"]))
-    color = alt.Color("class:N", scale=alt.Scale(domain=classes, range=list(COLORS[: len(classes)])))
+    color = alt.Color(
+        "class:N", scale=alt.Scale(domain=classes, range=list(COLORS[: len(classes)]))
+    )
     by_shape = "class:N" if groups == classes else "group:N"
     shape = alt.Shape(by_shape, scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])))
     x, y = alt.X("x:Q", title=None, scale=scale), alt.Y("y:Q", title=None, scale=scale)
@@ -43,7 +50,9 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
             y=y,
             color=color,
             shape=shape,
-            opacity=alt.condition(alt.datum["state"] == "farther than tau", alt.value(1.0), alt.value(0.35)),
+            opacity=alt.condition(
+                alt.datum["state"] == "farther than tau", alt.value(1.0), alt.value(0.35)
+            ),
             tooltip=["class:N", "group:N", alt.Tooltip("distance:Q", format=".3f"), "state:N"],
         )
     )
@@ -53,7 +62,10 @@ def toy_plane(points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | No
         alt.Chart(lines[lines["offset"] != 0]).mark_line(color=GRAY, strokeDash=[3, 4], clip=True),
     ]
     return alt.layer(
-        *[line.encode(x=x, y=y, detail=["line:N", "offset:Q"]) for line in drawn], dots, width=width, height=width
+        *[line.encode(x=x, y=y, detail=["line:N", "offset:Q"]) for line in drawn],
+        dots,
+        width=width,
+        height=width,
     )
 
 
@@ -69,8 +81,15 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
     table
         As `rbcore.analyses.fooled_at` returns it.
     """
-    named = table.assign(name=[f"{row.group} (n = {row.n_correct:,})" for row in table.itertuples()])
-    y = alt.Y("name:N", title=None, sort=list(named["name"]), axis=alt.Axis(labelLimit=220, labelOverlap=False))
+    named = table.assign(
+        name=[f"{row.group} (n = {row.n_correct:,})" for row in table.itertuples()]
+    )
+    y = alt.Y(
+        "name:N",
+        title=None,
+        sort=list(named["name"]),
+        axis=alt.Axis(labelLimit=220, labelOverlap=False),
+    )
     title = f"fooled within L2 {table['budget'].iat[0]:g}: at least this share of correct images"
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart(named).encode(y=y)
@@ -84,14 +103,18 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
     bars = base.mark_bar(color=COLORS[5], size=14).encode(
         x=alt.X("share:Q", title=title, scale=scale, axis=alt.Axis(format="%")), tooltip=tooltip
     )
-    whiskers = base.mark_rule(color="#444444", size=2).encode(x="low:Q", x2="high:Q", tooltip=tooltip)
+    whiskers = base.mark_rule(color="#444444", size=2).encode(
+        x="low:Q", x2="high:Q", tooltip=tooltip
+    )
     return alt.layer(bars, whiskers, height=row_height * len(named), width=420)
 
 
 def agreement_scatter(
     pairs: pd.DataFrame, first: str, second: str, *, colors: str = "dataset", width: int = 320
 ) -> Chart:
-    """Draw sigma of every group by two methods against each other; in the shaded quarters their signs agree.
+    """Draw sigma of every group by two methods against each other.
+
+    In the shaded quarters their signs agree.
 
     Parameters
     ----------

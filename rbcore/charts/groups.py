@@ -1,7 +1,7 @@
 """Sigma of the groups of a partition with its intervals, the history of a training, and the colors of all charts.
 
-Colors are those of Okabe and Ito, told apart by color-blind readers, with olive for their black, which a dark page would
-swallow; from the ninth group on the dashes change too.
+Colors are those of Okabe and Ito, told apart by color-blind readers, with olive for their black,
+which a dark page would swallow; from the ninth group on the dashes change too.
 """
 
 import altair as alt
@@ -35,16 +35,19 @@ VERDICT_COLORS = {
 }
 AXES_HEIGHT, LEGEND_ROW = 125, 17
 FARTHEST = 3
-"""The axis of sigma ends where this many times the largest |sigma| does, or 1: an interval may reach much farther."""
+"""The axis of sigma ends where this many times the largest |sigma| does, or 1: an interval may
+reach much farther.
+"""
 SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 
 
 def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """Draw sigma (eq. 3) of every group of a table of `robustness_bias` with its interval and a rule at 0.
 
-    Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more; gray: no difference shown;
-    pale: too few images to say, or a group that was never trained, so that their intervals, which may reach
-    beyond any axis, are not drawn. A very long interval runs into the edge of the chart (see `FARTHEST`).
+    Red: shown to be less robust than the rest, by the test after Holm's correction; blue: more;
+    gray: no difference shown; pale: too few images to say, or a group that was never trained, so
+    that their intervals, which may reach beyond any axis, are not drawn. A very long interval runs
+    into the edge of the chart (see `FARTHEST`).
     """
     is_drawn = bias["is_ranked"] & np.isfinite(bias["high"] - bias["low"])
     ends = bias[["low", "high"]].where(is_drawn)
@@ -79,13 +82,19 @@ def bias_intervals(bias: pd.DataFrame, *, row_height: int = 26) -> Chart:
         x=alt.X("low:Q", title=SIGMA_TITLE, scale=scale), x2="high:Q", color=color, tooltip=tooltip
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=x, color=color, tooltip=tooltip)
-    return alt.layer(zero, bars, dots, height=row_height * len(bias) + AXES_HEIGHT + LEGEND_ROW * (len(shown) > 2))
+    return alt.layer(
+        zero,
+        bars,
+        dots,
+        height=row_height * len(bias) + AXES_HEIGHT + LEGEND_ROW * (len(shown) > 2),
+    )
 
 
 def lowest_and_highest(bias: pd.DataFrame, each: int = 10) -> pd.DataFrame:
     """Return the rows of a table of `robustness_bias` with the lowest and the highest sigma, by rising sigma.
 
-    Where there are no more than three times as many groups as are asked for of each, all rows come back, as they are.
+    Where there are no more than three times as many groups as are asked for of each, all rows come
+    back, as they are.
     """
     ranked = bias[bias["is_ranked"] & bias["sigma"].notna()].sort_values("sigma")
     if len(bias) <= 3 * each or len(ranked) <= 2 * each:
@@ -101,14 +110,27 @@ def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POL
 def training_history(history: list[dict[str, float]], *, height: int = 160) -> alt.HConcatChart:
     """Draw the mean training loss and the test accuracy after each epoch, as a run's sidecar keeps them."""
     table = pd.DataFrame(history)
-    base = alt.Chart(table).mark_line(point=True).encode(x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")))
+    base = (
+        alt.Chart(table)
+        .mark_line(point=True)
+        .encode(x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")))
+    )
     loss = base.encode(
-        y=alt.Y("train_loss:Q", title="training loss"), tooltip=["epoch", alt.Tooltip("train_loss", format=".3f")]
+        y=alt.Y("train_loss:Q", title="training loss"),
+        tooltip=["epoch", alt.Tooltip("train_loss", format=".3f")],
     )
     test = base.encode(
-        y=alt.Y("test_accuracy:Q", title="test accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+        y=alt.Y(
+            "test_accuracy:Q",
+            title="test accuracy",
+            axis=alt.Axis(format="%"),
+            scale=alt.Scale(zero=False),
+        ),
         tooltip=["epoch", alt.Tooltip("test_accuracy", format=".1%")],
     )
     return alt.HConcatChart(
-        hconcat=[loss.properties(height=height, width=300), test.properties(height=height, width=300)]
+        hconcat=[
+            loss.properties(height=height, width=300),
+            test.properties(height=height, width=300),
+        ]
     )

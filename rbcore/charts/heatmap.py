@@ -1,7 +1,7 @@
 """Sigma of groups x models as a sheet of cells, in panels (figures 7 to 16): red less robust, blue more robust.
 
-What the color does not say is drawn: a ring where no difference is shown, hatching where there are too few images, a dash where
-nothing is computed.
+What the color does not say is drawn: a ring where no difference is shown, hatching where there are
+too few images, a dash where nothing is computed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 
 from rbcore.inference import CONFIDENCE
-from rbcore.wording import LESS_ROBUST, MORE_ROBUST, NEVER_TRAINED, NO_DIFFERENCE, TOO_FEW, UNDEFINED
+from rbcore.wording import (
+    LESS_ROBUST,
+    MORE_ROBUST,
+    NEVER_TRAINED,
+    NO_DIFFERENCE,
+    TOO_FEW,
+    UNDEFINED,
+)
 
 Side = TypeVar("Side", alt.Column, alt.Row)
 
@@ -45,7 +52,8 @@ def bias_heatmap(
     columns, rows
         Columns of the table whose values are the panels from left to right and from top to bottom.
     groups
-        Order of the groups from top to bottom, as `order_of_groups` returns it; as they come where none is given.
+        Order of the groups from top to bottom, as `order_of_groups` returns it; as they come
+        where none is given.
     labels
         Whether each cell holds its number; where nothing is asked for, up to `MOST_LABELED` groups.
     width
@@ -56,14 +64,23 @@ def bias_heatmap(
     limit = min(1.0, max(0.1, float(np.abs(sigma[is_known]).max()) if is_known.any() else 1.0))
     models, n_groups = list(dict.fromkeys(table["model"])), table["group"].nunique()
     is_labeled = n_groups <= MOST_LABELED if labels is None else labels
-    cell_width, cell_height = _cell(len(models), table[columns].nunique(), n_groups, width, is_labeled=is_labeled)
-    own = [*CELL_FIELDS, *dict.fromkeys(["epoch", columns, rows or columns, "sigma", "low", "high", "n", "verdict"])]
+    cell_width, cell_height = _cell(
+        len(models), table[columns].nunique(), n_groups, width, is_labeled=is_labeled
+    )
+    own = [
+        *CELL_FIELDS,
+        *dict.fromkeys(["epoch", columns, rows or columns, "sigma", "low", "high", "n", "verdict"]),
+    ]
     cells = table[list(dict.fromkeys(own))].assign(
-        text=[f"{value:+.2f}" if known else "" for value, known in zip(sigma, is_known, strict=True)],
+        text=[
+            f"{value:+.2f}" if known else "" for value, known in zip(sigma, is_known, strict=True)
+        ],
         across=table[columns] + " epoch" if columns == "epoch" else table[columns],
         is_strong=np.abs(np.nan_to_num(sigma)) > 0.6 * limit,
     )
-    clicked = alt.selection_point(name=CELL, fields=list(CELL_FIELDS), on="click", toggle=False, empty=False)
+    clicked = alt.selection_point(
+        name=CELL, fields=list(CELL_FIELDS), on="click", toggle=False, empty=False
+    )
     base = alt.Chart().encode(
         x=alt.X(
             "model:N",
@@ -76,7 +93,10 @@ def bias_heatmap(
             title=None,
             sort=list(groups or dict.fromkeys(table["group"])),
             axis=alt.Axis(
-                labelOverlap=False, labelFlush=False, labelLimit=130, labelFontSize=11 if cell_height > 15 else 9
+                labelOverlap=False,
+                labelFlush=False,
+                labelLimit=130,
+                labelFontSize=11 if cell_height > 15 else 9,
             ),
         ),
         tooltip=[
@@ -102,12 +122,17 @@ def bias_heatmap(
         stroke=alt.when(clicked).then(alt.value("black")).otherwise(alt.value("#BBBBBB")),
         strokeWidth=alt.when(clicked).then(alt.value(3)).otherwise(alt.value(0.5)),
     )
-    layers = [rectangles.add_params(clicked), *_marks(base, table["verdict"], cell_width, cell_height, is_labeled)]
+    layers = [
+        rectangles.add_params(clicked),
+        *_marks(base, table["verdict"], cell_width, cell_height, is_labeled),
+    ]
     if is_labeled:
         layers.append(
             base.mark_text(fontSize=11 if cell_width > NARROWEST_LABELED else 10, dy=-3).encode(
                 text="text:N",
-                color=alt.when("datum.is_strong").then(alt.value("white")).otherwise(alt.value("#111111")),
+                color=alt.when("datum.is_strong")
+                .then(alt.value("white"))
+                .otherwise(alt.value("#111111")),
             )
         )
     panel = alt.layer(*layers, data=cells, width=alt.Step(cell_width), height=alt.Step(cell_height))
@@ -128,7 +153,8 @@ def order_of_groups(table: pd.DataFrame, by: str, *, model: str | None = None) -
     Parameters
     ----------
     by
-        ``name``: as they come; ``sigma``: of one model; ``mean over models``. Groups without any sigma come last.
+        ``name``: as they come; ``sigma``: of one model; ``mean over models``. Groups without
+        any sigma come last.
     model
         The model of ``sigma``; where it has none in the table, the mean counts.
     """
@@ -138,45 +164,71 @@ def order_of_groups(table: pd.DataFrame, by: str, *, model: str | None = None) -
     own = table[(table["model"] == model) & table["sigma"].notna()] if by == "sigma" else table
     means = (table if own.empty else own).groupby("group")["sigma"].mean()
     return sorted(
-        groups, key=lambda group: means.get(group, np.nan) if np.isfinite(means.get(group, np.nan)) else np.inf
+        groups,
+        key=lambda group: (
+            means.get(group, np.nan) if np.isfinite(means.get(group, np.nan)) else np.inf
+        ),
     )
 
 
-def _cell(n_models: int, n_panels: int, n_groups: int, width: int, *, is_labeled: bool) -> tuple[int, int]:
+def _cell(
+    n_models: int, n_panels: int, n_groups: int, width: int, *, is_labeled: bool
+) -> tuple[int, int]:
     """Return width and height of a cell in pixels."""
-    narrowest = max(NARROWEST_LABELED if is_labeled else NARROWEST_CELL, -(-NARROWEST_PANEL // n_models))
+    narrowest = max(
+        NARROWEST_LABELED if is_labeled else NARROWEST_CELL, -(-NARROWEST_PANEL // n_models)
+    )
     height = 30 if is_labeled else 22 if n_groups <= MOST_LABELED else 14
     return max(narrowest, min(WIDEST_CELL, width // (n_models * n_panels))), height
 
 
-def _marks(base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_labeled: bool) -> list[alt.Chart]:
+def _marks(
+    base: alt.Chart, verdicts: pd.Series, width: int, height: int, is_labeled: bool
+) -> list[alt.Chart]:
     """Return the marks on the cells of all verdicts but a difference, with their legend."""
-    shown = [verdict for verdict in dict.fromkeys(verdicts) if verdict not in (LESS_ROBUST, MORE_ROBUST)]
+    shown = [
+        verdict for verdict in dict.fromkeys(verdicts) if verdict not in (LESS_ROBUST, MORE_ROBUST)
+    ]
     if not shown:
         return []
     side = width / height
     hatching = "".join(
-        f"M{max(-side, at - 1):.3f},{min(1, at + side):.3f}L{min(side, at + 1):.3f},{max(-1, at - side):.3f}"
+        (
+            f"M{max(-side, at - 1):.3f},{min(1, at + side):.3f}L{min(side, at + 1):.3f},{max(-1, at - side):.3f}"
+        )
         for at in np.linspace(-side, side, 2 * round(width / 12) + 1)
     )
-    shapes = {NO_DIFFERENCE: "circle", TOO_FEW: hatching, UNDEFINED: "cross", NEVER_TRAINED: "square"}
+    shapes = {
+        NO_DIFFERENCE: "circle",
+        TOO_FEW: hatching,
+        UNDEFINED: "cross",
+        NEVER_TRAINED: "square",
+    }
     scale = alt.Scale(domain=shown, range=[shapes.get(verdict, MISSING_SHAPE) for verdict in shown])
-    legend = alt.Legend(orient="bottom", symbolSize=90, symbolStrokeWidth=1.2, labelLimit=240, columns=1)
+    legend = alt.Legend(
+        orient="bottom", symbolSize=90, symbolStrokeWidth=1.2, labelLimit=240, columns=1
+    )
     layers = []
     for verdict in shown:
         is_ring = verdict == NO_DIFFERENCE
         size = (22 if height > 15 else 14) if is_ring else height**2
         points = base.mark_point(
-            filled=False, strokeWidth=1.2, stroke="#4D4D4D", size=size, yOffset=9 if is_ring and is_labeled else 0
+            filled=False,
+            strokeWidth=1.2,
+            stroke="#4D4D4D",
+            size=size,
+            yOffset=9 if is_ring and is_labeled else 0,
         )
         layers.append(
-            points.encode(shape=alt.Shape("verdict:N", title=None, scale=scale, legend=legend)).transform_filter(
-                alt.FieldEqualPredicate(field="verdict", equal=verdict)
-            )
+            points.encode(
+                shape=alt.Shape("verdict:N", title=None, scale=scale, legend=legend)
+            ).transform_filter(alt.FieldEqualPredicate(field="verdict", equal=verdict))
         )
     return layers
 
 
 def _facet(kind: type[Side], field: str, cells: pd.DataFrame, limit: int) -> Side:
-    header = alt.Header(title=None, labelFontSize=12, labelFontWeight="bold", labelLimit=limit, labelPadding=4)
+    header = alt.Header(
+        title=None, labelFontSize=12, labelFontWeight="bold", labelLimit=limit, labelPadding=4
+    )
     return kind(f"{field}:N", sort=list(dict.fromkeys(cells[field])), header=header)

@@ -18,18 +18,29 @@ def class_probabilities(
     Parameters
     ----------
     probabilities
-        ``class`` and ``probability``, one row a class; the `MOST_CLASSES` highest are drawn, in the order given.
+        ``class`` and ``probability``, one row a class; the `MOST_CLASSES` highest are drawn,
+        in the order given.
     before, after
-        The classes that the clean and the perturbed image are taken for; they have colors of their own and are named.
+        The classes that the clean and the perturbed image are taken for; they have colors of their
+        own and are named.
     """
     kept = probabilities.nlargest(MOST_CLASSES, "probability").sort_index()
     named = probabilities["class"].isin([before, after])
     shown = probabilities[named | probabilities.index.isin(kept.index)]
-    roles = np.select([shown["class"] == before, shown["class"] == after], ["before", "after"], "other")
+    roles = np.select(
+        [shown["class"] == before, shown["class"] == after], ["before", "after"], "other"
+    )
     table = shown.assign(role=roles, text=[f"{value:.1%}" for value in shown["probability"]])
     base = alt.Chart(table).encode(
-        y=alt.Y("class:N", title=None, sort=list(table["class"]), axis=alt.Axis(labelLimit=150, labelOverlap=False)),
-        x=alt.X("probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5)),
+        y=alt.Y(
+            "class:N",
+            title=None,
+            sort=list(table["class"]),
+            axis=alt.Axis(labelLimit=150, labelOverlap=False),
+        ),
+        x=alt.X(
+            "probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5)
+        ),
         tooltip=["class:N", alt.Tooltip("probability:Q", format=".2%")],
     )
     bars = base.mark_bar(size=row_height - 10).encode(

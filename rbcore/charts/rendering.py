@@ -8,13 +8,21 @@ GRAY = 0.5
 
 
 def magnification(clean: np.ndarray, perturbed: np.ndarray) -> float:
-    """Return the factor that brings the largest change of a pixel to half the range; 1 where nothing changes."""
+    """Return the factor that brings the largest change of a pixel to half the range.
+
+    1 where nothing changes.
+    """
     largest = float(np.abs(perturbed - clean).max())
     return GRAY / largest if largest > 0 else 1.0
 
 
-def perturbation_picture(clean: np.ndarray, perturbed: np.ndarray, factor: float | None = None) -> np.ndarray:
-    """Return the perturbation around mid gray, magnified as far as it fits or by ``factor``; float in [0, 1], shape as the images."""
+def perturbation_picture(
+    clean: np.ndarray, perturbed: np.ndarray, factor: float | None = None
+) -> np.ndarray:
+    """Return the perturbation around mid gray, magnified as far as it fits or by ``factor``.
+
+    Float in [0, 1], shape as the images.
+    """
     factor = magnification(clean, perturbed) if factor is None else factor
     picture: np.ndarray = np.clip(GRAY + (perturbed - clean) * factor, 0, 1)
     return picture
@@ -23,8 +31,8 @@ def perturbation_picture(clean: np.ndarray, perturbed: np.ndarray, factor: float
 def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
     """Return an image (channels, height, width) in [0, 1] as uint8 (height, width, 3), enlarged to about ``side`` pixels.
 
-    Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking at: rounding to 8
-    bits moves the image, so a prediction of the rounded picture can differ.
+    Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking
+    at: rounding to 8 bits moves the image, so a prediction of the rounded picture can differ.
     """
     pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     colored = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
@@ -39,8 +47,13 @@ def rounded(images: np.ndarray) -> np.ndarray:
     return levels
 
 
-def strip(clean: np.ndarray, perturbed: np.ndarray, side: int = 160, factor: float | None = None) -> np.ndarray:
-    """Return clean | perturbation magnified | perturbed side by side; ``factor`` as `perturbation_picture`."""
+def strip(
+    clean: np.ndarray, perturbed: np.ndarray, side: int = 160, factor: float | None = None
+) -> np.ndarray:
+    """Return clean | perturbation magnified | perturbed side by side.
+
+    ``factor`` as `perturbation_picture`.
+    """
     return row([clean, perturbation_picture(clean, perturbed, factor), perturbed], side)
 
 

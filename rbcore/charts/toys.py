@@ -15,14 +15,15 @@ def toy_explorer(
 ) -> alt.VConcatChart:
     """Draw points in a plane with a slider of tau, and below them I_P(tau) of each group as bars that follow it.
 
-    Points within tau of the boundary are hollow, as misclassified ones are; the gray band is all that lies within tau. The
-    slider lives in the chart, so that dragging asks no server.
+    Points within tau of the boundary are hollow, as misclassified ones are; the gray band is all
+    that lies within tau. The slider lives in the chart, so that dragging asks no server.
 
     Parameters
     ----------
     points
-        ``x``, ``y``, ``class``, ``group``, ``distance`` (L2), ``is_correct``, and ``classifier``: whose boundary the distance is
-        measured to. With several classifiers a choice between them is drawn beside the slider.
+        ``x``, ``y``, ``class``, ``group``, ``distance`` (L2), ``is_correct``, and ``classifier``:
+        whose boundary the distance is measured to. With several classifiers a choice between them
+        is drawn beside the slider.
     boundaries
         ``line``, ``x``, ``y`` and ``classifier``.
     tau, tau_max
@@ -34,16 +35,26 @@ def toy_explorer(
     classifiers = list(dict.fromkeys(points["classifier"]))
     margin = 0.06
     middle = [(points[axis].min() + points[axis].max()) / 2 for axis in ("x", "y")]
-    reach = max(float((points[axis] - center).abs().max()) for axis, center in zip("xy", middle, strict=True)) + margin
+    reach = (
+        max(
+            float((points[axis] - center).abs().max())
+            for axis, center in zip("xy", middle, strict=True)
+        )
+        + margin
+    )
     slider = alt.param(
         name="tau",
         value=tau,
-        bind=alt.binding_range(min=0, max=tau_max, step=tau_max / 100, name="attacker's reach tau "),
+        bind=alt.binding_range(
+            min=0, max=tau_max, step=tau_max / 100, name="attacker's reach tau "
+        ),
     )
     chosen = alt.param(
         name="classifier",
         value=classifiers[0],
-        bind=alt.binding_radio(options=classifiers, name="classifier ") if len(classifiers) > 1 else alt.Undefined,
+        bind=alt.binding_radio(options=classifiers, name="classifier ")
+        if len(classifiers) > 1
+        else alt.Undefined,
     )
     scales = [alt.Scale(domain=[center - reach, center + reach], nice=False) for center in middle]
     axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False)
@@ -58,7 +69,8 @@ def toy_explorer(
         .transform_filter("datum.classifier == classifier")
         .encode(x=x, y=y, order=alt.Order("position:Q"))
     )
-    # A stroke is as wide to both sides of the line: drawn 2 tau wide it covers what lies within tau.
+    # A stroke is as wide to both sides of the line: drawn 2 tau wide it covers
+    # what lies within tau.
     band = line.mark_line(
         color=GRAY,
         opacity=0.2,
@@ -70,7 +82,9 @@ def toy_explorer(
     dots = (
         alt.Chart(points)
         .transform_filter("datum.classifier == classifier")
-        .transform_calculate(state=f"{IS_SAFE} ? 'correct and farther than tau' : 'within tau, or wrong'")
+        .transform_calculate(
+            state=f"{IS_SAFE} ? 'correct and farther than tau' : 'within tau, or wrong'"
+        )
         .mark_point(size=42, strokeWidth=1.5, opacity=1)
         .encode(
             x=x,
@@ -95,7 +109,14 @@ def toy_explorer(
         .transform_calculate(
             text="format(datum.share, '.0%') + ' (' + datum.n_safe + ' of ' + datum.n + ')'",
         )
-        .encode(y=alt.Y("group:N", title=None, sort=groups, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)))
+        .encode(
+            y=alt.Y(
+                "group:N",
+                title=None,
+                sort=groups,
+                axis=alt.Axis(ticks=False, domain=False, labelPadding=6),
+            )
+        )
     )
     share = alt.X(
         "share:Q",
@@ -104,7 +125,11 @@ def toy_explorer(
         axis=alt.Axis(labels=False, ticks=False, domain=False, grid=False, titleAnchor="start"),
     )
     color = (
-        alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(COLORS[: len(groups)])), legend=None)
+        alt.Color(
+            "group:N",
+            scale=alt.Scale(domain=groups, range=list(COLORS[: len(groups)])),
+            legend=None,
+        )
         if is_by_class
         else alt.value(GRAY)
     )
@@ -114,12 +139,20 @@ def toy_explorer(
     )
     explorer: alt.VConcatChart = (
         alt.vconcat(
-            alt.layer(band, line.mark_line(color=GRAY, strokeWidth=2, clip=True), dots, width=width, height=width),
+            alt.layer(
+                band,
+                line.mark_line(color=GRAY, strokeWidth=2, clip=True),
+                dots,
+                width=width,
+                height=width,
+            ),
             alt.layer(bars, words, width=width, height=BAR_HEIGHT * len(groups)),
             spacing=8,
         )
         .add_params(slider, chosen)
-        .resolve_scale(color="independent", fill="independent", stroke="independent", shape="independent")
+        .resolve_scale(
+            color="independent", fill="independent", stroke="independent", shape="independent"
+        )
         .configure_view(stroke=None)
     )
     return explorer

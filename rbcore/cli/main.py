@@ -49,7 +49,9 @@ from rbcore.runs.loading import load_model, open_run
 from rbcore.runtime import keep_freed_memory
 from rbcore.store import verify as checks
 
-cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 cli.command()(training.train)
 cli.command()(training.grid)
 cli.command("import")(training.import_)
@@ -74,12 +76,17 @@ def datasets(form: FormatOption = Format.table) -> None:
                 "name": spec.name,
                 "title": spec.title,
                 "classes": "the folders" if spec.is_open else str(len(spec.classes)),
-                "partitions": " ".join(spec.partitions) + (" + metadata.csv" if spec.is_open else ""),
+                "partitions": " ".join(spec.partitions)
+                + (" + metadata.csv" if spec.is_open else ""),
                 "size": spec.default_size,
                 "train": "-" if spec.n_train is None else f"{spec.n_train:,}",
                 "test": "-" if spec.n_test is None else f"{spec.n_test:,}",
                 "on disk": count_on_disk(spec),
-                "files": "-" if not spec.needs_folder else str(folder) if folder else "folder not set: --root",
+                "files": "-"
+                if not spec.needs_folder
+                else str(folder)
+                if folder
+                else "folder not set: --root",
                 "runs": len(list_runs(spec.name)),
                 "license": spec.license,
                 "source": spec.source,
@@ -97,7 +104,12 @@ def models(form: FormatOption = Format.table) -> None:
         with torch.device("meta"):  # shapes only
             network = build_network(spec.name, (3, size, size), 10, (0.0,) * 3, (1.0,) * 3)
         n_parameters = sum(parameter.numel() for parameter in network.parameters())
-        row = {"name": spec.name, "title": spec.title, "parameters": f"{n_parameters:,}", "at": f"{size} px"}
+        row = {
+            "name": spec.name,
+            "title": spec.title,
+            "parameters": f"{n_parameters:,}",
+            "at": f"{size} px",
+        }
         rows.append({**row, "runs": len(list_runs(model=spec.name)), "layers": spec.description})
     print_table(pd.DataFrame(rows), form)
 
@@ -128,16 +140,24 @@ def estimate(
     split: Split = "test",
     limit: Annotated[int | None, typer.Option("--limit", help="Only so many images.")] = None,
     every: Annotated[
-        int, typer.Option("--every", help="Only every so many-th image; 5 is the paper's choice for smoothing.")
+        int,
+        typer.Option(
+            "--every", help="Only every so many-th image; 5 is the paper's choice for smoothing."
+        ),
     ] = 1,
     at_least: Annotated[
-        int | None, typer.Option("--at-least", help="At least so many images of every group of --by.")
+        int | None,
+        typer.Option("--at-least", help="At least so many images of every group of --by."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="PARTITION", help="With --at-least: class, an attribute, or a*b.")
+        str | None,
+        typer.Option(
+            "--by", metavar="PARTITION", help="With --at-least: class, an attribute, or a*b."
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Images a pass; found by measuring by default.")
+        int | None,
+        typer.Option("--batch-size", help="Images a pass; found by measuring by default."),
     ] = None,
     settings: Settings = None,
     root: Root = None,
@@ -146,13 +166,23 @@ def estimate(
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
-    """Estimate distances to the decision boundary and keep them; print what was found for each epoch."""
+    """Estimate distances to the decision boundary and keep them.
+
+    Print what was found for each epoch.
+    """
     parameters = parse_settings(settings)
     use_builder(builder, model)
     spec = DATASETS[dataset]
     data_options = {"root": str(root) if root else None, "no_checksum": no_checksum}
     builder_option = str(builder) if builder else None
-    find_run(dataset, model, run, **data_options, builder=builder_option, device=None if device == "auto" else device)
+    find_run(
+        dataset,
+        model,
+        run,
+        **data_options,
+        builder=builder_option,
+        device=None if device == "auto" else device,
+    )
     place = root or known_folder(spec)
     if no_checksum and place is not None:
         remember_check(spec, place, False)
@@ -163,7 +193,15 @@ def estimate(
     for number in epochs:
         network = load_model(model, loaded, epoch=number, run=found.name, device=device)
         cost = estimate_cost(
-            network, loaded, method, split=split, limit=limit, every=every, at_least=at_least, by=by, **parameters
+            network,
+            loaded,
+            method,
+            split=split,
+            limit=limit,
+            every=every,
+            at_least=at_least,
+            by=by,
+            **parameters,
         )
         if cost is not None and cost.n_images:
             typer.echo(
@@ -209,7 +247,10 @@ def bias(
     dataset: DatasetName,
     model: ModelName,
     method: MethodName,
-    by: Annotated[str, typer.Option("--by", metavar="PARTITION", help="class, or an attribute of the dataset.")],
+    by: Annotated[
+        str,
+        typer.Option("--by", metavar="PARTITION", help="class, or an attribute of the dataset."),
+    ],
     epoch: Epoch = "last",
     run: RunName = None,
     split: Split = "test",
@@ -218,19 +259,36 @@ def bias(
         str, typer.Option("--misclassified", help="zero or exclude.")
     ] = DEFAULT_POLICY.misclassified,
     rest: Annotated[str, typer.Option("--rest", help="pooled, mean or sum.")] = DEFAULT_POLICY.rest,
-    failed: Annotated[str, typer.Option("--failed", help="exclude or raise.")] = DEFAULT_POLICY.failed,
+    failed: Annotated[
+        str, typer.Option("--failed", help="exclude or raise.")
+    ] = DEFAULT_POLICY.failed,
     correct_by: Annotated[
-        str, typer.Option("--correct-by", help="own or network: whose class must be the label, for certificates.")
+        str,
+        typer.Option(
+            "--correct-by", help="own or network: whose class must be the label, for certificates."
+        ),
     ] = DEFAULT_POLICY.correct_by,
-    tau_max: Annotated[float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")] = None,
+    tau_max: Annotated[
+        float | None, typer.Option("--tau-max", help="Upper limit of tau, L2; none by default.")
+    ] = None,
     root: Root = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Print the robustness bias of every group, from distances that `estimate` has kept; --root finds the run by its images."""
     parameters = parse_settings(settings)
-    policy = Policy(misclassified=misclassified, rest=rest, failed=failed, tau_max=tau_max, correct_by=correct_by)
+    policy = Policy(
+        misclassified=misclassified,
+        rest=rest,
+        failed=failed,
+        tau_max=tau_max,
+        correct_by=correct_by,
+    )
     DATASETS[dataset]
-    found = find_run(dataset, model, run) if root is None else open_run(dataset, model, run=run, root=root)[1]
+    found = (
+        find_run(dataset, model, run)
+        if root is None
+        else open_run(dataset, model, run=run, root=root)[1]
+    )
     if root is None and run is None:
         _say_which_images(found)
     tables = []
@@ -240,8 +298,13 @@ def bias(
             needed = "minimal" if method == BEST else method
             wanted = "all" if epoch == "all" else number
             raise MethodError(
-                f"No {spelled(method, parameters)} distances are stored for epoch {number} of run {found.name}. Compute them: "
-                + estimate_command(dataset, model, needed, parameters, epoch=wanted, run=found.name, split=split)
+                (
+                    f"No {spelled(method, parameters)} distances are stored for epoch {number} of "
+                    f"run {found.name}. Compute them: "
+                )
+                + estimate_command(
+                    dataset, model, needed, parameters, epoch=wanted, run=found.name, split=split
+                )
             )
         table = inference.robustness_bias(stored.rows, by, policy=policy)
         table.insert(0, "epoch", number)
@@ -272,31 +335,41 @@ def _say_which_images(found: Run) -> None:
     usable = [run for run in list_runs(found.dataset, found.model) if run.is_usual]
     if len({run.facts["dataset_fingerprint"] for run in usable}) > 1:
         typer.echo(
-            f"Run {found.name}, the newest. Others were trained on other images of {found.dataset}: name the folder by "
-            "--root, or the run by --run.",
+            f"Run {found.name}, the newest. Others were trained on other images of "
+            f"{found.dataset}: name the folder by --root, or the run by --run.",
             err=True,
         )
 
 
 @cli.command()
 def reproduce(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the report and its tables.")] = Path("reproduction"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the report and its tables.")] = Path(
+        "reproduction"
+    ),
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable. All of the plan by default.")
+        list[str] | None,
+        typer.Option(
+            "--dataset", help="Only this dataset; repeatable. All of the plan by default."
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="NAME=FOLDER", help="Where a dataset, or ug100, lies; repeatable."),
+        typer.Option(
+            "--data", metavar="NAME=FOLDER", help="Where a dataset, or ug100, lies; repeatable."
+        ),
     ] = None,
     no_checksum: NoChecksum = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A tiny budget: shows that all works, measures nothing well.")
+        bool,
+        typer.Option("--quick", help="A tiny budget: shows that all works, measures nothing well."),
     ] = False,
     device: Device = "auto",
 ) -> None:
     """Run the paper's analyses on the data at hand and write one HTML report, with the paper's value beside ours."""
     started = time.perf_counter()
-    folders = {name: user_path(folder) for name, folder in parse_settings(data, "--data", "FOLDER").items()}
+    folders = {
+        name: user_path(folder) for name, folder in parse_settings(data, "--data", "FOLDER").items()
+    }
     ug100 = folders.pop("ug100", None) or analyses.ug100_folder()
     for name in [*folders, *(dataset or [])]:
         DATASETS[name]
@@ -313,23 +386,35 @@ def reproduce(
         )
     typer.echo("Writing the report", err=True)
     sections = reproduction.all_sections(materials, ug100)
-    sections.append(reproduction.provenance(materials, _without_folders(sys.argv[1:]), time.perf_counter() - started))
+    sections.append(
+        reproduction.provenance(
+            materials, _without_folders(sys.argv[1:]), time.perf_counter() - started
+        )
+    )
     typer.echo(reproduction.write(out, sections, is_quick=quick))
 
 
 def _without_folders(arguments: list[str]) -> str:
     """Return the command line as a report shows it: whose folders they were is nobody's business."""
     shown = ["FOLDER" if before == "--out" else text for before, text in pairwise(["", *arguments])]
-    named = [re.sub(r"=.*", "=FOLDER", text) if before == "--data" else text for before, text in pairwise(["", *shown])]
+    named = [
+        re.sub(r"=.*", "=FOLDER", text) if before == "--data" else text
+        for before, text in pairwise(["", *shown])
+    ]
     return shlex.join(["python", "-m", "rbcore", *named])
 
 
 @cli.command()
 def verify(
-    rows: Annotated[int, typer.Option("--rows", min=0, help="Rows of each table to compute again.")] = 5,
+    rows: Annotated[
+        int, typer.Option("--rows", min=0, help="Rows of each table to compute again.")
+    ] = 5,
     form: FormatOption = Format.table,
 ) -> None:
-    """Check every cached table against its key and checksum, and compute some rows again; exit 1 if one does not hold."""
+    """Check every cached table against its key and checksum, and compute some rows again.
+
+    Exit 1 if one does not hold.
+    """
     with progress_bar() as progress:
         findings = checks.verify(rows=rows, progress=progress)
     print_table(findings, form)

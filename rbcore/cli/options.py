@@ -29,28 +29,43 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How the table is
 DatasetName = Annotated[
     str, typer.Argument(metavar="DATASET", help="Name of a dataset; see: python -m rbcore datasets")
 ]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model; see: python -m rbcore models")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a model; see: python -m rbcore models")
+]
 MethodName = Annotated[
-    str, typer.Argument(metavar="METHOD", help="method or method:preset; see: python -m rbcore methods")
+    str,
+    typer.Argument(metavar="METHOD", help="method or method:preset; see: python -m rbcore methods"),
 ]
 RunName = Annotated[
-    str | None, typer.Option("--run", help="Name of the run; the newest complete plain one by default.")
+    str | None,
+    typer.Option("--run", help="Name of the run; the newest complete plain one by default."),
 ]
 Epoch = Annotated[str, typer.Option("--epoch", help="first, middle, last, all or a number from 1.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda[:N].")]
 Root = Annotated[
-    Path | None, typer.Option("--root", help="Folder of the dataset's files; remembered for the next call.")
+    Path | None,
+    typer.Option("--root", help="Folder of the dataset's files; remembered for the next call."),
 ]
 NoChecksum = Annotated[
     bool,
-    typer.Option("--no-checksum", help="Accept files that are not the published ones; remembered with the folder."),
+    typer.Option(
+        "--no-checksum",
+        help="Accept files that are not the published ones; remembered with the folder.",
+    ),
 ]
 Builder = Annotated[
-    Path | None, typer.Option("--builder", help="Python file with build(input_shape, n_classes); its code runs.")
+    Path | None,
+    typer.Option(
+        "--builder", help="Python file with build(input_shape, n_classes); its code runs."
+    ),
 ]
-Split = Annotated[str, typer.Option("--split", help="test, train, or validation for a run trained with --validation.")]
+Split = Annotated[
+    str,
+    typer.Option("--split", help="test, train, or validation for a run trained with --validation."),
+]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable."),
 ]
 
 
@@ -61,7 +76,9 @@ def print_table(table: pd.DataFrame, form: Format) -> None:
     elif form is Format.json:
         typer.echo(table.to_json(orient="records", indent=1))
     else:
-        typer.echo(table.to_string(index=False, float_format="{:.4g}".format, na_rep="-", max_colwidth=80))
+        typer.echo(
+            table.to_string(index=False, float_format="{:.4g}".format, na_rep="-", max_colwidth=80)
+        )
 
 
 @contextmanager
@@ -86,7 +103,9 @@ def progress_bar() -> Iterator[Progress]:
             current.close()
 
 
-def parse_settings(settings: list[str] | None, option: str = "--set", what: str = "VALUE") -> dict[str, Any]:
+def parse_settings(
+    settings: list[str] | None, option: str = "--set", what: str = "VALUE"
+) -> dict[str, Any]:
     """Turn ``NAME=VALUE`` texts into parameters."""
     pairs = [text.partition("=") for text in settings or []]
     for name, equals, value in pairs:
@@ -98,5 +117,7 @@ def parse_settings(settings: list[str] | None, option: str = "--set", what: str 
 def use_builder(builder: Path | None, model: str) -> None:
     """Register the builder of a Python file, if one is given, and check that the model exists."""
     if builder is not None and register_builder(builder) != model:
-        raise ModelError(f"The builder {builder} is called {builder.stem!r}; use that name instead of {model!r}.")
+        raise ModelError(
+            f"The builder {builder} is called {builder.stem!r}; use that name instead of {model!r}."
+        )
     MODELS[model]

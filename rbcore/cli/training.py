@@ -36,31 +36,57 @@ from rbcore.training.train import train as train_network
 RecipeName = Annotated[str, typer.Option("--recipe", help="modern or paper.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="The recipe's own by default.")]
 Size = Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch published files that are missing.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch published files that are missing.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the split, the weights and the batches.")]
-Keep = Annotated[str, typer.Option("--keep", help="Checkpoints to keep: all, 3 (first, middle, last) or a number.")]
+Keep = Annotated[
+    str,
+    typer.Option("--keep", help="Checkpoints to keep: all, 3 (first, middle, last) or a number."),
+]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="Start from: none, imagenet, or a file; imagenet where the model has them."),
+    typer.Option(
+        "--weights",
+        help="Start from: none, imagenet, or a file; imagenet where the model has them.",
+    ),
 ]
 Validation = Annotated[
-    float, typer.Option("--validation", help="Share of the training images set aside to choose settings by, as in 0.2.")
+    float,
+    typer.Option(
+        "--validation",
+        help="Share of the training images set aside to choose settings by, as in 0.2.",
+    ),
 ]
 PgdSteps = Annotated[
-    int | None, typer.Option("--pgd-steps", help="Gradient steps of adversarial training's attack; 3 by default.")
+    int | None,
+    typer.Option(
+        "--pgd-steps", help="Gradient steps of adversarial training's attack; 3 by default."
+    ),
 ]
 Whom = typer.Option(
     "--regularize",
     metavar="PARTITION[=GROUP]",
-    help="Train with the fairness term for a group, as in lighting=dim, or for all groups of a partition.",
+    help=(
+        "Train with the fairness term for a group, as in lighting=dim, or for all "
+        "groups of a partition."
+    ),
 )
 Temperature = Annotated[
-    float | None, typer.Option("--temperature", help="T of the relaxed indicator, L2 in pixels; 0.1 by default.")
+    float | None,
+    typer.Option("--temperature", help="T of the relaxed indicator, L2 in pixels; 0.1 by default."),
 ]
-Form = Annotated[str | None, typer.Option("--form", help=f"{', '.join(FORMS)}; runner_up by default.")]
-Over = Annotated[str | None, typer.Option("--over", help="Of all groups: worst (by default) or mean.")]
+Form = Annotated[
+    str | None, typer.Option("--form", help=f"{', '.join(FORMS)}; runner_up by default.")
+]
+Over = Annotated[
+    str | None, typer.Option("--over", help="Of all groups: worst (by default) or mean.")
+]
 Clip = Annotated[
-    float | None, typer.Option("--clip", help="Longest gradient of the term, before alpha; 1 by default, 0 for never.")
+    float | None,
+    typer.Option(
+        "--clip", help="Longest gradient of the term, before alpha; 1 by default, 0 for never."
+    ),
 ]
 TERM = ("regularizer_term", "regularizer_steps", "regularizer_skipped")
 """What a regularized run's facts say of the term."""
@@ -117,8 +143,12 @@ def train(
     keep: Keep = "all",
     weights: Weights = None,
     regularize: Annotated[str | None, Whom] = None,
-    alpha: Annotated[float | None, typer.Option("--alpha", help="Weight of the term; 1 by default.")] = None,
-    tau: Annotated[float | None, typer.Option("--tau", help="Distance compared, L2 in pixels; 0.5 by default.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Weight of the term; 1 by default.")
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option("--tau", help="Distance compared, L2 in pixels; 0.5 by default.")
+    ] = None,
     temperature: Temperature = None,
     form: Form = None,
     over: Over = None,
@@ -126,7 +156,9 @@ def train(
     adversarial: Annotated[
         float | None,
         typer.Option(
-            "--adversarial", metavar="EPSILON", help="Adversarial training, moving images this far, L2 in pixels."
+            "--adversarial",
+            metavar="EPSILON",
+            help="Adversarial training, moving images this far, L2 in pixels.",
         ),
     ] = None,
     pgd_steps: PgdSteps = None,
@@ -135,17 +167,28 @@ def train(
         typer.Option(
             "--reweight",
             metavar="PARTITION[=GROUP]",
-            help="Weigh a group's cross entropy up, as in lighting=dim, or all groups of a partition alike.",
+            help=(
+                "Weigh a group's cross entropy up, as in lighting=dim, or all groups of "
+                "a partition alike."
+            ),
         ),
     ] = None,
     share: Annotated[
-        float | None, typer.Option("--share", help="Of the total weight that the group carries; 0.5 by default.")
+        float | None,
+        typer.Option("--share", help="Of the total weight that the group carries; 0.5 by default."),
     ] = None,
     device: Device = "auto",
     table: FormatOption = Format.table,
 ) -> None:
     """Train a model and keep a checkpoint of its epochs; print loss and accuracy of each."""
-    term = {"alpha": alpha, "tau": tau, "temperature": temperature, "form": form, "over": over, "clip": clip}
+    term = {
+        "alpha": alpha,
+        "tau": tau,
+        "temperature": temperature,
+        "form": form,
+        "over": over,
+        "clip": clip,
+    }
     _refuse_stray("--regularize PARTITION=GROUP", regularize, term)
     _refuse_stray("--adversarial EPSILON", adversarial, {"pgd-steps": pgd_steps})
     _refuse_stray("--reweight PARTITION=GROUP", reweight, {"share": share})
@@ -154,10 +197,18 @@ def train(
     wanted += [_adversarial(adversarial, pgd_steps)] if adversarial is not None else []
     wanted += [reweighting_of(reweight, share)] if reweight is not None else []
     if len(wanted) > 1:
-        raise TrainingError("A run has one mitigation; choose one of --regularize, --adversarial and --reweight.")
+        raise TrainingError(
+            "A run has one mitigation; choose one of --regularize, --adversarial and --reweight."
+        )
     use_builder(builder, model)
     data = _loaded(
-        dataset, root=root, size=size, seed=seed, validation=validation, no_checksum=no_checksum, download=download
+        dataset,
+        root=root,
+        size=size,
+        seed=seed,
+        validation=validation,
+        no_checksum=no_checksum,
+        download=download,
     )
     plan = Plan(data, model, recipe, epochs, keep, weights, device)
     plan.announce(1)
@@ -172,14 +223,18 @@ def train(
     ]
     columns += TERM if regularize is not None else []
     sidecars = [found.sidecar(epoch) for epoch in found.epochs]
-    print_table(pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), table)
+    print_table(
+        pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), table
+    )
 
 
 def _refuse_stray(option: str, value: object, belonging: dict[str, float | str | None]) -> None:
     """Raise `TrainingError` for an option that is given without the one it belongs to."""
     given = [f"--{name}" for name, setting in belonging.items() if setting is not None]
     if value is None and given:
-        raise TrainingError(f"{given[0]} belongs to {option.split()[0]}; add {option} or leave it out.")
+        raise TrainingError(
+            f"{given[0]} belongs to {option.split()[0]}; add {option} or leave it out."
+        )
 
 
 def _adversarial(epsilon: float, pgd_steps: int | None) -> AdversarialTraining:
@@ -191,14 +246,20 @@ def grid(
     dataset: DatasetName,
     model: ModelName,
     regularize: Annotated[str, Whom],
-    alphas: Annotated[str, typer.Option("--alphas", help="Weights of the term, as in 0.1,1,10.")] = "0.1,1,10",
-    taus: Annotated[str, typer.Option("--taus", help="Distances compared, L2 in pixels, as in 0.25,0.5.")] = "0.5",
+    alphas: Annotated[
+        str, typer.Option("--alphas", help="Weights of the term, as in 0.1,1,10.")
+    ] = "0.1,1,10",
+    taus: Annotated[
+        str, typer.Option("--taus", help="Distances compared, L2 in pixels, as in 0.25,0.5.")
+    ] = "0.5",
     epsilons: Annotated[
-        str | None, typer.Option("--epsilons", help="Beside these, adversarial training, as in 0.25,0.5.")
+        str | None,
+        typer.Option("--epsilons", help="Beside these, adversarial training, as in 0.25,0.5."),
     ] = None,
     pgd_steps: PgdSteps = None,
     shares: Annotated[
-        str | None, typer.Option("--shares", help="And re-weighting of the same group, as in 0.5,0.67.")
+        str | None,
+        typer.Option("--shares", help="And re-weighting of the same group, as in 0.5,0.67."),
     ] = None,
     recipe: RecipeName = "modern",
     epochs: Epochs = None,
@@ -218,38 +279,68 @@ def grid(
     device: Device = "auto",
     table: FormatOption = Format.table,
 ) -> None:
-    """Train the plain run and one for every setting; called again, it goes on where it stopped. Print how each ended."""
+    """Train the plain run and one for every setting; called again, it goes on where it stopped.
+
+    Print how each ended.
+    """
     _refuse_stray("--epsilons E,E", epsilons, {"pgd-steps": pgd_steps})
     base = regularizer_of(regularize, temperature=temperature, form=form, over=over, clip=clip)
-    wanted: list[Mitigation] = [*grid_of(base, list(numbers("--alphas", alphas)), list(numbers("--taus", taus)))]
+    wanted: list[Mitigation] = [
+        *grid_of(base, list(numbers("--alphas", alphas)), list(numbers("--taus", taus)))
+    ]
     wanted += (
         [_adversarial(epsilon, pgd_steps) for epsilon in numbers("--epsilons", epsilons)]
         if epsilons is not None
         else []
     )
-    wanted += [reweighting_of(regularize, share) for share in numbers("--shares", shares)] if shares is not None else []
+    wanted += (
+        [reweighting_of(regularize, share) for share in numbers("--shares", shares)]
+        if shares is not None
+        else []
+    )
     use_builder(builder, model)
     data = _loaded(
-        dataset, root=root, size=size, seed=seed, validation=validation, no_checksum=no_checksum, download=download
+        dataset,
+        root=root,
+        size=size,
+        seed=seed,
+        validation=validation,
+        no_checksum=no_checksum,
+        download=download,
     )
-    applied(base, data.samples)  # a group that does not exist is said before the plain run is trained
+    applied(
+        base, data.samples
+    )  # a group that does not exist is said before the plain run is trained
     plan = Plan(data, model, recipe, epochs, keep, weights, device)
     plan.announce(1 + len(wanted))
-    accuracies = ["train_accuracy", *(["validation_accuracy"] if data.validation else []), "test_accuracy"]
+    accuracies = [
+        "train_accuracy",
+        *(["validation_accuracy"] if data.validation else []),
+        "test_accuracy",
+    ]
     rows = []
     for number, mitigation in enumerate([None, *wanted], start=1):
         found = plan.train(mitigation)
         typer.echo(f"run {number} of {1 + len(wanted)} is ready: {found.name}", err=True)
         settings, is_term = found.mitigation or {}, isinstance(mitigation, Regularizer)
-        steps = found.facts["regularizer_steps"] + found.facts["regularizer_skipped"] if is_term else None
+        steps = (
+            found.facts["regularizer_steps"] + found.facts["regularizer_skipped"]
+            if is_term
+            else None
+        )
         rows.append(
             {
                 "run": found.name,
-                **{name: settings.get(name) for name in ("kind", "alpha", "tau", "epsilon", "share")},
+                **{
+                    name: settings.get(name)
+                    for name in ("kind", "alpha", "tau", "epsilon", "share")
+                },
                 **{name: found.facts[name] for name in ("train_loss", *accuracies, "n_test")},
                 "regularizer_term": found.facts.get("regularizer_term"),
                 "skipped": f"{found.facts['regularizer_skipped']} of {steps}" if is_term else None,
-                "seconds": sum(record.get("seconds", math.nan) for record in found.facts["history"]),
+                "seconds": sum(
+                    record.get("seconds", math.nan) for record in found.facts["history"]
+                ),
             }
         )
     print_table(pd.DataFrame(rows), table)
@@ -265,7 +356,10 @@ def _loaded(
     no_checksum: bool,
     download: bool,
 ) -> Dataset:
-    """Load a dataset under a progress bar; tell which files were skipped and what was decided about images and columns."""
+    """Load a dataset under a progress bar.
+
+    Tell which files were skipped and what was decided about images and columns.
+    """
     with progress_bar() as progress:
         data = load_dataset(
             name,
@@ -289,33 +383,57 @@ def _loaded(
 def import_(
     dataset: DatasetName,
     model: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors or a PyTorch state dict.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Safetensors or a PyTorch state dict.")
+    ],
     builder: Builder = None,
     mean: Annotated[
-        str | None, typer.Option("--mean", help="Normalization they were trained with, as in .485,.456,.406")
+        str | None,
+        typer.Option("--mean", help="Normalization they were trained with, as in .485,.456,.406"),
     ] = None,
-    std: Annotated[str | None, typer.Option("--std", help="The same for the standard deviation.")] = None,
+    std: Annotated[
+        str | None, typer.Option("--std", help="The same for the standard deviation.")
+    ] = None,
     outputs: Annotated[
-        str | None, typer.Option("--outputs", help="logits or probabilities, where the outputs leave that open.")
+        str | None,
+        typer.Option(
+            "--outputs", help="logits or probabilities, where the outputs leave that open."
+        ),
     ] = None,
     weights_key: Annotated[
-        str | None, typer.Option("--weights-key", help="Which set, where the file holds several, as in model_ema.")
+        str | None,
+        typer.Option(
+            "--weights-key", help="Which set, where the file holds several, as in model_ema."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option("--size", help="Height and width in pixels.")] = None,
     root: Root = None,
     no_checksum: NoChecksum = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
-    run: Annotated[str | None, typer.Option("--run", help="Name of the run; the file's own by default.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run; the file's own by default.")
+    ] = None,
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
-    """Make a run of weights that others trained, and print its accuracy; everything else then treats it as any model."""
+    """Make a run of weights that others trained, and print its accuracy.
+
+    Everything else then treats it as any model.
+    """
     use_builder(builder, model)
     with progress_bar() as progress:
         loaded = load_dataset(
-            dataset, root=root, size=size, seed=seed, checksum=False if no_checksum else None, progress=progress
+            dataset,
+            root=root,
+            size=size,
+            seed=seed,
+            checksum=False if no_checksum else None,
+            progress=progress,
         )
-    channels = [None if text is None else numbers(option, text) for option, text in (("--mean", mean), ("--std", std))]
+    channels = [
+        None if text is None else numbers(option, text)
+        for option, text in (("--mean", mean), ("--std", std))
+    ]
     found = import_weights(
         loaded,
         model,
@@ -340,4 +458,6 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise MethodError(f"{option} {text} is not a list of numbers, as in .485,.456,.406.") from None
+        raise MethodError(
+            f"{option} {text} is not a list of numbers, as in .485,.456,.406."
+        ) from None

@@ -1,10 +1,14 @@
-"""Datasets by name. To add one: a file in this folder that registers a `DatasetSpec`, and its import below."""
+"""Datasets by name.
+
+To add one: a file in this folder that registers a `DatasetSpec`, and its import below.
+"""
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
-# Their import registers them, in the order in which pickers and listings show them; the first is what a newcomer sees.
+# Their import registers them, in the order in which pickers and listings show them; the first is
+# what a newcomer sees.
 # isort: off
 from rbcore.datasets import toyfaces, digits, utkface  # noqa: F401
 from rbcore.datasets import adience, celeba, cifar, fashion_mnist  # noqa: F401
@@ -12,7 +16,13 @@ from rbcore.datasets import folder  # noqa: F401
 
 # isort: on
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
-from rbcore.datasets.folders import download_folder, is_checked, known_folder, remember_check, remember_folder
+from rbcore.datasets.folders import (
+    download_folder,
+    is_checked,
+    known_folder,
+    remember_check,
+    remember_folder,
+)
 from rbcore.datasets.opening import is_folder, user_path
 from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError
@@ -49,20 +59,24 @@ def load_dataset(
     name
         A registered name; see ``python -m rbcore datasets``.
     root
-        Folder of the original files. Where none is passed: the environment variable ``RBCORE_<NAME>_ROOT``, else the
-        folder that was last used with success.
+        Folder of the original files. Where none is passed: the environment variable
+        ``RBCORE_<NAME>_ROOT``, else the folder that was last used with success.
     size
         Height and width in pixels; the dataset's own default where none is given.
     seed
-        Seed of the split into train and test where there is no published one, and of the order of rows.
+        Seed of the split into train and test where there is no published one, and of
+        the order of rows.
     validation
-        Share of the training images of every label to set aside as a third split, ``validation``, neither trained on nor tested on, for
-        choosing settings without a look at the test split; 0 for none. The seed draws them.
+        Share of the training images of every label to set aside as a third split, ``validation``,
+        neither trained on nor tested on, for choosing settings without a look at the test split; 0
+        for none. The seed draws them.
     checksum
-        Whether files with published checksums must be those files. False accepts others, and is remembered with the folder;
-        True checks again; None does what was last said of this folder, and checks where nothing was.
+        Whether files with published checksums must be those files. False accepts others, and is
+        remembered with the folder; True checks again; None does what was last said of this folder,
+        and checks where nothing was.
     download
-        Fetch published files that are missing, into ``root`` or, where no folder is known, into the cache.
+        Fetch published files that are missing, into ``root`` or, where no folder is
+        known, into the cache.
     progress
         Called while files are fetched and images decoded.
 
@@ -71,7 +85,8 @@ def load_dataset(
     UnknownNameError
         If no dataset has that name.
     DatasetError
-        If the folder, a file in it or the size is of no use, or a download fails; the text names it.
+        If the folder, a file in it or the size is of no use, or a download fails;
+        the text names it.
     """
     spec = DATASETS[name]
     if not 0 <= seed < 2**31:
@@ -82,7 +97,9 @@ def load_dataset(
         place = place or download_folder()
         _download(spec, place, progress)
     if place is None or spec.official is None or not is_folder(place):
-        return with_validation(_load(spec, place, size, seed, progress, is_new=root is not None), validation)
+        return with_validation(
+            _load(spec, place, size, seed, progress, is_new=root is not None), validation
+        )
     if is_checked(spec, place) if checksum is None else checksum:
         spec.official.check(place)
     dataset = _load(spec, place, size, seed, progress, is_new=root is not None or download)
@@ -92,7 +109,13 @@ def load_dataset(
 
 
 def _load(
-    spec: DatasetSpec, place: Path | None, size: int | None, seed: int, progress: Progress, *, is_new: bool
+    spec: DatasetSpec,
+    place: Path | None,
+    size: int | None,
+    seed: int,
+    progress: Progress,
+    *,
+    is_new: bool,
 ) -> Dataset:
     dataset = spec.load(place, spec.default_size if size is None else size, seed, progress)
     if spec.needs_folder and is_new and place is not None:
@@ -104,7 +127,9 @@ def _download(spec: DatasetSpec, place: Path, progress: Progress) -> None:
     if not spec.needs_folder:
         raise DatasetError(f"{spec.title} need no download: leave out download=True (--download).")
     if spec.official is None:
-        raise DatasetError(f"{spec.title} cannot be fetched by a program; get it from its source: {spec.source}.")
+        raise DatasetError(
+            f"{spec.title} cannot be fetched by a program; get it from its source: {spec.source}."
+        )
     spec.official.download(place, spec.title, progress)
 
 

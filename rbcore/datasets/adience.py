@@ -1,14 +1,18 @@
-"""Adience: faces of 8 age groups from photo albums; the published fold files decide which image is used and for what.
+"""Adience: faces of 8 age groups from photo albums.
+
+The published fold files decide which image is used and for what.
 
 | split | images | by class |
 |---|---|---|
 | train (folds 0-3) | 14,007 | |
 | test (fold 4) | 3,445 | 199, 570, 340, 225, 1072, 513, 252, 274; 1,848 female, 1,597 male |
 
-Rows without an age, or whose gender is not f or m, are not used. Some rows hold another age label than the eight; `AGES` says
-where those go (as in the paper's released code). No person is in two folds; the seed only orders rows.
+Rows without an age, or whose gender is not f or m, are not used. Some rows hold another age label
+than the eight; `AGES` says where those go (as in the paper's released code). No person is in two
+folds; the seed only orders rows.
 
-The folder holds ``fold_0_data.txt`` to ``fold_4_data.txt`` and the images, in ``aligned/`` where there is one, else in ``faces/``:
+The folder holds ``fold_0_data.txt`` to ``fold_4_data.txt`` and the images, in ``aligned/`` where
+there is one, else in ``faces/``:
 ``aligned/<user_id>/landmark_aligned_face.<face_id>.<original_image>``,
 ``faces/<user_id>/coarse_tilt_aligned_face.<face_id>.<original_image>``.
 """
@@ -33,8 +37,22 @@ AGES = {
     **{"(4, 6)": "4-6", "3": "4-6"},
     **{"(8, 12)": "8-13", "(8, 23)": "8-13", "13": "8-13"},
     **{"(15, 20)": "15-20", "22": "15-20"},
-    **{"(25, 32)": "25-32", "(27, 32)": "25-32", "23": "25-32", "29": "25-32", "34": "25-32", "35": "25-32"},
-    **{"(38, 43)": "38-43", "(38, 42)": "38-43", "(38, 48)": "38-43", "36": "38-43", "42": "38-43", "45": "38-43"},
+    **{
+        "(25, 32)": "25-32",
+        "(27, 32)": "25-32",
+        "23": "25-32",
+        "29": "25-32",
+        "34": "25-32",
+        "35": "25-32",
+    },
+    **{
+        "(38, 43)": "38-43",
+        "(38, 42)": "38-43",
+        "(38, 48)": "38-43",
+        "36": "38-43",
+        "42": "38-43",
+        "45": "38-43",
+    },
     **{"(48, 53)": "48-53", "46": "48-53", "55": "48-53"},
     **{"(60, 100)": "60+", "57": "60+", "58": "60+"},
 }
@@ -70,20 +88,31 @@ class Face:
 
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
-    """Load the images that the fold files name and that are on disk; the others are listed in ``skipped``."""
+    """Load the images that the fold files name and that are on disk.
+
+    The others are listed in ``skipped``.
+    """
     check_size("Adience", size)
     folder = existing_folder(root, "Adience", "RBCORE_ADIENCE_ROOT")
     faces, skipped = read_folds(folder)
     kind = next((kind for kind in KINDS if (folder / kind).is_dir()), None)
     if kind is None:
-        raise DatasetError(f"The Adience folder {folder} holds no images; unpack aligned.tar.gz or faces.tar.gz there.")
+        raise DatasetError(
+            f"The Adience folder {folder} holds no images; unpack aligned.tar.gz or "
+            "faces.tar.gz there."
+        )
     files = {face.sample_id: folder / face.path(kind) for face in faces.values()}
     decoded = decode_files("adience", files, size, progress, root=folder)
     skipped += [SkippedFile(faces[skip.file].path(kind), skip.reason) for skip in decoded.broken]
     if not decoded.names:
-        reason = f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}." if decoded.broken else ""
+        reason = (
+            f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}."
+            if decoded.broken
+            else ""
+        )
         raise DatasetError(
-            f"None of the {len(faces):,} images that the fold files name could be read in {folder / kind}.{reason}"
+            f"None of the {len(faces):,} images that the fold files name could be read in "
+            f"{folder / kind}.{reason}"
         )
     used = [faces[name] for name in decoded.names]
     samples = pd.DataFrame(
@@ -123,11 +152,17 @@ def read_folds(folder: Path) -> tuple[dict[str, Face], list[SkippedFile]]:
             elif isinstance(face, str):
                 skipped.append(SkippedFile(name, f"line {number}: {face}"))
             elif face.sample_id in faces:
-                skipped.append(SkippedFile(name, f"line {number}: another row has the image {face.sample_id}"))
+                skipped.append(
+                    SkippedFile(name, f"line {number}: another row has the image {face.sample_id}")
+                )
             else:
                 faces[face.sample_id] = face
         if n_unlabeled:
-            skipped.append(SkippedFile(name, f"{n_unlabeled:,} rows have no age, or a gender that is not f or m"))
+            skipped.append(
+                SkippedFile(
+                    name, f"{n_unlabeled:,} rows have no age, or a gender that is not f or m"
+                )
+            )
     return faces, skipped
 
 
@@ -149,14 +184,19 @@ def parse_row(row: list[str], split: str) -> Face | str | None:
 def _rows(path: Path, root: Path) -> list[tuple[int, list[str]]]:
     """Return the fields of each line below the heading, with the line's number."""
     if not is_file(path):
-        raise DatasetError(f"The Adience folder {path.parent} misses the file {path.name}; all five folds are needed.")
+        raise DatasetError(
+            f"The Adience folder {path.parent} misses the file {path.name}; all "
+            "five folds are needed."
+        )
     try:
         lines = decode_text(read_below(path, root)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{path} cannot be read ({reason}); get it anew.") from error
     if not lines or lines[0].split("\t")[: len(COLUMNS)] != COLUMNS:
-        raise DatasetError(f"{path} does not begin with the columns {', '.join(COLUMNS)}; get it anew.")
+        raise DatasetError(
+            f"{path} does not begin with the columns {', '.join(COLUMNS)}; get it anew."
+        )
     return [(number, line.split("\t")) for number, line in enumerate(lines[1:], 2) if line.strip()]
 
 
@@ -164,7 +204,9 @@ def count_files(root: Path) -> str:
     """Say how many fold files and images lie in a folder."""
     n_folds = sum(is_file(root / name) for name in FOLDS)
     counts = [
-        f"{sum(1 for _ in (root / kind).glob('*/*.jpg')):,} in {kind}/" for kind in KINDS if (root / kind).is_dir()
+        f"{sum(1 for _ in (root / kind).glob('*/*.jpg')):,} in {kind}/"
+        for kind in KINDS
+        if (root / kind).is_dir()
     ]
     return f"{n_folds} of {len(FOLDS)} fold files; images: {', '.join(counts) or 'none'}"
 
@@ -191,11 +233,15 @@ DATASETS.add(
         channels=3,
         default_size=224,
         needs_folder=True,
-        source="Adience (Eidinger, Enbar and Hassner, 2014), https://talhassner.github.io/home/projects/Adience/Adience-data.html",
+        source=(
+            "Adience (Eidinger, Enbar and Hassner, 2014), "
+            "https://talhassner.github.io/home/projects/Adience/Adience-data.html"
+        ),
         license="Research only; the photographs are under Creative Commons licenses of their own",
         caution=(
-            "Age and gender were assigned by others from the photographs and their albums; the age groups have gaps between them. "
-            "Predicting age from a face is a flawed task, used because the paper uses it."
+            "Age and gender were assigned by others from the photographs and their albums; the "
+            "age groups have gaps between them. Predicting age from a face is a flawed task, used "
+            "because the paper uses it."
         ),
         n_train=14_007,
         n_test=3_445,

@@ -1,8 +1,9 @@
 """Attributes of samples, kept apart from distances and joined when a table is read.
 
-A distance depends on pixels, labels, weights and parameters; a group is what somebody wrote into a file, and may be corrected. So tables
-of distances hold no attribute. What is known of a dataset's samples lies in ``samples/`` of the cache, under the fingerprint of its
-pixels and labels, with the files that the attributes came from: when one of these has changed, it is read again.
+A distance depends on pixels, labels, weights and parameters; a group is what somebody wrote into a
+file, and may be corrected. So tables of distances hold no attribute. What is known of a dataset's
+samples lies in ``samples/`` of the cache, under the fingerprint of its pixels and labels, with the
+files that the attributes came from: when one of these has changed, it is read again.
 """
 
 from collections.abc import Mapping
@@ -31,11 +32,18 @@ MOST_CROSSED = 4
 def crossed(names: list[str]) -> list[str]:
     """Return the intersections of two attributes that are offered beside the simple partitions, as they are spelled."""
     attributes = [name for name in names if name != CLASS]
-    return [f"{one}*{other}" for one, other in combinations(attributes, 2)] if len(attributes) <= MOST_CROSSED else []
+    return (
+        [f"{one}*{other}" for one, other in combinations(attributes, 2)]
+        if len(attributes) <= MOST_CROSSED
+        else []
+    )
 
 
 def attribute_hashes(samples: pd.DataFrame) -> Facts:
-    """Return the SHA-256 of each attribute's values, by its name; class and label are no attributes."""
+    """Return the SHA-256 of each attribute's values, by its name.
+
+    Class and label are no attributes.
+    """
     names = [name for name in samples.columns if name not in ("sample_id", CLASS, *OWN)]
     return {name: store.sha256_of_rows(samples[["sample_id", name]]) for name in names}
 
@@ -44,7 +52,9 @@ Counts = dict[str, dict[str, int]]
 """By partition and group, how many images the training split holds."""
 
 
-def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame, n_train: Counts | None = None) -> pd.DataFrame:
+def with_attributes(
+    rows: pd.DataFrame, samples: pd.DataFrame, n_train: Counts | None = None
+) -> pd.DataFrame:
     """Return distances with the class and the attributes of each sample, and in ``attrs`` how many images each group was trained on.
 
     Parameters
@@ -56,12 +66,16 @@ def with_attributes(rows: pd.DataFrame, samples: pd.DataFrame, n_train: Counts |
     n_train
         `training_counts_of` these samples, from those who have them already.
     """
-    own = {name for name in samples.columns if name in rows.columns and name not in ("sample_id", *OWN)}
+    own = {
+        name for name in samples.columns if name in rows.columns and name not in ("sample_id", *OWN)
+    }
     known = samples.drop(columns=[*OWN, *own]).set_index("sample_id")
     found = known.loc[rows["sample_id"]].reset_index(drop=True)
     joined = pd.concat([rows.reset_index(drop=True), found], axis=1)
     counts = training_counts_of(samples) if n_train is None else n_train
-    joined.attrs[N_TRAIN] = {by: groups for by, groups in counts.items() if not own & set(by.split("*"))}
+    joined.attrs[N_TRAIN] = {
+        by: groups for by, groups in counts.items() if not own & set(by.split("*"))
+    }
     return joined
 
 
@@ -71,7 +85,9 @@ def training_counts_of(samples: pd.DataFrame) -> Counts:
     trained = samples[samples["split"] == "train"].drop(columns="split")
     counts = {}
     for by in [*names, *crossed(names)]:
-        counts[by] = {str(group): int(n) for group, n in group_labels(trained, by).value_counts().items()}
+        counts[by] = {
+            str(group): int(n) for group, n in group_labels(trained, by).value_counts().items()
+        }
     return counts
 
 
@@ -88,7 +104,9 @@ def keep_samples(dataset: Dataset) -> None:
     for existing in _existing(dataset.fingerprint):
         if existing == path or not facts["files"]:
             try:
-                if all(store.rows_facts(existing).get(name) == value for name, value in facts.items()):
+                if all(
+                    store.rows_facts(existing).get(name) == value for name, value in facts.items()
+                ):
                     return
             except StoreError:  # damaged: written anew
                 break
@@ -124,7 +142,10 @@ def _existing(fingerprint: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class KnownSamples:
-    """What is kept of a dataset's samples: one row a sample, the facts beside them, and `training_counts_of` them. Nobody may change it."""
+    """What is kept of a dataset's samples: one row a sample, the facts beside them, and `training_counts_of` them.
+
+    Nobody may change it.
+    """
 
     samples: pd.DataFrame
     facts: Facts
@@ -132,7 +153,9 @@ class KnownSamples:
 
 
 def samples_of(fingerprint: str) -> KnownSamples | None:
-    """Return what is known of the samples of a dataset, as its files say it today; None where nothing is.
+    """Return what is known of the samples of a dataset, as its files say it today.
+
+    None where nothing is.
 
     Raises
     ------
@@ -145,7 +168,11 @@ def samples_of(fingerprint: str) -> KnownSamples | None:
     if path is None:
         return None
     facts = store.rows_facts(path)
-    changed = [Path(file) for file, state in facts["files"].items() if _state(Path(file)) not in (None, state)]
+    changed = [
+        Path(file)
+        for file, state in facts["files"].items()
+        if _state(Path(file)) not in (None, state)
+    ]
     if changed:
         _read_again(path, facts, changed[0])
     return _read(path, path.stat().st_mtime_ns)
@@ -170,14 +197,23 @@ def _read_again(path: Path, facts: Facts, changed: Path) -> None:
         ) from error
     today = loaded.samples.set_index("sample_id", drop=False)
     is_known = known["sample_id"].isin(today.index)
-    if not is_known.all() or (today.loc[known["sample_id"], CLASS].to_numpy() != known[CLASS].to_numpy()).any():
+    if (
+        not is_known.all()
+        or (today.loc[known["sample_id"], CLASS].to_numpy() != known[CLASS].to_numpy()).any()
+    ):
         raise DatasetError(
-            f"{changed} was changed after distances were computed, and with it which images there are or their labels; restore it, or "
-            "train and estimate on today's files."
+            f"{changed} was changed after distances were computed, and with it which images there "
+            "are or their labels; restore it, or train and estimate on today's files."
         )
-    samples = today.loc[known["sample_id"]].reset_index(drop=True).assign(split=known["split"], label=known["label"])
+    samples = (
+        today.loc[known["sample_id"]]
+        .reset_index(drop=True)
+        .assign(split=known["split"], label=known["label"])
+    )
     files = {file: _state(Path(file)) for file in facts["files"]}
-    store.write_rows(path, samples, {**facts, "files": files, "attributes": attribute_hashes(samples)})
+    store.write_rows(
+        path, samples, {**facts, "files": files, "attributes": attribute_hashes(samples)}
+    )
 
 
 def stamp_of(fingerprint: str) -> str:
@@ -192,7 +228,10 @@ def stamp_of(fingerprint: str) -> str:
 
 
 def partitions_of(fingerprint: str) -> list[str]:
-    """Return the simple partitions of a dataset that was trained or measured on, the class first; only the class where nothing is known."""
+    """Return the simple partitions of a dataset that was trained or measured on, the class first.
+
+    Only the class where nothing is known.
+    """
     found = samples_of(fingerprint)
     return [CLASS] if found is None else partition_names(found.samples.drop(columns="split"))
 
@@ -212,7 +251,10 @@ def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredT
     found = samples_of(fingerprint)
     if found is None:
         names = stored.rows["label"].map(dict(enumerate(classes)))
-        notice = "The attributes of these images are not in this cache, so only the class is known. Load the dataset to have them."
+        notice = (
+            "The attributes of these images are not in this cache, so only the class is known. "
+            "Load the dataset to have them."
+        )
         return replace(stored, rows=stored.rows.assign(**{CLASS: names}), notice=notice)
     samples, facts = found.samples, found.facts
     checksum = store.sha256_of_facts({"rows": stored.checksum, "attributes": facts["attributes"]})
@@ -224,17 +266,26 @@ def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredT
 
 
 def _attributes_then(provenance: Facts) -> Mapping[str, str]:
-    """Return the hashes of the attributes when a table was computed; of several joined tables those of the first that has any."""
+    """Return the hashes of the attributes when a table was computed.
+
+    Of several joined tables those of the first that has any.
+    """
     histories = [provenance, *(part for part in provenance.values() if isinstance(part, dict))]
     return next((history["attributes"] for history in histories if "attributes" in history), {})
 
 
 def change_of_attributes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say which attributes were changed or removed since distances were computed; empty where none was."""
+    """Say which attributes were changed or removed since distances were computed.
+
+    Empty where none was.
+    """
     changed = sorted(name for name, value in then.items() if name in now and now[name] != value)
     removed = sorted(name for name in then if name not in now)
     parts = [f"{', '.join(changed)} changed"] if changed else []
     parts += [f"{', '.join(removed)} no longer exists"] if removed else []
     if not parts:
         return ""
-    return f"Attributes since these distances were computed: {'; '.join(parts)}. The groups shown are those of today's files."
+    return (
+        f"Attributes since these distances were computed: {'; '.join(parts)}. The groups shown "
+        "are those of today's files."
+    )

@@ -17,7 +17,9 @@ from rbcore.store import sha256_of_facts, sha256_of_rows
 
 SPLITS = ("train", "test")
 VALIDATION = "validation"
-"""A third split, of training images, that only some datasets are loaded with; see `rbcore.datasets.validation`."""
+"""A third split, of training images, that only some datasets are loaded with; see
+`rbcore.datasets.validation`.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class Dataset:
     name
         Registered name.
     images
-        Stored pixels, shape (n, channels, height, width), unsigned integers in [0, `white`]; may be memory-mapped.
-        Use `pixels` for images in [0, 1].
+        Stored pixels, shape (n, channels, height, width), unsigned integers in [0, `white`]; may be
+        memory-mapped. Use `pixels` for images in [0, 1].
     white
         The stored value that stands for 1.0.
     samples
-        One row an image: ``sample_id`` (unique text), ``split`` (train, test or validation), ``label`` (int), ``class`` (the
-        label's name) and the attributes.
+        One row an image: ``sample_id`` (unique text), ``split`` (train, test or validation),
+        ``label`` (int), ``class`` (the label's name) and the attributes.
     classes
         Names of the labels; label ``k`` is called ``classes[k]``.
     mean, std
@@ -55,17 +57,19 @@ class Dataset:
     skipped
         What was left out.
     fingerprint
-        SHA-256 of what distances depend on: pixels, labels, split, names of the samples and classes. It depends neither on the
-        attributes, which may be corrected, nor on where the files lie.
+        SHA-256 of what distances depend on: pixels, labels, split, names of the samples
+        and classes. It depends neither on the attributes, which may be corrected, nor on
+        where the files lie.
     validation
-        Share of the training images of every label that was set aside as the split ``validation``; 0 for no such split.
+        Share of the training images of every label that was set aside as the split ``validation``;
+        0 for no such split.
     attribute_files
         Files that attributes were read from; one that is not there may come.
     root
         Folder of the files; None for data that come with a package.
     notes
-        What was decided in reading it, one sentence or column each: names that were joined, images that were turned, what a column of
-        attributes holds and lacks.
+        What was decided in reading it, one sentence or column each: names that were joined, images
+        that were turned, what a column of attributes holds and lacks.
     """
 
     name: str
@@ -104,7 +108,8 @@ class Dataset:
         """Return the row numbers of a split, shape (m,), in a random order fixed by the seed: the first k are a fair draw."""
         if split == VALIDATION and not self.validation:
             raise DatasetError(
-                f"The dataset {self.name!r} was loaded without a validation split; load it with validation=0.2 (--validation 0.2)."
+                f"The dataset {self.name!r} was loaded without a validation split; load it with "
+                "validation=0.2 (--validation 0.2)."
             )
         if split not in self.splits:
             raise unknown_name("split", split, list(self.splits))
@@ -126,7 +131,9 @@ class Dataset:
         """Return the row numbers of the named samples, or raise `DatasetError` for one that is not there."""
         rows: np.ndarray = pd.Index(self.samples["sample_id"]).get_indexer(pd.Index(sample_ids))
         if (rows < 0).any():
-            raise DatasetError(f"The dataset {self.name!r} has no sample {sample_ids[int(np.argmin(rows))]!r}.")
+            raise DatasetError(
+                f"The dataset {self.name!r} has no sample {sample_ids[int(np.argmin(rows))]!r}."
+            )
         return rows
 
 
@@ -147,20 +154,27 @@ def make_dataset(
 ) -> Dataset:
     """Check the parts of a dataset against each other, add the classes' names, and take the fingerprint.
 
-    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders that know it already, and
-    ``attribute_files`` by those that read attributes from files.
+    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders
+    that know it already, and ``attribute_files`` by those that read attributes from files.
     """
     if len(images) != len(samples):
-        raise DatasetError(f"The dataset {name!r} has {len(images)} images but {len(samples)} rows of facts.")
+        raise DatasetError(
+            f"The dataset {name!r} has {len(images)} images but {len(samples)} rows of facts."
+        )
     if len(samples) == 0 or set(samples["split"]) != set(SPLITS):
         raise DatasetError(
-            f"The dataset {name!r} has {len(samples)} usable images; train and test need at least one each."
+            f"The dataset {name!r} has {len(samples)} usable images; train and test need "
+            "at least one each."
         )
     if samples["sample_id"].duplicated().any():
         first = samples.loc[samples["sample_id"].duplicated(), "sample_id"].iloc[0]
         raise DatasetError(f"The dataset {name!r} holds the sample {first!r} twice.")
     samples = samples.reset_index(drop=True)
-    samples.insert(list(samples.columns).index("label") + 1, CLASS, samples["label"].map(dict(enumerate(classes))))
+    samples.insert(
+        list(samples.columns).index("label") + 1,
+        CLASS,
+        samples["label"].map(dict(enumerate(classes))),
+    )
     digest = images_sha256 or hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
     fingerprint = sha256_of_facts(
         {
@@ -172,7 +186,19 @@ def make_dataset(
         }
     )
     return Dataset(
-        *(name, images, white, samples, classes, mean, std, images.shape[-1], seed, skipped, fingerprint),
+        *(
+            name,
+            images,
+            white,
+            samples,
+            classes,
+            mean,
+            std,
+            images.shape[-1],
+            seed,
+            skipped,
+            fingerprint,
+        ),
         attribute_files=attribute_files,
         notes=notes,
     )
@@ -195,17 +221,20 @@ class DatasetSpec:
     classes, class_title
         Names of the labels and what they mean. No names where the files decide (`is_open`).
     partitions
-        What its samples can be grouped by, the class first; where the files decide, only what is sure.
+        What its samples can be grouped by, the class first; where the files decide,
+        only what is sure.
     channels, default_size
         Color channels, and height and width in pixels where none is asked for.
     needs_folder
         Whether the images lie in a folder that the user has to name.
     source, license, caution
-        Where it comes from, what may be done with it, and what a reader must know before trusting its labels.
+        Where it comes from, what may be done with it, and what a reader must know before
+        trusting its labels.
     shown_by
         The partition a newcomer sees first.
     n_train, n_test
-        Published numbers of images (in the paper, or by the dataset's makers); None where the files decide.
+        Published numbers of images (in the paper, or by the dataset's makers); None
+        where the files decide.
     official
         The published files with their checksums; None where none are published.
     count_files
@@ -237,8 +266,8 @@ class DatasetSpec:
     def is_open(self) -> bool:
         """Whether the files decide on classes and partitions.
 
-        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and `rbcore.datasets.attributes.partitions_of` gives the
-        partitions.
+        A loaded `Dataset` knows both, a run's sidecar holds ``classes``, and
+        `rbcore.datasets.attributes.partitions_of` gives the partitions.
         """
         return not self.classes
 

@@ -6,12 +6,15 @@
 | test | 19,962 |
 | (validation, left out) | 19,867 |
 
-The label is ``Smiling``: of the 40 attributes it is the one that can be seen in the picture and is no judgment of the person
-(unlike "Attractive") and no category of people (unlike "Male"), and its classes are of about the same size. All 40 attributes
-are partitions; one that is corrected to ``?``, ``NA`` or the like is ``unknown``, and an image without a label is left out. Images are
-178x218; the central 178x178 pixels are used. The published split is kept; the seed only orders rows.
+The label is ``Smiling``: of the 40 attributes it is the one that can be seen in the picture
+and is no judgment of the person (unlike "Attractive") and no category of people (unlike
+"Male"), and its classes are of about the same size. All 40 attributes are partitions; one that
+is corrected to ``?``, ``NA`` or the like is ``unknown``, and an image without a label is left
+out. Images are 178x218; the central 178x178 pixels are used. The published split is kept; the
+seed only orders rows.
 
-The folder (or ``celeba/`` in it) holds ``list_attr_celeba.txt``, ``list_eval_partition.txt`` and ``img_align_celeba/``.
+The folder (or ``celeba/`` in it) holds ``list_attr_celeba.txt``, ``list_eval_partition.txt`` and
+``img_align_celeba/``.
 """
 
 import os
@@ -65,15 +68,22 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     samples, skipped = read_lists(folder, named)
     is_used = samples["split"].isin(("train", "test"))
     if n_left_out := int((~is_used).sum()):
-        skipped.append(SkippedFile("list_eval_partition.txt", f"{n_left_out:,} validation images are not used"))
+        skipped.append(
+            SkippedFile("list_eval_partition.txt", f"{n_left_out:,} validation images are not used")
+        )
     samples = samples[is_used]
     files = {name: folder / IMAGES / name for name in samples.index}
     decoded = decode_files("celeba", files, size, progress, root=named, is_cropped=True)
     skipped += decoded.broken
     if not decoded.names:
-        reason = f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}." if decoded.broken else ""
+        reason = (
+            f" The first, {decoded.broken[0].file}: {decoded.broken[0].reason}."
+            if decoded.broken
+            else ""
+        )
         raise DatasetError(
-            f"None of the {len(samples):,} images that the lists name is in {folder / IMAGES}; unpack {IMAGES}.zip there.{reason}"
+            f"None of the {len(samples):,} images that the lists name is in {folder / IMAGES}; "
+            f"unpack {IMAGES}.zip there.{reason}"
         )
     samples = samples.loc[decoded.names].reset_index(names="sample_id")
     return make_dataset(
@@ -100,17 +110,26 @@ def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile
     skipped: list[SkippedFile] = []
     splits: dict[str, str] = {}
     for number, fields in _lines(folder / "list_eval_partition.txt", root, 0):
-        if len(fields) == 2 and NAME.fullmatch(fields[0]) and fields[1] in SPLITS and fields[0] not in splits:
+        if (
+            len(fields) == 2
+            and NAME.fullmatch(fields[0])
+            and fields[1] in SPLITS
+            and fields[0] not in splits
+        ):
             splits[fields[0]] = SPLITS[fields[1]]
         else:
             skipped.append(
-                SkippedFile("list_eval_partition.txt", f"line {number} is no new image with a split 0, 1 or 2")
+                SkippedFile(
+                    "list_eval_partition.txt",
+                    f"line {number} is no new image with a split 0, 1 or 2",
+                )
             )
     path = folder / "list_attr_celeba.txt"
     lines = _lines(path, root, 1)
     if not lines or tuple(lines[0][1]) != ATTRIBUTES:
         raise DatasetError(
-            f"{path} does not name the 40 attributes of CelebA in its second line; get it anew from {PAGE}."
+            f"{path} does not name the 40 attributes of CelebA in its second line; get it "
+            f"anew from {PAGE}."
         )
     rows: dict[str, list[str]] = {}
     for number, fields in lines[1:]:
@@ -118,14 +137,22 @@ def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile
         values = [UNKNOWN if is_missing(value) else ANSWERS.get(value, "") for value in fields[1:]]
         if name not in splits or name in rows or len(values) != len(ATTRIBUTES) or "" in values:
             skipped.append(
-                SkippedFile(path.name, f"line {number} is no new image with a split and 40 values of 1 or -1")
+                SkippedFile(
+                    path.name,
+                    f"line {number} is no new image with a split and 40 values of 1 or -1",
+                )
             )
         else:
             rows[name] = values
     if absent := [name for name in splits if name not in rows]:
         skipped += [SkippedFile(name, "it has no attributes") for name in absent]
-    unlabeled = [name for name, values in rows.items() if values[ATTRIBUTES.index(LABEL)] == UNKNOWN]
-    skipped += [SkippedFile(name, f"it has no label, since its value of {LABEL} is missing") for name in unlabeled]
+    unlabeled = [
+        name for name, values in rows.items() if values[ATTRIBUTES.index(LABEL)] == UNKNOWN
+    ]
+    skipped += [
+        SkippedFile(name, f"it has no label, since its value of {LABEL} is missing")
+        for name in unlabeled
+    ]
     for name in unlabeled:
         del rows[name]
     samples = pd.DataFrame.from_dict(rows, orient="index", columns=list(ATTRIBUTES))
@@ -173,11 +200,15 @@ DATASETS.add(
         channels=3,
         default_size=64,
         needs_folder=True,
-        source=f"CelebFaces Attributes (Liu, Luo, Wang and Tang, ICCV 2015), aligned and cropped, {PAGE}",
+        source=(
+            "CelebFaces Attributes (Liu, Luo, Wang and Tang, ICCV 2015), aligned "
+            f"and cropped, {PAGE}"
+        ),
         license="Non-commercial research only",
         caution=(
-            "The attributes are one company's yes-or-no judgments of strangers' faces: many are subjective, some demeaning, and "
-            '"Male" stands for a look, not an identity. The people are celebrities, not a sample of anyone else.'
+            "The attributes are one company's yes-or-no judgments of strangers' faces: many are "
+            'subjective, some demeaning, and "Male" stands for a look, not an identity. The '
+            "people are celebrities, not a sample of anyone else."
         ),
         n_train=162_770,
         n_test=19_962,

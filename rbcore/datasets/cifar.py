@@ -6,8 +6,9 @@
 | cifar100 | 100 | 50,000 | 10,000 | ``coarse``: the superclass |
 | cifar100super | 20 superclasses | 50,000 | 10,000 | ``fine``: the class |
 
-A sample is called after its row in the published order: ``cifar10-test-00017``. The published split is kept; the seed only
-orders rows. The batches are pickles, which are read without being trusted: see `rbcore.datasets.safe_pickle`.
+A sample is called after its row in the published order: ``cifar10-test-00017``. The published split
+is kept; the seed only orders rows. The batches are pickles, which are read without being trusted:
+see `rbcore.datasets.safe_pickle`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,18 @@ from rbcore.runtime import Progress
 SIZE = 32
 SHAPE = (3, SIZE, SIZE)
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-CLASSES_10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CLASSES_10 = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 # fmt: off
 FINE = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
@@ -67,7 +79,8 @@ class Kind:
     batches
         Split, and row in the published order at which it starts, of each batch file.
     key
-        What the labels are called in a batch; ``<key>s`` holds them, ``<key>_names`` of the last file their names.
+        What the labels are called in a batch; ``<key>s`` holds them, ``<key>_names`` of the
+        last file their names.
     classes
         The names, in the order of the labels.
     """
@@ -90,7 +103,12 @@ OFFICIAL_10 = Official(
         OfficialFile("test_batch", "40351d587109b95175f43aff81a1287e"),
         OfficialFile("batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),
     ),
-    archives=(Archive("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),),
+    archives=(
+        Archive(
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "c58f30108f718f92721af3b95e74349a",
+        ),
+    ),
     page=PAGE,
 )
 OFFICIAL_100 = Official(
@@ -100,15 +118,25 @@ OFFICIAL_100 = Official(
         OfficialFile("test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),
         OfficialFile("meta", "7973b15100ade9c7d40fb424638fde48"),
     ),
-    archives=(Archive("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
+    archives=(
+        Archive(
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+        ),
+    ),
     page=PAGE,
 )
-BATCHES_10 = {**{f"data_batch_{k}": ("train", 10_000 * (k - 1)) for k in range(1, 6)}, "test_batch": ("test", 0)}
+BATCHES_10 = {
+    **{f"data_batch_{k}": ("train", 10_000 * (k - 1)) for k in range(1, 6)},
+    "test_batch": ("test", 0),
+}
 BATCHES_100 = {"train": ("train", 0), "test": ("test", 0)}
 KINDS = {
     "cifar10": Kind("CIFAR-10", OFFICIAL_10, BATCHES_10, "label", CLASSES_10),
     "cifar100": Kind("CIFAR-100", OFFICIAL_100, BATCHES_100, "fine_label", FINE),
-    "cifar100super": Kind("CIFAR-100 superclasses", OFFICIAL_100, BATCHES_100, "coarse_label", COARSE),
+    "cifar100super": Kind(
+        "CIFAR-100 superclasses", OFFICIAL_100, BATCHES_100, "coarse_label", COARSE
+    ),
 }
 OTHER = {"cifar100": ("coarse", "cifar100super"), "cifar100super": ("fine", "cifar100")}
 """The partition by the other labels of the same batches: its name, and whose labels they are."""
@@ -125,16 +153,23 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
     names = read_batch(_present(meta), named)
     for other in labeled.values():
         if names.get(f"{other.key}_names") != list(other.classes):
-            raise DatasetError(f"{meta} does not name the {len(other.classes)} classes of {other.title}; get it anew.")
+            raise DatasetError(
+                f"{meta} does not name the {len(other.classes)} classes of "
+                f"{other.title}; get it anew."
+            )
     images, tables = [], []
     for done, (file, (split, start)) in enumerate(kind.batches.items()):
         batch = read_batch(_present(folder / file), named)
         images.append(_pixels(folder / file, batch))
         rows = range(start, start + len(images[-1]))
-        table = pd.DataFrame({"sample_id": [f"{name}-{split}-{row:05d}" for row in rows], "split": split})
+        table = pd.DataFrame(
+            {"sample_id": [f"{name}-{split}-{row:05d}" for row in rows], "split": split}
+        )
         for column, other in labeled.items():
             labels = _labels(folder / file, batch, f"{other.key}s", len(other.classes), len(rows))
-            table[column] = labels if column == "label" else [other.classes[label] for label in labels]
+            table[column] = (
+                labels if column == "label" else [other.classes[label] for label in labels]
+            )
         tables.append(table)
         progress(done + 1, len(kind.batches), f"reading {kind.title}")
     resized, digest = resize_images(name, np.concatenate(images), size, progress)
@@ -153,30 +188,40 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
 
 def _present(path: Path) -> Path:
     if not is_file(path):
-        raise DatasetError(f"{path.parent} misses the file {path.name}; get the dataset anew from {PAGE}.")
+        raise DatasetError(
+            f"{path.parent} misses the file {path.name}; get the dataset anew from {PAGE}."
+        )
     return path
 
 
 def _pixels(path: Path, batch: dict[str, Any]) -> np.ndarray:
     data = batch.get("data")
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != np.prod(SHAPE):
-        raise DatasetError(f"{path} holds no rows of 3 x 32 x 32 pixels; replace it by the published file.")
+        raise DatasetError(
+            f"{path} holds no rows of 3 x 32 x 32 pixels; replace it by the published file."
+        )
     return data.reshape(-1, *SHAPE)
 
 
 def _labels(path: Path, batch: dict[str, Any], key: str, n_classes: int, n: int) -> list[int]:
     labels = batch.get(key)
     if not isinstance(labels, list) or len(labels) != n:
-        raise DatasetError(f"{path} does not hold {n} {key}, one for each image; replace it by the published file.")
+        raise DatasetError(
+            f"{path} does not hold {n} {key}, one for each image; replace it by the published file."
+        )
     for row, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < n_classes:
             raise DatasetError(
-                f"{path} holds the label {label!r} in row {row}, where 0 to {n_classes - 1} are known; replace it by the published file."
+                f"{path} holds the label {label!r} in row {row}, where 0 to {n_classes - 1} are "
+                "known; replace it by the published file."
             )
     return labels
 
 
-CAUTION = "Labels are those of one dataset of tiny web photographs; a difference between classes is about these images."
+CAUTION = (
+    "Labels are those of one dataset of tiny web photographs; a difference between classes is "
+    "about these images."
+)
 
 
 def _register(name: str, class_title: str) -> None:
@@ -199,7 +244,9 @@ def _register(name: str, class_title: str) -> None:
             n_train=50_000,
             n_test=10_000,
             official=kind.official,
-            layout="\n".join([f"{kind.official.folder}/", *(f"    {file.name}" for file in kind.official.files)]),
+            layout="\n".join(
+                [f"{kind.official.folder}/", *(f"    {file.name}" for file in kind.official.files)]
+            ),
         ),
     )
 

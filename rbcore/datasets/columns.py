@@ -35,10 +35,11 @@ class Column:
     Attributes
     ----------
     values
-        Numbers (int64, or float64 with NaN where none is known), or names of groups (`UNKNOWN` where none is); None for a column that
-        cannot be used.
+        Numbers (int64, or float64 with NaN where none is known), or names of groups (`UNKNOWN`
+        where none is); None for a column that cannot be used.
     note
-        What was decided, such as ``age: numbers 20-59, 1 not a number (line 5), use bins such as age:30,45``.
+        What was decided, such as ``age: numbers 20-59, 1 not a number (line 5), use bins
+        such as age:30,45``.
     odd
         Line and reason of each value that is no number where numbers are expected.
     """
@@ -48,7 +49,9 @@ class Column:
     odd: tuple[tuple[int, str], ...] = ()
 
 
-def read_column(name: str, cells: Sequence[Cell | None], *, has_decimal_commas: bool = False) -> Column:
+def read_column(
+    name: str, cells: Sequence[Cell | None], *, has_decimal_commas: bool = False
+) -> Column:
     """Decide what a column holds.
 
     Parameters
@@ -60,33 +63,54 @@ def read_column(name: str, cells: Sequence[Cell | None], *, has_decimal_commas: 
     """
     written = [cell if cell is not None and not is_missing(cell.text) else None for cell in cells]
     present = [cell for cell in written if cell is not None]
-    blank = [cell.line for cell, value in zip(cells, written, strict=True) if cell is not None and value is None]
-    missing = [f"{len(written) - len(present):,} missing{_in_lines(blank)}"] if len(present) < len(written) else []
+    blank = [
+        cell.line
+        for cell, value in zip(cells, written, strict=True)
+        if cell is not None and value is None
+    ]
+    missing = (
+        [f"{len(written) - len(present):,} missing{_in_lines(blank)}"]
+        if len(present) < len(written)
+        else []
+    )
     if not present:
         return Column(None, f"{name}: left out, since it holds no value")
     numbers = [_number(cell.text, has_decimal_commas) for cell in present]
     odd = [cell for cell, number in zip(present, numbers, strict=True) if number is None]
     n_numbers = len(present) - len(odd)
     if n_numbers > 2 * len(odd) and len(odd) <= max(1, len(present) // ODD_SHARE):
-        made = _as_numbers([None if cell is None else _number(cell.text, has_decimal_commas) for cell in written])
+        made = _as_numbers(
+            [None if cell is None else _number(cell.text, has_decimal_commas) for cell in written]
+        )
         parts = [_range_in_words(made)]
         if has_decimal_commas and any(DECIMAL_COMMA.fullmatch(cell.text) for cell in present):
             parts.append("commas read as decimal points")
         if odd:
-            parts.append(f"{len(odd):,} not a number{_in_lines([cell.line for cell in odd])}, in the group {UNKNOWN}")
+            parts.append(
+                f"{len(odd):,} not a number{_in_lines([cell.line for cell in odd])}, in "
+                f"the group {UNKNOWN}"
+            )
         reasons = (
-            (cell.line, f"{cell.text!r} in the column {name!r} is no number, so it counts as unknown") for cell in odd
+            (
+                cell.line,
+                f"{cell.text!r} in the column {name!r} is no number, so it counts as unknown",
+            )
+            for cell in odd
         )
-        return Column(made, f"{name}: {', '.join([*parts, *missing, _hint(name, made)])}", tuple(reasons))
+        return Column(
+            made, f"{name}: {', '.join([*parts, *missing, _hint(name, made)])}", tuple(reasons)
+        )
     shown = joined_names((cell.text for cell in present), is_case_joined=True)
     groups = set(shown.values())
     if len(groups) > MOST_GROUPS:
         return Column(
             None,
-            f"{name}: left out, since it holds {len(groups):,} different values and more than {MOST_GROUPS} groups cannot be compared",
+            f"{name}: left out, since it holds {len(groups):,} different values and more than "
+            f"{MOST_GROUPS} groups cannot be compared",
         )
     joined = [
-        f"{' and '.join(others[:NAMED])} counted as {group!r}" for group, others in sorted(respelled(shown).items())
+        f"{' and '.join(others[:NAMED])} counted as {group!r}"
+        for group, others in sorted(respelled(shown).items())
     ]
     values = [UNKNOWN if cell is None else shown[cell.text] for cell in written]
     count = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
@@ -110,7 +134,9 @@ def _number(text: str, has_decimal_commas: bool) -> float | None:
 
 def _as_numbers(values: Sequence[float | None]) -> np.ndarray:
     numbers = np.array([math.nan if value is None else value for value in values])
-    is_whole = not np.isnan(numbers).any() and (np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all()
+    is_whole = (
+        not np.isnan(numbers).any() and (np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all()
+    )
     return numbers.astype(np.int64) if is_whole else numbers
 
 
@@ -124,8 +150,14 @@ def _hint(name: str, numbers: np.ndarray) -> str:
     known = numbers[~np.isnan(numbers)]
     low, high = known.min(), known.max()
     digits = 0 if high == low else 1 - math.floor(math.log10(high - low))
-    cuts = sorted({round(float(cut), digits) for cut in np.quantile(known, [1 / 3, 2 / 3])} - {float(low)})
-    bins = f"bins such as {name}:{','.join(f'{cut:.15g}' for cut in cuts)}" if cuts else "no bins, since all are alike"
+    cuts = sorted(
+        {round(float(cut), digits) for cut in np.quantile(known, [1 / 3, 2 / 3])} - {float(low)}
+    )
+    bins = (
+        f"bins such as {name}:{','.join(f'{cut:.15g}' for cut in cuts)}"
+        if cuts
+        else "no bins, since all are alike"
+    )
     if is_coded(pd.Series(numbers)):
         return f"{len(np.unique(known))} groups as they are, or {bins}"
     return f"use {bins}"

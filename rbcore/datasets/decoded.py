@@ -16,7 +16,15 @@ from rbcore.datasets.image_files import MARKS, Picture, notes_of, read_image
 from rbcore.datasets.opening import stat_below
 from rbcore.errors import DatasetError, StoreError
 from rbcore.runtime import Progress
-from rbcore.store import Facts, cache_root, make_folder, read_json, sha256_of_facts, write_atomically, write_json
+from rbcore.store import (
+    Facts,
+    cache_root,
+    make_folder,
+    read_json,
+    sha256_of_facts,
+    write_atomically,
+    write_json,
+)
 
 SIZES = (8, 400)
 DECODE_VERSION = 2
@@ -65,12 +73,14 @@ def decode_files(
 ) -> Decoded:
     """Decode image files to ``size`` x ``size`` pixels in color, once.
 
-    The array is kept under a key of the files' names, lengths and times, the size and the decoder's version.
+    The array is kept under a key of the files' names, lengths and times, the size and the
+    decoder's version.
 
     Parameters
     ----------
     dataset
-        Name of the dataset; it stands in the array's file name, so its other arguments must not change between calls.
+        Name of the dataset; it stands in the array's file name, so its other arguments must not
+        change between calls.
     files
         Path of each file by the name it is known by.
     root
@@ -100,10 +110,13 @@ def decode_files(
     return replace(decoded, broken=absent + decoded.broken)
 
 
-def resize_images(dataset: str, images: np.ndarray, size: int, progress: Progress) -> tuple[np.ndarray, str]:
+def resize_images(
+    dataset: str, images: np.ndarray, size: int, progress: Progress
+) -> tuple[np.ndarray, str]:
     """Return images, uint8 of shape (n, channels, height, width), at another size, and the SHA-256 of their pixels.
 
-    At their own size they come back as they are; otherwise they are resized once and kept like decoded files.
+    At their own size they come back as they are; otherwise they are resized once and kept
+    like decoded files.
     """
     digest = _sha256(images)
     n, channels, height, width = images.shape
@@ -111,12 +124,17 @@ def resize_images(dataset: str, images: np.ndarray, size: int, progress: Progres
         return images, digest
 
     def read(number: int) -> Picture:
-        planes = [Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR) for plane in images[number]]
+        planes = [
+            Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR)
+            for plane in images[number]
+        ]
         return Picture(np.stack([np.asarray(plane) for plane in planes]))
 
     key_facts = {"images": digest, "size": size, "version": DECODE_VERSION}
     names = [str(number) for number in range(n)]
-    resized = _cached(f"{dataset}-{size}px", key_facts, names, (channels, size, size), read, progress)
+    resized = _cached(
+        f"{dataset}-{size}px", key_facts, names, (channels, size, size), read, progress
+    )
     return resized.images, resized.sha256
 
 
@@ -137,23 +155,37 @@ def _cached(
         write_json(facts_path, _decode(array_path, names, header, shape, read, progress))
         found = _read_cached(array_path, facts_path, len(header), shape)
     if found is None:
-        raise DatasetError(f"The decoded images in {array_path} do not come back as they were written; check the disk.")
+        raise DatasetError(
+            f"The decoded images in {array_path} do not come back as they were "
+            "written; check the disk."
+        )
     return found
 
 
 def _header(shape: tuple[int, int, int, int]) -> bytes:
     """Return what stands before the pixels in the array's file, so that NumPy opens it too."""
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     return file.getvalue()
 
 
-def _read_cached(array_path: Path, facts_path: Path, start: int, shape: tuple[int, int, int]) -> Decoded | None:
-    """Open a decoded array and compare its pixels with their hash; None where there is none or it is damaged."""
+def _read_cached(
+    array_path: Path, facts_path: Path, start: int, shape: tuple[int, int, int]
+) -> Decoded | None:
+    """Open a decoded array and compare its pixels with their hash.
+
+    None where there is none or it is damaged.
+    """
     try:
         facts = read_json(facts_path)
         n = len(facts["names"])
-        images = np.memmap(array_path, np.uint8, "r", start, (n, *shape)) if n else np.empty((0, *shape), np.uint8)
+        images = (
+            np.memmap(array_path, np.uint8, "r", start, (n, *shape))
+            if n
+            else np.empty((0, *shape), np.uint8)
+        )
     except (StoreError, OSError, ValueError):
         return None  # absent, damaged or cut short: decoded anew
     if _sha256(images) != facts["sha256"]:
@@ -164,7 +196,9 @@ def _read_cached(array_path: Path, facts_path: Path, start: int, shape: tuple[in
 
 def _sha256(images: np.ndarray) -> str:
     return (
-        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest() if len(images) else hashlib.sha256().hexdigest()
+        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+        if len(images)
+        else hashlib.sha256().hexdigest()
     )
 
 
@@ -176,14 +210,18 @@ def _decode(
     read: Callable[[int], Picture | str],
     progress: Progress,
 ) -> Facts:
-    """Write one image after another, so that memory never holds them all; return what the list beside the array says."""
+    """Write one image after another, so that memory never holds them all.
+
+    Return what the list beside the array says.
+    """
     n_bytes = len(names) * math.prod(shape)
     make_folder(array_path.parent)
     free = shutil.disk_usage(array_path.parent).free
     if n_bytes > free:
         raise StoreError(
-            f"The decoded images take {n_bytes / 1e9:,.1f} GB but {array_path.parent} has {free / 1e9:,.1f} GB left; choose a "
-            "smaller size or set RBCORE_CACHE to another folder."
+            f"The decoded images take {n_bytes / 1e9:,.1f} GB but {array_path.parent} "
+            f"has {free / 1e9:,.1f} GB left; choose a smaller size or set RBCORE_CACHE "
+            "to another folder."
         )
     used: list[str] = []
     broken: list[tuple[str, str]] = []
@@ -205,7 +243,9 @@ def _decode(
                     file.write(pixels)
                     used.append(name)
                 progress(number + 1, len(names), f"decoding images at {shape[-1]} px")
-            file.truncate(len(header) + n_bytes)  # broken files leave their room at the end, where nothing reads it
+            file.truncate(
+                len(header) + n_bytes
+            )  # broken files leave their room at the end, where nothing reads it
 
     write_atomically(array_path, write)
     return {"names": used, "broken": broken, "sha256": digest.hexdigest(), "marks": marks}

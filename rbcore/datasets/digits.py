@@ -22,12 +22,17 @@ SIZE = 8
 
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
-    """Load the digits with a seeded 80:20 split, stratified by class; pixels are 0 to 16, divided by 16."""
+    """Load the digits with a seeded 80:20 split, stratified by class.
+
+    Pixels are 0 to 16, divided by 16.
+    """
     if size != SIZE:
         raise DatasetError(f"The digits are {SIZE}x{SIZE} pixels; size {size} is not available.")
     source = load_digits()
     labels = source.target.astype(np.int64)
-    train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=seed)
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=seed
+    )
     rows = np.concatenate([train, test])
     samples = pd.DataFrame(
         {
@@ -61,7 +66,10 @@ DATASETS.add(
         channels=1,
         default_size=SIZE,
         needs_folder=False,
-        source="UCI optical recognition of handwritten digits (test part), as bundled with scikit-learn",
+        source=(
+            "UCI optical recognition of handwritten digits (test part), as "
+            "bundled with scikit-learn"
+        ),
         license="CC BY 4.0",
         caution="Small gray images by 13 writers; a lesson, not evidence about people.",
         n_train=1437,

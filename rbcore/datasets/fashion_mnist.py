@@ -5,8 +5,8 @@
 | train | 60,000 |
 | test | 10,000 |
 
-The files lie in ``FashionMNIST/raw/`` (where torchvision puts them) or in the folder itself, as published (``.gz``) or unpacked.
-The published split is kept; the seed only orders rows.
+The files lie in ``FashionMNIST/raw/`` (where torchvision puts them) or in the folder itself, as
+published (``.gz``) or unpacked. The published split is kept; the seed only orders rows.
 """
 
 import gzip
@@ -18,12 +18,29 @@ import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.datasets.decoded import check_size, resize_images
-from rbcore.datasets.official import Archive, Official, OfficialFile, existing_folder, published_path
+from rbcore.datasets.official import (
+    Archive,
+    Official,
+    OfficialFile,
+    existing_folder,
+    published_path,
+)
 from rbcore.datasets.opening import open_below
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 
-CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 SIZE = 28
 SERVER = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
@@ -54,9 +71,13 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         path = published_path(folder, f"{prefix}-labels-idx1-ubyte.gz")
         labels = read_idx(path, named, (), most)
         if len(labels) != len(images[-1]) or (labels >= len(CLASSES)).any():
-            raise DatasetError(f"{path} does not hold a label from 0 to 9 for each image; get it anew from {PAGE}.")
+            raise DatasetError(
+                f"{path} does not hold a label from 0 to 9 for each image; get it anew from {PAGE}."
+            )
         names = [f"fashion_mnist-{split}-{row:05d}" for row in range(len(labels))]
-        tables.append(pd.DataFrame({"sample_id": names, "split": split, "label": labels.astype(np.int64)}))
+        tables.append(
+            pd.DataFrame({"sample_id": names, "split": split, "label": labels.astype(np.int64)})
+        )
         progress(done + 1, len(SPLITS), "reading Fashion-MNIST")
     resized, digest = resize_images("fashion_mnist", np.concatenate(images), size, progress)
     return make_dataset(
@@ -73,7 +94,10 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
 
 
 def read_idx(path: Path, root: Path, item: tuple[int, ...], most: int) -> np.ndarray:
-    """Return the bytes of an IDX file below ``root``, shape (n, *item); more than ``most`` items are refused, not unpacked."""
+    """Return the bytes of an IDX file below ``root``, shape (n, *item).
+
+    More than ``most`` items are refused, not unpacked.
+    """
     header = 4 * (2 + len(item))
     length = int(np.prod(item, dtype=np.int64))
     try:
@@ -84,8 +108,16 @@ def read_idx(path: Path, root: Path, item: tuple[int, ...], most: int) -> np.nda
         raise DatasetError(f"{path} cannot be read ({error}); get it anew from {PAGE}.") from error
     numbers = np.frombuffer(content[:header], ">u4") if len(content) >= header else np.zeros(2)
     n = int(numbers[1])
-    if numbers[0] != 0x801 + len(item) or tuple(numbers[2:]) != item or n > most or len(content) != header + n * length:
-        raise DatasetError(f"{path} is no IDX file of at most {most:,} items of shape {item}; get it anew from {PAGE}.")
+    if (
+        numbers[0] != 0x801 + len(item)
+        or tuple(numbers[2:]) != item
+        or n > most
+        or len(content) != header + n * length
+    ):
+        raise DatasetError(
+            f"{path} is no IDX file of at most {most:,} items of shape {item}; get it "
+            f"anew from {PAGE}."
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(n, *item)
 
 

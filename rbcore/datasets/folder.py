@@ -1,9 +1,11 @@
 """Your own images: class folders of JPEG and PNG files, and an optional ``metadata.csv`` of attributes.
 
-Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the seed within each class. Classes are
-called after their folders, in alphabetical order; folders whose names a person cannot tell apart are one class. Images are squeezed to
-a square, as a person sees them: see `rbcore.datasets.image_files`. Every column of ``metadata.csv`` becomes a partition or a number:
-see `rbcore.datasets.metadata`. What cannot be used is listed, and never fatal while enough is left.
+Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the
+seed within each class. Classes are called after their folders, in alphabetical order; folders
+whose names a person cannot tell apart are one class. Images are squeezed to a square, as a
+person sees them: see `rbcore.datasets.image_files`. Every column of ``metadata.csv`` becomes a
+partition or a number: see `rbcore.datasets.metadata`. What cannot be used is listed, and never
+fatal while enough is left.
 """
 
 import os
@@ -50,17 +52,28 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     names = [facts.name for facts in used]
     classes = tuple(sorted(set(names)))
     if len(classes) < 2:
-        reason = f" The first that could not be used, {skipped[0].file}: {skipped[0].reason}." if skipped else ""
+        reason = (
+            f" The first that could not be used, {skipped[0].file}: {skipped[0].reason}."
+            if skipped
+            else ""
+        )
         raise DatasetError(
-            f"The folder {folder} holds usable images of {len(classes)} classes, but two are needed: put JPEG or PNG files into "
-            f"train/<class>/ and test/<class>/, or into <class>/.{reason}"
+            f"The folder {folder} holds usable images of {len(classes)} classes, but two are "
+            "needed: put JPEG or PNG files into train/<class>/ and test/<class>/, or into "
+            f"<class>/.{reason}"
         )
     for name in sorted({facts.name for facts in found.values()} - set(classes)):
-        skipped.append(SkippedFile(name, "none of this class's images can be used, so the class is left out"))
+        skipped.append(
+            SkippedFile(name, "none of this class's images can be used, so the class is left out")
+        )
     labels = np.array([classes.index(name) for name in names])
-    samples = pd.DataFrame({"sample_id": decoded.names, "split": _splits(used, labels, seed), "label": labels})
+    samples = pd.DataFrame(
+        {"sample_id": decoded.names, "split": _splits(used, labels, seed), "label": labels}
+    )
     if (table := _metadata_path(folder)) is not None:
-        attributes, wrong, decided = read_metadata(table, decoded.names, {skip.file: skip.reason for skip in skipped})
+        attributes, wrong, decided = read_metadata(
+            table, decoded.names, {skip.file: skip.reason for skip in skipped}
+        )
         samples = pd.concat([samples, attributes.reset_index(drop=True)], axis=1)
         skipped += wrong
         notes += decided
@@ -81,7 +94,10 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
 
 
 def _metadata_path(folder: Path) -> Path | None:
-    """Return the table of attributes, whatever it is and however its name is capitalized; None where there is none."""
+    """Return the table of attributes, whatever it is and however its name is capitalized.
+
+    None where there is none.
+    """
     tables = [path for path in folder.iterdir() if path.name.lower() == FILE_NAME]
     return max(tables, key=lambda path: (path.name == FILE_NAME, path.name), default=None)
 
@@ -96,7 +112,8 @@ def join_classes(found: dict[str, Found]) -> tuple[dict[str, Found], list[str]]:
     for family in differing_in_case(shown.values()):
         names = " and ".join(repr(name) for name in family)
         notes.append(
-            f"The class folders {names} differ in case only and are {len(family)} classes; rename them if they are one."
+            f"The class folders {names} differ in case only and are {len(family)} classes; rename "
+            "them if they are one."
         )
     return {file: replace(facts, name=shown[facts.name]) for file, facts in found.items()}, notes
 
@@ -121,28 +138,40 @@ def find_images(root: Path) -> tuple[dict[str, Found], list[SkippedFile]]:
     for entry in _entries(root, root, skipped):
         if not entry.is_dir():
             if entry.name.lower().endswith(SUFFIXES):
-                skipped.append(SkippedFile(_shown(entry, root), "it lies outside of the class folders"))
+                skipped.append(
+                    SkippedFile(_shown(entry, root), "it lies outside of the class folders")
+                )
         elif not is_split:
             _find_in_class(entry, root, None, found, skipped)
         elif entry.name not in SPLITS:
-            skipped.append(SkippedFile(_shown(entry, root), "beside train/ and test/ no other folder is used"))
+            skipped.append(
+                SkippedFile(_shown(entry, root), "beside train/ and test/ no other folder is used")
+            )
         else:
             for inner in _entries(Path(entry.path), root, skipped):
                 if inner.is_dir():
                     _find_in_class(inner, root, entry.name, found, skipped)
                 else:
-                    skipped.append(SkippedFile(_shown(inner, root), "it lies outside of the class folders"))
+                    skipped.append(
+                        SkippedFile(_shown(inner, root), "it lies outside of the class folders")
+                    )
     return found, skipped
 
 
 def _find_in_class(
-    folder: os.DirEntry[str], root: Path, split: str | None, found: dict[str, Found], skipped: list[SkippedFile]
+    folder: os.DirEntry[str],
+    root: Path,
+    split: str | None,
+    found: dict[str, Found],
+    skipped: list[SkippedFile],
 ) -> None:
     for entry in _entries(Path(folder.path), root, skipped):
         if entry.is_dir():
             skipped.append(SkippedFile(_shown(entry, root), "it is a folder within a class folder"))
         elif not entry.name.lower().endswith(SUFFIXES):
-            skipped.append(SkippedFile(_shown(entry, root), f"its name does not end in {', '.join(SUFFIXES)}"))
+            skipped.append(
+                SkippedFile(_shown(entry, root), f"its name does not end in {', '.join(SUFFIXES)}")
+            )
         else:
             found[_shown(entry, root)] = Found(Path(entry.path), folder.name, split)
 
@@ -153,7 +182,11 @@ def _entries(folder: Path, root: Path, skipped: list[SkippedFile]) -> Iterator[o
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        skipped.append(SkippedFile(folder.relative_to(root).as_posix(), f"it cannot be opened ({error.strerror})"))
+        skipped.append(
+            SkippedFile(
+                folder.relative_to(root).as_posix(), f"it cannot be opened ({error.strerror})"
+            )
+        )
         return
     for entry in ordered:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -162,7 +195,10 @@ def _entries(folder: Path, root: Path, skipped: list[SkippedFile]) -> Iterator[o
             skipped.append(SkippedFile(_shown(entry, root), OUTSIDE))
         elif not is_nameable(entry.name) or not cleaned(entry.name):
             skipped.append(
-                SkippedFile(_shown(entry, root), "its name is too long or holds control characters; rename it")
+                SkippedFile(
+                    _shown(entry, root),
+                    "its name is too long or holds control characters; rename it",
+                )
             )
         else:
             yield entry
@@ -177,7 +213,13 @@ def _is_inside(path: Path, root: Path) -> bool:
 
 def _shown(entry: os.DirEntry[str], root: Path) -> str:
     """Return a path below ``root`` as text that can be written anywhere, whatever bytes it holds on disk."""
-    return Path(entry.path).relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+    return (
+        Path(entry.path)
+        .relative_to(root)
+        .as_posix()
+        .encode("utf-8", "backslashreplace")
+        .decode("utf-8")
+    )
 
 
 def count_files(root: Path) -> str:
@@ -216,7 +258,10 @@ DATASETS.add(
         channels=3,
         default_size=64,
         needs_folder=True,
-        source="Your own files: train/<class>/ and test/<class>/, or <class>/, and metadata.csv with attributes",
+        source=(
+            "Your own files: train/<class>/ and test/<class>/, or <class>/, and "
+            "metadata.csv with attributes"
+        ),
         license="Yours to know",
         caution="These are your own images and labels; nobody but you has checked them.",
         count_files=count_files,

@@ -41,7 +41,10 @@ def remember_check(spec: DatasetSpec, folder: Path, is_wanted: bool) -> None:
     if is_checked(spec, folder) != is_wanted:
         unchecked = _read("unchecked")
         others = [path for path in unchecked.get(spec.name, []) if path != str(folder.resolve())]
-        _write("unchecked", {**unchecked, spec.name: others if is_wanted else [*others, str(folder.resolve())]})
+        _write(
+            "unchecked",
+            {**unchecked, spec.name: others if is_wanted else [*others, str(folder.resolve())]},
+        )
 
 
 def _read(name: str) -> Facts:

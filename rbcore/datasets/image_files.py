@@ -13,7 +13,9 @@ from rbcore.datasets.image_headers import HeaderError, read_header
 from rbcore.datasets.opening import open_below
 
 MEGAPIXELS = 64
-"""The largest image that is decoded: a small file can unpack to any size, so its header is asked first."""
+"""The largest image that is decoded: a small file can unpack to any size, so its header
+is asked first.
+"""
 LONGEST_SIDE = 32_000
 MOST_MEMORY = 300_000_000
 """Bytes that decoding one image may take."""
@@ -67,11 +69,15 @@ class Picture:
 def notes_of(marks: Mapping[str, int]) -> tuple[str, ...]:
     """Say what was done to how many images."""
     return tuple(
-        MARKS[mark].format("1 image" if n == 1 else f"{n:,} images") for mark, n in marks.items() if n and mark in MARKS
+        MARKS[mark].format("1 image" if n == 1 else f"{n:,} images")
+        for mark, n in marks.items()
+        if n and mark in MARKS
     )
 
 
-def read_image(path: Path, root: Path, size: int, formats: tuple[str, ...], is_cropped: bool) -> Picture | str:
+def read_image(
+    path: Path, root: Path, size: int, formats: tuple[str, ...], is_cropped: bool
+) -> Picture | str:
     """Return an image of ``size`` x ``size`` pixels in color, or in words why the file is none that can be used.
 
     Parameters
@@ -100,7 +106,9 @@ def read_image(path: Path, root: Path, size: int, formats: tuple[str, ...], is_c
                 shown, is_transparent = _on_white(image)
                 if turn is not None:
                     shown = shown.transpose(turn)
-                pixels = np.asarray(shown.resize((size, size), Image.Resampling.BILINEAR, _box(shown, is_cropped)))
+                pixels = np.asarray(
+                    shown.resize((size, size), Image.Resampling.BILINEAR, _box(shown, is_cropped))
+                )
     except HeaderError as error:
         return str(error)
     except UNREADABLE as error:
@@ -118,20 +126,29 @@ def _box(image: Image.Image, is_cropped: bool) -> tuple[int, int, int, int] | No
 
 
 def _too_much(image: Image.Image, size: int, n_scans: int, *, is_turned: bool) -> str:
-    """Say why an image takes too much memory or time to decode; nothing where it does not. Large JPEG files are set to be halved."""
+    """Say why an image takes too much memory or time to decode; nothing where it does not.
+
+    Large JPEG files are set to be halved.
+    """
     width, height = image.size
     if width * height > MEGAPIXELS * 1_000_000:
         return f"{width} x {height} pixels are more than {MEGAPIXELS} megapixels"
     if max(width, height) > LONGEST_SIDE:
         return f"{width} x {height} pixels have a side longer than {LONGEST_SIDE:,}"
     if width * height * n_scans > MOST_VISITS:
-        return f"its {width} x {height} pixels are written in {n_scans} scans, which take too long to decode"
+        return (
+            f"its {width} x {height} pixels are written in {n_scans} scans, which take "
+            "too long to decode"
+        )
     needed = _memory_needed(image, size, is_turned)
     if needed > MOST_MEMORY and isinstance(image, JpegImagePlugin.JpegImageFile):
         image.draft(None, (image.width // 2, image.height // 2))
         needed = _memory_needed(image, size, is_turned)
     if needed > MOST_MEMORY:
-        return f"its {width} x {height} pixels take {needed / 1e6:,.0f} MB to decode; more than {MOST_MEMORY / 1e6:.0f} MB are not spent"
+        return (
+            f"its {width} x {height} pixels take {needed / 1e6:,.0f} MB to decode; more than "
+            f"{MOST_MEMORY / 1e6:.0f} MB are not spent"
+        )
     return ""
 
 
@@ -148,7 +165,8 @@ def _memory_needed(image: Image.Image, size: int, is_turned: bool) -> int:
         a_pixel += 2 * stored  # an animation keeps the frame before
     coefficients = 0
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        # A decoder can have to keep two bytes for each coefficient of the full image, however small it is decoded.
+        # A decoder can have to keep two bytes for each coefficient of the full image, however
+        # small it is decoded.
         scale = image.decoderconfig[0] if image.decoderconfig else 1
         across, down = (
             max((layer[1] for layer in image.layer), default=1),
@@ -182,6 +200,8 @@ def _from_16_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     values = np.asarray(image)
     transparent = image.info.get("transparency")
     alpha = (
-        Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)) if transparent is not None else None
+        Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
+        if transparent is not None
+        else None
     )
     return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB"), alpha

@@ -1,7 +1,8 @@
 """What the header of a JPEG or PNG file says, read before any decoder sees it: how the camera was held, and what decoding would cost.
 
-A decoder reads every text, profile and tag of a header into memory, and goes over the pixels once a scan; a small file can so ask for
-any amount of memory and time. What no camera and no program writes is refused.
+A decoder reads every text, profile and tag of a header into memory, and goes over the pixels once a
+scan; a small file can so ask for any amount of memory and time. What no camera and no program
+writes is refused.
 """
 
 import struct
@@ -19,13 +20,18 @@ JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 START_OF_SCAN = b"\xff\xda"
 ORIENTATION = 0x0112
 _BARE = {marker for marker, (_, _, handler) in JpegImagePlugin.MARKER.items() if handler is None}
-"""JPEG markers after which Pillow expects no length; it and this module must agree on where a segment begins."""
+"""JPEG markers after which Pillow expects no length; it and this module must agree on where a
+segment begins.
+"""
 _WHOLE_NUMBERS = {3: "H", 4: "L"}
 CHUNK = 1 << 20
 
 
 class HeaderError(ValueError):
-    """A header that no program writes; the text says what of it, as the reason for leaving a file out."""
+    """A header that no program writes.
+
+    The text says what of it, as the reason for leaving a file out.
+    """
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,9 @@ class Header:
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Return what the header of an open image file says; of what is neither JPEG nor PNG, nothing. Leaves the file at its start.
+    """Return what the header of an open image file says; of what is neither JPEG nor PNG, nothing.
+
+    Leaves the file at its start.
 
     Raises
     ------
@@ -123,7 +131,10 @@ def _png_header(file: IO[bytes]) -> Header:
 
 
 def _tags(exif: bytes) -> tuple[str, int, int]:
-    """Return byte order, offset and number of the entries of the first block of tags; none where there is no such block."""
+    """Return byte order, offset and number of the entries of the first block of tags.
+
+    None where there is no such block.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 8:
         return ">", 0, 0

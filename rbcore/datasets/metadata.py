@@ -1,8 +1,10 @@
 """Attributes of one's own images: ``metadata.csv``, with a column ``file`` and any others.
 
-``file`` is an image's path relative to the folder, written with ``/``. What a column holds is decided in `rbcore.datasets.columns`: numbers
-or names of groups. An image without a value is in the group ``unknown`` (NaN in a column of numbers): it is not dropped, and no other
-image's value is lent to it. Every line that cannot be used is reported with its number, and what was decided about each column is said.
+``file`` is an image's path relative to the folder, written with ``/``. What a column holds is
+decided in `rbcore.datasets.columns`: numbers or names of groups. An image without a value is in the
+group ``unknown`` (NaN in a column of numbers): it is not dropped, and no other image's value is
+lent to it. Every line that cannot be used is reported with its number, and what was decided about
+each column is said.
 """
 
 import unicodedata
@@ -44,7 +46,10 @@ class _Problems:
             self.reported.append((line, problem))
 
     def skipped(self) -> list[SkippedFile]:
-        said = [f"line {line}: {problem}" for line, problem in sorted(self.reported, key=lambda facts: facts[0])]
+        said = [
+            f"line {line}: {problem}"
+            for line, problem in sorted(self.reported, key=lambda facts: facts[0])
+        ]
         said += [f"{self.n_more:,} more lines have problems"] if self.n_more else []
         return [SkippedFile(FILE_NAME, reason) for reason in said]
 
@@ -52,7 +57,9 @@ class _Problems:
 def read_metadata(
     path: Path, files: Sequence[str], unused: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[SkippedFile], list[str]]:
-    """Return one row of attributes for each of ``files``, in their order; what was not used; and what was decided about each column.
+    """Return one row of attributes for each of ``files``, in their order; what was not used.
+
+    And what was decided about each column.
 
     Parameters
     ----------
@@ -66,11 +73,16 @@ def read_metadata(
     Raises
     ------
     DatasetError
-        If it cannot be read, is no text, has no column ``file`` or too many, or not one line of it can be used.
+        If it cannot be read, is no text, has no column ``file`` or too many, or not one line
+        of it can be used.
     """
     table = read_table(path, path.parent, FILE)
     wrong = _bad_columns(table.header)
-    places = {name: place for place, name in reversed(list(enumerate(table.header))) if _column_problem(name) is None}
+    places = {
+        name: place
+        for place, name in reversed(list(enumerate(table.header)))
+        if _column_problem(name) is None
+    }
     file_place = places.pop(FILE)
     problems = _Problems()
     lines, n_records = _lines_of_images(table, file_place, files, unused, problems)
@@ -78,7 +90,9 @@ def read_metadata(
         line, problem = problems.reported[0]
         raise DatasetError(f"No line of {path} can be used; the first, line {line}: {problem}.")
     if absent := [file for file in files if file not in lines]:
-        wrong.append(SkippedFile(FILE_NAME, f"{len(absent):,} images have no line; the first is {absent[0]}"))
+        wrong.append(
+            SkippedFile(FILE_NAME, f"{len(absent):,} images have no line; the first is {absent[0]}")
+        )
     columns, notes = {}, []
     for name, place in sorted(places.items(), key=lambda item: item[1]):
         cells = [_cell(lines.get(file), place, name, problems) for file in files]
@@ -92,7 +106,11 @@ def read_metadata(
 
 
 def _lines_of_images(
-    table: Table, file_place: int, files: Sequence[str], unused: Mapping[str, str], problems: _Problems
+    table: Table,
+    file_place: int,
+    files: Sequence[str],
+    unused: Mapping[str, str],
+    problems: _Problems,
 ) -> tuple[dict[str, tuple[int, list[str]]], int]:
     """Return number and cells of the line that describes each image, and how many records there are."""
     known: dict[str, str | None] = {}
@@ -105,13 +123,19 @@ def _lines_of_images(
     for line, record in table.records:
         n_records += 1
         if isinstance(record, str) or len(record) != len(table.header):
-            text = record if isinstance(record, str) else f"{len(record)} values for {len(table.header)} columns"
+            text = (
+                record
+                if isinstance(record, str)
+                else f"{len(record)} values for {len(table.header)} columns"
+            )
             problems.add(line, text)
             continue
         written = record[file_place].strip()
         found = known.get(written) or known.get(_normal(written))
         if found is None:
-            problems.add(line, "" if problems.is_full else _path_problem(_normal(written), known, other))
+            problems.add(
+                line, "" if problems.is_full else _path_problem(_normal(written), known, other)
+            )
         elif found in lines:
             problems.add(line, f"another line describes {_short(found)!r}; the first one counts")
         else:
@@ -119,14 +143,18 @@ def _lines_of_images(
     return lines, n_records
 
 
-def _cell(found: tuple[int, list[str]] | None, place: int, name: str, problems: _Problems) -> Cell | None:
+def _cell(
+    found: tuple[int, list[str]] | None, place: int, name: str, problems: _Problems
+) -> Cell | None:
     if found is None:
         return None
     line, record = found
     text = record[place].strip()
     if is_nameable(text):
         return Cell(cleaned(text), line)
-    problems.add(line, f"the value of {name!r} is longer than {LONGEST} or holds control characters")
+    problems.add(
+        line, f"the value of {name!r} is longer than {LONGEST} or holds control characters"
+    )
     return Cell("", line)
 
 
@@ -134,7 +162,9 @@ def _bad_columns(header: Sequence[str]) -> list[SkippedFile]:
     seen: set[str] = set()
     wrong = []
     for name in header:
-        problem = _column_problem(name) or ("is there twice; the first counts" if name in seen else None)
+        problem = _column_problem(name) or (
+            "is there twice; the first counts" if name in seen else None
+        )
         if problem:
             wrong.append(SkippedFile(FILE_NAME, f"the column {_short(name)!r} {problem}"))
         seen.add(name)
@@ -161,7 +191,10 @@ def _path_problem(file: str, known: Mapping[str, str | None], other: Mapping[str
         return f"{shown} is an absolute path; write it relative to the folder"
     if ".." in PurePosixPath(file).parts:
         return f"{shown} leads outside the folder"
-    reason = next((other[str(part)] for part in (file, *PurePosixPath(file).parents) if str(part) in other), None)
+    reason = next(
+        (other[str(part)] for part in (file, *PurePosixPath(file).parents) if str(part) in other),
+        None,
+    )
     return f"{shown} is not used: {reason}" if reason else f"there is no image {shown}"
 
 

@@ -5,12 +5,20 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-MISSING = frozenset({"", "nan", "none", "n/a", "na", "null", "?", "-", "unknown", "n.a.", "#n/a", "<na>"})
-"""What stands for no value, in lower case: what people and programs write into a cell that they cannot fill."""
+MISSING = frozenset(
+    {"", "nan", "none", "n/a", "na", "null", "?", "-", "unknown", "n.a.", "#n/a", "<na>"}
+)
+"""What stands for no value, in lower case: what people and programs write into a cell that
+they cannot fill.
+"""
 LONGEST = 200
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
 _JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
-"""They shape letters of Persian and Hindi, and emoji, so they are shown; yet two names that differ in nothing else are one."""
+"""They shape letters of Persian and Hindi, and emoji, so they are shown; yet two names that differ
+in nothing else are one.
+"""
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
@@ -18,7 +26,9 @@ def is_nameable(text: str) -> bool:
     """Return whether text can name a group: not endless, and writable (no control character, no line break, no stray byte)."""
     if len(text) > LONGEST:
         return False
-    return text.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
+    return text.isprintable() or not any(
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text
+    )
 
 
 def cleaned(text: str) -> str:
@@ -69,7 +79,9 @@ def respelled(shown: Mapping[str, str]) -> dict[str, list[str]]:
         families.setdefault(name, []).append(spelling)
     return {
         name: sorted(
-            ascii(spelling) if cleaned(spelling) == name else repr(spelling) for spelling in family if spelling != name
+            ascii(spelling) if cleaned(spelling) == name else repr(spelling)
+            for spelling in family
+            if spelling != name
         )
         for name, family in families.items()
         if len(family) > 1

@@ -21,7 +21,10 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0
 """Seconds without an answer after which a download gives up."""
 
-AS_IT_IS = "with checksum=False, by --no-checksum, or in the app by a tick at 'These files are not the published ones'"
+AS_IT_IS = (
+    "with checksum=False, by --no-checksum, or in the app by a tick at 'These files are not "
+    "the published ones'"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class OfficialFile:
 
 @dataclass(frozen=True)
 class Archive:
-    """What is downloaded: a ``.tar.gz`` that holds the files, or one of the files itself; and its MD5."""
+    """What is downloaded: a ``.tar.gz`` that holds the files, or one of the files itself.
+
+    And its MD5.
+    """
 
     url: str
     md5: str
@@ -67,7 +73,8 @@ class Official:
             if self._holds_any(folder):
                 return folder
         raise DatasetError(
-            f"{root} holds no {self.files[0].name}, neither itself nor in {self.folder}/; name the folder of the unpacked files."
+            f"{root} holds no {self.files[0].name}, neither itself nor in {self.folder}/; name "
+            "the folder of the unpacked files."
         )
 
     def _folders(self, root: Path) -> tuple[Path, Path]:
@@ -88,30 +95,41 @@ class Official:
         for file in self.files:
             path = published_path(folder, file.name)
             if not is_file(path):
-                raise DatasetError(f"{folder} misses the file {file.name}; get the dataset anew from {self.page}.")
+                raise DatasetError(
+                    f"{folder} misses the file {file.name}; get the dataset anew from {self.page}."
+                )
             if path.name != file.name:
                 raise DatasetError(
-                    f"{path} is unpacked, for which no checksum is published: put {Path(file.name).name} beside it, or accept it "
-                    f"as it is {AS_IT_IS}."
+                    f"{path} is unpacked, for which no checksum is published: put "
+                    f"{Path(file.name).name} beside it, or accept it as it is {AS_IT_IS}."
                 )
             found = md5_of_file(path, root)
             if found != file.md5:
                 raise DatasetError(
-                    f"{path} is not the published file (MD5 {found}, published {file.md5}): get it anew, or accept it as it is "
-                    f"{AS_IT_IS}."
+                    f"{path} is not the published file (MD5 {found}, published {file.md5}): get "
+                    f"it anew, or accept it as it is {AS_IT_IS}."
                 )
 
     def download(self, root: Path, title: str, progress: Progress) -> None:
-        """Fetch the files that are missing, check what came, and unpack it; files that are there are left as they are.
+        """Fetch the files that are missing, check what came, and unpack it.
+
+        Files that are there are left as they are.
 
         Raises
         ------
         DatasetError
-            If no program can fetch it, there is no way to its server, or what came is not what was published.
+            If no program can fetch it, there is no way to its server, or what came is not
+            what was published.
         """
         if not self.archives:
-            raise DatasetError(f"{title} cannot be fetched by a program; get it from {self.page} and name its folder.")
-        folder = next((folder for folder in self._folders(root) if self._holds_any(folder)), root / self.folder)
+            raise DatasetError(
+                f"{title} cannot be fetched by a program; get it from {self.page} "
+                "and name its folder."
+            )
+        folder = next(
+            (folder for folder in self._folders(root) if self._holds_any(folder)),
+            root / self.folder,
+        )
         missing = [file for file in self.files if not is_file(published_path(folder, file.name))]
         names = {file.name for file in missing}
         for archive in self.archives:
@@ -134,12 +152,17 @@ def existing_folder(root: Path | None, title: str, variable: str) -> Path:
     """Return the folder a user named, or raise `DatasetError` that says how to name one."""
     if root is None:
         raise DatasetError(
-            f"{title} needs the folder of its images: pass root=, --root, set {variable}, or name it in the app on 'Your data and model'."
+            f"{title} needs the folder of its images: pass root=, --root, set {variable}, or name "
+            "it in the app on 'Your data and model'."
         )
     if not is_folder(root):
         shown = str(root)
-        shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}... ({len(shown):,} characters)"
-        raise DatasetError(f"The {title} folder {shown} does not exist or is no folder; check the path.")
+        shown = (
+            shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}... ({len(shown):,} characters)"
+        )
+        raise DatasetError(
+            f"The {title} folder {shown} does not exist or is no folder; check the path."
+        )
     return root
 
 
@@ -151,12 +174,17 @@ def published_path(folder: Path, name: str) -> Path:
 
 
 def md5_of_file(path: Path, root: Path) -> str:
-    """Return the MD5 of the bytes of a file below ``root``, in hex: what these datasets publish; it proves no origin."""
+    """Return the MD5 of the bytes of a file below ``root``, in hex: what these datasets publish.
+
+    It proves no origin.
+    """
     try:
         with open_below(path, root) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); check that you may open it.") from error
+        raise DatasetError(
+            f"{path} cannot be read ({error.strerror}); check that you may open it."
+        ) from error
 
 
 def _is_file_with(path: Path, md5: str) -> bool:
@@ -164,30 +192,38 @@ def _is_file_with(path: Path, md5: str) -> bool:
 
 
 def fetch(archive: Archive, path: Path, title: str, page: str, progress: Progress) -> None:
-    """Download one file beside its place, check its MD5, and put it there; a failure leaves nothing behind."""
+    """Download one file beside its place, check its MD5, and put it there.
+
+    A failure leaves nothing behind.
+    """
     make_folder(path.parent)
     temporary = path.with_name(path.name + ".part")
     try:
-        with urllib.request.urlopen(archive.url, timeout=TIMEOUT) as answer, temporary.open("wb") as file:  # noqa: S310
+        with (
+            urllib.request.urlopen(archive.url, timeout=TIMEOUT) as answer,  # noqa: S310
+            temporary.open("wb") as file,
+        ):
             total = int(answer.headers.get("Content-Length") or 0)
             done = 0
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 done += len(chunk)
-                # The total is one more than what came until the file is checked: a bar closes when it is full.
+                # The total is one more than what came until the file is checked: a bar
+                # closes when it is full.
                 progress(done, max(total, done) + 1, f"downloading {path.name}")
         found = md5_of_file(temporary, temporary.parent)
         if found != archive.md5:
             raise DatasetError(
-                f"What came from {archive.url} is not the published file (MD5 {found}, published {archive.md5}); try again later."
+                f"What came from {archive.url} is not the published file (MD5 {found}, published "
+                f"{archive.md5}); try again later."
             )
         temporary.replace(path)
         progress(done + 1, done + 1, f"downloading {path.name}")
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise DatasetError(
-            f"{title} could not be downloaded from {archive.url} ({reason}); get it on another machine from {page} and name its "
-            "folder with root= or --root."
+            f"{title} could not be downloaded from {archive.url} ({reason}); get it on another "
+            f"machine from {page} and name its folder with root= or --root."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -204,7 +240,9 @@ def _unpack(archive: Path, inside: str, files: Sequence[OfficialFile], folder: P
                 with member:
                     _write(folder / file.name, member)
     except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{archive} does not hold what was published ({error}); try again later.") from error
+        raise DatasetError(
+            f"{archive} does not hold what was published ({error}); try again later."
+        ) from error
 
 
 def _write(path: Path, source: IO[bytes]) -> None:

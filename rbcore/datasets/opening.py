@@ -1,7 +1,8 @@
 """Files of others are opened here and nowhere else: regular files below the folder a user named.
 
-A pipe would block for ever, a device can be endless, and a link can show a file that nobody meant to give. Everything here answers a
-path that is too long, or holds a byte that no path may hold, as it answers one that does not exist.
+A pipe would block for ever, a device can be endless, and a link can show a file that nobody meant
+to give. Everything here answers a path that is too long, or holds a byte that no path may hold, as
+it answers one that does not exist.
 """
 
 import errno
@@ -23,7 +24,8 @@ def open_below(path: Path, root: Path) -> BufferedReader:
     Raises
     ------
     OSError
-        If it cannot be opened, is a folder, pipe, socket or device, or lies elsewhere; ``strerror`` says which.
+        If it cannot be opened, is a folder, pipe, socket or device, or lies elsewhere;
+        ``strerror`` says which.
     """
     real = _real_below(path, root)
     # Before it is opened, since opening alone can wait, or act on a device.
@@ -81,7 +83,10 @@ def _refuse_irregular(mode: int, path: Path) -> None:
 
 
 def read_below(path: Path, root: Path, most: int = MOST_TEXT) -> bytes:
-    """Return the bytes of a regular file below ``root``; raise `OSError` as `open_below` does, or if they are more than ``most``."""
+    """Return the bytes of a regular file below ``root``.
+
+    Raise `OSError` as `open_below` does, or if they are more than ``most``.
+    """
     with open_below(path, root) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -107,7 +112,10 @@ def decode_text(content: bytes) -> str:
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
-    """Return a path as a user wrote it, with ``~`` for the home folder; one of a user who does not exist stays as it is."""
+    """Return a path as a user wrote it, with ``~`` for the home folder.
+
+    One of a user who does not exist stays as it is.
+    """
     try:
         return Path(text).expanduser()
     except RuntimeError:

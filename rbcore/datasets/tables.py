@@ -55,7 +55,8 @@ def read_table(path: Path, root: Path, column: str) -> Table:
         content = read_below(path, root)
     except OSError as error:
         raise DatasetError(
-            f"{path} cannot be read ({error.strerror}); put the file itself there, and check that you may open it."
+            f"{path} cannot be read ({error.strerror}); put the file itself there, and check "
+            "that you may open it."
         ) from error
     try:
         text = decode_text(content)
@@ -70,12 +71,13 @@ def read_table(path: Path, root: Path, column: str) -> Table:
     if column not in header:
         shown = ", ".join(header)
         raise DatasetError(
-            f"{path} has no column {column!r} but {shown[:200] + '...' * (len(shown) > 200)!r}; write the columns' names in its first "
-            "line, separated by commas, semicolons or tabs."
+            f"{path} has no column {column!r} but {shown[:200] + '...' * (len(shown) > 200)!r}; "
+            "write the columns' names in its first line, separated by commas, semicolons or tabs."
         )
     if len(header) > MOST_COLUMNS:
         raise DatasetError(
-            f"{path} has {len(header):,} columns; keep those that groups are made of, at most {MOST_COLUMNS:,}."
+            f"{path} has {len(header):,} columns; keep those that groups are made of, at most "
+            f"{MOST_COLUMNS:,}."
         )
     records = _records(text, separator, n_before)
     next(records)
@@ -83,20 +85,30 @@ def read_table(path: Path, root: Path, column: str) -> Table:
 
 
 def _separator_and_header(text: str, column: str) -> tuple[str, list[str]]:
-    """Return the separator by which the first record has the column, and that record; else a comma and what it then is."""
+    """Return the separator by which the first record has the column, and that record.
+
+    Else a comma and what it then is.
+    """
     headers = {}
     for separator in SEPARATORS:
         first = next(_records(text[:LONGEST_HEADER], separator, 0), (1, ""))[1]
-        headers[separator] = [first] if isinstance(first, str) else [cleaned(name) for name in first]
+        headers[separator] = (
+            [first] if isinstance(first, str) else [cleaned(name) for name in first]
+        )
         names = headers[separator]
         if column not in names and [name.lower() for name in names].count(column) == 1:
             headers[separator] = [column if name.lower() == column else name for name in names]
-    best = max(SEPARATORS, key=lambda separator: (column in headers[separator], len(headers[separator])))
+    best = max(
+        SEPARATORS, key=lambda separator: (column in headers[separator], len(headers[separator]))
+    )
     return best, headers[best]
 
 
 def _records(text: str, separator: str, n_before: int) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each record with the number of its last line, or why it is none; ``n_before`` lines stand before the text."""
+    """Yield each record with the number of its last line, or why it is none.
+
+    ``n_before`` lines stand before the text.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     while True:
         try:

@@ -1,21 +1,28 @@
-"""Toy faces: 8,000 drawn faces of 64x64 pixels with a bias that is planted, so that the truth is known. No person is behind them.
+"""Toy faces: 8,000 drawn faces of 64x64 pixels with a bias that is planted, so that the truth is known.
 
-The label is the age group, told by three cues that are drawn over each face: blush fades from childhood, wrinkles deepen
-from 20, hair grays from 35. Three attributes, whose truth is:
+No person is behind them.
 
-============  ===============  =========================================================================================
-``lighting``  bright, dim      *planted*: in dim light the age cues have ``1 - 0.75 * strength`` of their contrast (and the
-                               background is darker), so dim faces lie closer to the boundary; at strength 0 dim and bright
-                               faces are drawn alike
-``camera``    A, B             *null*: a coin thrown after the drawing; no pixel depends on it, so groups are exchangeable
-``site``      school, clinic   *confounded*: thrown after the drawing too, but with a chance that grows with the age group; at
-                               a given age group it is exchangeable, so any bias by site is one of age
-============  ===============  =========================================================================================
+The label is the age group, told by three cues that are drawn over each face: blush fades from
+childhood, wrinkles deepen from 20, hair grays from 35. Three attributes, whose truth is:
 
-``toyfaces`` has the default strength; ``toyfaces0``, ``toyfaces30`` and ``toyfaces90`` have 0, 0.3 and 0.9, and `draw_dataset` any.
+============  ===============  =====================================================================
+``lighting``  bright, dim      *planted*: in dim light the age cues have
+                               ``1 - 0.75 * strength`` of their contrast (and the background is
+                               darker), so dim faces lie closer to the boundary; at strength 0
+                               dim and bright faces are drawn alike
+``camera``    A, B             *null*: a coin thrown after the drawing; no pixel depends on it, so
+                               groups are exchangeable
+``site``      school, clinic   *confounded*: thrown after the drawing too, but with a chance that
+                               grows with the age group; at a given age group it is exchangeable, so
+                               any bias by site is one of age
+============  ===============  =====================================================================
 
-Everything is drawn in integer arithmetic from a frozen random stream, so that the same seed and strength give the same
-bytes on every machine. Coordinates are sixteenths of a pixel; colors, covers and cues are 0 to 255 or 256.
+``toyfaces`` has the default strength; ``toyfaces0``, ``toyfaces30`` and ``toyfaces90`` have 0, 0.3
+and 0.9, and `draw_dataset` any.
+
+Everything is drawn in integer arithmetic from a frozen random stream, so that the same seed and
+strength give the same bytes on every machine. Coordinates are sixteenths of a pixel; colors, covers
+and cues are 0 to 255 or 256.
 """
 
 from functools import partial
@@ -43,10 +50,16 @@ UNIT = 16
 CLINIC_CHANCE = (10, 25, 40, 60, 80)
 """Per cent of each age group whose site is the clinic."""
 
-SKINS = np.array([[255, 224, 196], [241, 194, 160], [224, 172, 125], [198, 134, 92], [141, 92, 60], [92, 58, 40]])
+SKINS = np.array(
+    [[255, 224, 196], [241, 194, 160], [224, 172, 125], [198, 134, 92], [141, 92, 60], [92, 58, 40]]
+)
 HAIRS = np.array([[44, 34, 30], [92, 60, 34], [150, 98, 50], [205, 164, 96], [140, 56, 32]])
-SHIRTS = np.array([[70, 110, 170], [180, 80, 80], [80, 140, 100], [200, 160, 80], [110, 90, 150], [90, 100, 110]])
-SKIES = np.array([[196, 216, 232], [222, 208, 232], [206, 230, 214], [238, 222, 200], [226, 226, 226]])
+SHIRTS = np.array(
+    [[70, 110, 170], [180, 80, 80], [80, 140, 100], [200, 160, 80], [110, 90, 150], [90, 100, 110]]
+)
+SKIES = np.array(
+    [[196, 216, 232], [222, 208, 232], [206, 230, 214], [238, 222, 200], [226, 226, 226]]
+)
 GRAY_HAIR = np.array([208, 208, 212])
 BLUSH, FOLD = np.array([45, -35, -25]), np.array([-60, -60, -60])
 """What the cues add to the skin: the same for every skin, so that no bias hides there."""
@@ -72,7 +85,8 @@ def draw_dataset(
     Parameters
     ----------
     strength
-        0: dim and bright faces are drawn alike; 1: the age cues of dim faces have a quarter of their contrast.
+        0: dim and bright faces are drawn alike; 1: the age cues of dim faces have a quarter
+        of their contrast.
     seed
         Of the split into train and test; the faces themselves are always the same.
     n
@@ -119,7 +133,10 @@ def _drawn(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.Dat
 
 
 def _draw(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return uint8 images (n, 3, 64, 64) and their samples; each chunk has its own random stream."""
+    """Return uint8 images (n, 3, 64, 64) and their samples.
+
+    Each chunk has its own random stream.
+    """
     images, tables = np.empty((n, 3, SIZE, SIZE), np.uint8), []
     for start in range(0, n, CHUNK):
         random = np.random.RandomState(DRAWING_SEED + start)
@@ -140,13 +157,20 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         return random.randint(low, high + 1, size=CHUNK, dtype=np.int32)[:, None, None]
 
     def color(choices: np.ndarray, spread: int) -> np.ndarray:
-        base = choices[random.randint(len(choices), size=CHUNK)] + random.randint(-spread, spread + 1, size=(CHUNK, 1))
-        varied: np.ndarray = np.clip(base + random.randint(-4, 5, size=(CHUNK, 3)), 0, 255).astype(np.int32)
+        base = choices[random.randint(len(choices), size=CHUNK)] + random.randint(
+            -spread, spread + 1, size=(CHUNK, 1)
+        )
+        varied: np.ndarray = np.clip(base + random.randint(-4, 5, size=(CHUNK, 3)), 0, 255).astype(
+            np.int32
+        )
         return varied
 
     label = random.randint(len(CLASSES), size=CHUNK)
     ends = np.array([*AGE_STARTS[1:], OLDEST])
-    age = np.array(AGE_STARTS)[label] + random.randint(1 << 20, size=CHUNK) % (ends - np.array(AGE_STARTS))[label]
+    age = (
+        np.array(AGE_STARTS)[label]
+        + random.randint(1 << 20, size=CHUNK) % (ends - np.array(AGE_STARTS))[label]
+    )
     is_dim = random.randint(2, size=CHUNK).astype(bool)
     contrast = np.where(is_dim, 256 - 192 * percent // 100, 256)[:, None, None].astype(np.int32)
     years = age[:, None, None].astype(np.int32)
@@ -160,7 +184,9 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
     wrinkles = cue(np.clip((years - 20) * 4, 0, 256))
     graying = cue(np.clip((years - 35) * 6, 0, 256))
 
-    x, y = np.meshgrid(np.arange(SIZE, dtype=np.int32) * UNIT, np.arange(SIZE, dtype=np.int32) * UNIT)
+    x, y = np.meshgrid(
+        np.arange(SIZE, dtype=np.int32) * UNIT, np.arange(SIZE, dtype=np.int32) * UNIT
+    )
     x, y = x[None], y[None]
     cx, cy = pick(30 * UNIT, 33 * UNIT), pick(33 * UNIT, 36 * UNIT)
     width, height = pick(15 * UNIT, 18 * UNIT), pick(19 * UNIT, 22 * UNIT)
@@ -173,21 +199,35 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
     canvas[:] = sky[:, None, None, :] * shade[..., None] >> 8
 
     def paint(cover: np.ndarray, colors: np.ndarray) -> None:
-        rows, columns = np.flatnonzero(cover.any(axis=(0, 2))), np.flatnonzero(cover.any(axis=(0, 1)))
+        rows, columns = (
+            np.flatnonzero(cover.any(axis=(0, 2))),
+            np.flatnonzero(cover.any(axis=(0, 1))),
+        )
         if len(rows):
             box = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            canvas[box] += (colors[:, None, None, :].astype(np.int32) - canvas[box]) * cover[box][..., None] >> 8
+            canvas[box] += (colors[:, None, None, :].astype(np.int32) - canvas[box]) * cover[box][
+                ..., None
+            ] >> 8
 
-    def ellipse(dx: np.ndarray | int, dy: np.ndarray | int, rx: np.ndarray | int, ry: np.ndarray | int) -> np.ndarray:
+    def ellipse(
+        dx: np.ndarray | int, dy: np.ndarray | int, rx: np.ndarray | int, ry: np.ndarray | int
+    ) -> np.ndarray:
         """Cover, 0 to 256, of an ellipse around a point off the face's center, with an edge about a pixel wide."""
         q = (x - cx - dx) ** 2 * 1024 // (rx * rx) + (y - cy - dy) ** 2 * 1024 // (ry * ry)
         cover: np.ndarray = np.clip(128 + (1024 - q) * np.minimum(rx, ry) // 128, 0, 256)
         return cover
 
     def stroke(
-        dx: np.ndarray | int, dy: np.ndarray | int, half: np.ndarray | int, bend: np.ndarray | int, thick: int
+        dx: np.ndarray | int,
+        dy: np.ndarray | int,
+        half: np.ndarray | int,
+        bend: np.ndarray | int,
+        thick: int,
     ) -> np.ndarray:
-        """Cover of a bent horizontal line of half length ``half``; positive ``bend`` lifts its ends."""
+        """Cover of a bent horizontal line of half length ``half``.
+
+        Positive ``bend`` lifts its ends.
+        """
         along = x - cx - dx
         off = np.abs(y - cy - dy + bend * along * along // (half * half))
         ends = np.clip((half - np.abs(along)) * 256 // (2 * UNIT), 0, 256)
@@ -225,7 +265,9 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         far = (x - cx - side * (eye_gap + 2 * UNIT)) ** 2 + (y - cy - 5 * UNIT) ** 2
         paint(np.clip(256 - far * 256 // (6 * UNIT) ** 2, 0, 256) * blush >> 8, rosy)
     for row in (-10, -8, -6):
-        paint(np.minimum(stroke(0, row * UNIT, 8 * UNIT, 10, 15), 256 - fringe) * wrinkles >> 8, lines)
+        paint(
+            np.minimum(stroke(0, row * UNIT, 8 * UNIT, 10, 15), 256 - fringe) * wrinkles >> 8, lines
+        )
     for side in (-1, 1):
         paint(stroke(side * (eye_gap + UNIT), 2 * UNIT, 4 * UNIT, 30, 15) * wrinkles >> 8, lines)
         paint(stroke(side * 8 * UNIT, 9 * UNIT, 3 * UNIT, -60, 18) * wrinkles >> 8, lines)
@@ -261,9 +303,15 @@ for _name, _strength in STRENGTHS.items():
             license="MIT, as this project",
             caution=(
                 "Synthetic: drawn by code, no person behind them. "
-                + ("A bias by lighting is planted" if _strength else "No bias by lighting is planted")
-                + ", camera is pure chance, and site only follows the age group; what is found here is known in advance and "
-                "says nothing about people."
+                + (
+                    "A bias by lighting is planted"
+                    if _strength
+                    else "No bias by lighting is planted"
+                )
+                + (
+                    ", camera is pure chance, and site only follows the age group; what is found "
+                    "here is known in advance and says nothing about people."
+                )
             ),
             shown_by="lighting",
             n_train=N_FACES * 4 // 5,

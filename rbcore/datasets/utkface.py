@@ -1,10 +1,12 @@
 """UTKFace: faces named ``[age]_[gender]_[race]_[date&time].jpg``, read from the folder of the original files.
 
-Labels are five bins of age; attributes are ``gender``, ``race`` and ``age`` as its makers assigned them. A name that does
-not hold valid facts, and a file that is no readable image, are skipped and listed: no image ever gets another's labels. A gender or
-race that is corrected to NA, None or the like is ``unknown``.
+Labels are five bins of age; attributes are ``gender``, ``race`` and ``age`` as its makers assigned
+them. A name that does not hold valid facts, and a file that is no readable image, are skipped and
+listed: no image ever gets another's labels. A gender or race that is corrected to NA, None or the
+like is ``unknown``.
 
-Published split (PAPER, section 4): 18,966 train and 4,742 test images. Here: a seeded random 80:20 split of what is found.
+Published split (PAPER, section 4): 18,966 train and 4,742 test images. Here: a seeded random 80:20
+split of what is found.
 """
 
 import re
@@ -28,7 +30,8 @@ RACES = ("White", "Black", "Asian", "Indian", "Others")
 OLDEST = 120
 SUFFIXES = (".jpg", ".jpeg")
 NAME = re.compile(
-    r"(?P<age>\d{1,3})_(?P<gender>\d|[^\d_]+)_(?P<race>\d|[^\d_]+)_\d+(\.jpg)?(\.chip)?\.jpe?g", re.IGNORECASE
+    r"(?P<age>\d{1,3})_(?P<gender>\d|[^\d_]+)_(?P<race>\d|[^\d_]+)_\d+(\.jpg)?(\.chip)?\.jpe?g",
+    re.IGNORECASE,
 )
 
 
@@ -37,7 +40,11 @@ def parse_name(name: str) -> dict[str, object] | str:
     match = NAME.fullmatch(name)
     if match is None:
         return "the name is not [age]_[gender]_[race]_[date&time].jpg"
-    age, gender, race = int(match["age"]), _named(match["gender"], GENDERS), _named(match["race"], RACES)
+    age, gender, race = (
+        int(match["age"]),
+        _named(match["gender"], GENDERS),
+        _named(match["race"], RACES),
+    )
     if age > OLDEST:
         return f"age {age} is above {OLDEST}"
     if gender is None:
@@ -51,7 +58,9 @@ def _named(code: str, names: tuple[str, ...]) -> str | None:
     """Return what a code means, `UNKNOWN` for a word that says that it is missing, and None for any other."""
     if is_missing(code):
         return UNKNOWN
-    return names[int(code)] if code.isascii() and code.isdigit() and int(code) < len(names) else None
+    return (
+        names[int(code)] if code.isascii() and code.isdigit() and int(code) < len(names) else None
+    )
 
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
@@ -63,11 +72,17 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in SUFFIXES:
             if path.name in files:
-                skipped.append(SkippedFile(str(path.relative_to(root)), "another file of the same name is used"))
+                skipped.append(
+                    SkippedFile(
+                        str(path.relative_to(root)), "another file of the same name is used"
+                    )
+                )
             else:
                 files[path.name] = path
     if not files:
-        raise DatasetError(f"The UTKFace folder {root} holds no .jpg file; name the folder of the unpacked images.")
+        raise DatasetError(
+            f"The UTKFace folder {root} holds no .jpg file; name the folder of the unpacked images."
+        )
     facts = {}
     for name in sorted(files):
         parsed = parse_name(name)
@@ -75,12 +90,15 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
             skipped.append(SkippedFile(name, parsed))
         else:
             facts[name] = parsed
-    decoded = decode_files("utkface", {name: files[name] for name in facts}, size, progress, root=root)
+    decoded = decode_files(
+        "utkface", {name: files[name] for name in facts}, size, progress, root=root
+    )
     skipped += decoded.broken
     names = decoded.names
     if not names:
         raise DatasetError(
-            f"Of the {len(files)} .jpg files in {root} none could be used; the first, {skipped[0].file}: {skipped[0].reason}."
+            f"Of the {len(files)} .jpg files in {root} none could be used; the first, "
+            f"{skipped[0].file}: {skipped[0].reason}."
         )
     samples = pd.DataFrame([facts[name] for name in names])
     samples.insert(0, "label", np.searchsorted(AGE_STARTS, samples["age"], side="right") - 1)
@@ -133,9 +151,9 @@ DATASETS.add(
         source="UTKFace (Zhang, Song and Qi, CVPR 2017), the aligned and cropped files",
         license="Non-commercial research only",
         caution=(
-            "Gender and race here are coarse, contested categories that others assigned, partly by a model; ages are "
-            "estimates. Predicting age from a face is a flawed task, used because the paper uses it. A difference between "
-            "groups is not an explanation of it."
+            "Gender and race here are coarse, contested categories that others assigned, partly "
+            "by a model; ages are estimates. Predicting age from a face is a flawed task, used "
+            "because the paper uses it. A difference between groups is not an explanation of it."
         ),
         n_train=18_966,
         n_test=4_742,

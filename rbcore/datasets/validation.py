@@ -16,15 +16,18 @@ def refuse_share(share: float) -> None:
     """Raise `DatasetError` if a share cannot be set aside."""
     if not 0 <= share < 1:
         raise DatasetError(
-            f"validation={share:g} is no share of the training images; give a number from 0 to below 1, such as 0.2."
+            f"validation={share:g} is no share of the training images; give a number from 0 to "
+            "below 1, such as 0.2."
         )
 
 
 def with_validation(dataset: Dataset, share: float) -> Dataset:
-    """Return the dataset with a share of its training images as the split ``validation``; with share 0 the dataset itself.
+    """Return the dataset with a share of its training images as the split ``validation``.
 
-    Of every label the share is taken, to the nearest image, drawn by the dataset's seed; but never the last image of a label. The
-    fingerprint is another one, since the split is content.
+    With share 0 the dataset itself.
+
+    Of every label the share is taken, to the nearest image, drawn by the dataset's seed; but never
+    the last image of a label. The fingerprint is another one, since the split is content.
 
     Raises
     ------
@@ -43,7 +46,8 @@ def with_validation(dataset: Dataset, share: float) -> Dataset:
     chosen = np.concatenate(drawn)
     if len(chosen) == 0:
         raise DatasetError(
-            f"validation={share:g} of the {len(rows)} training images of {dataset.name!r} sets none aside; give a larger share."
+            f"validation={share:g} of the {len(rows)} training images of {dataset.name!r} sets "
+            "none aside; give a larger share."
         )
     samples = dataset.samples.copy()
     samples.loc[samples.index[chosen], "split"] = VALIDATION

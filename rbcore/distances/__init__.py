@@ -1,4 +1,7 @@
-"""Distance methods by name. To add one: a file in this folder that registers a `Method`, and its import below."""
+"""Distance methods by name.
+
+To add one: a file in this folder that registers a `Method`, and its import below.
+"""
 
 # Their import registers them, in the order in which pickers and listings show them.
 # isort: off

@@ -32,12 +32,18 @@ def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 def in_passes(network: nn.Module, images: Tensor, size: int) -> Tensor:
     """Return the logits of images, sent through the network without gradients in passes of at most ``size``."""
     with torch.no_grad():
-        return torch.cat([network(images[start : start + size]) for start in range(0, len(images), size)])
+        return torch.cat(
+            [network(images[start : start + size]) for start in range(0, len(images), size)]
+        )
 
 
 def free_bytes(device: torch.device) -> int:
     """Return the memory that is free on a device."""
-    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
+    return int(
+        torch.cuda.mem_get_info(device)[0]
+        if device.type == "cuda"
+        else psutil.virtual_memory().available
+    )
 
 
 def largest_size(network: nn.Module, image: Tensor, *, backward: bool = True) -> int:
@@ -75,7 +81,9 @@ def fastest_size(network: nn.Module, image: Tensor) -> int:
 def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> float:
     """Return how many images a second go through a network, forward or forward and backward, on passes of a usual size."""
     images = image.expand(min(FEW, largest_size(network, image)), -1, -1, -1).contiguous()
-    return len(images) / min(seconds_of_a_pass(network, images, backward=backward) for _ in range(3))
+    return len(images) / min(
+        seconds_of_a_pass(network, images, backward=backward) for _ in range(3)
+    )
 
 
 def seconds_of_a_pass(network: Network, images: Tensor, *, backward: bool = True) -> float:
@@ -94,5 +102,8 @@ def seconds_of_a_pass(network: Network, images: Tensor, *, backward: bool = True
 def halved(size: int) -> int:
     """Return half the number of images a pass, or raise `MethodError` if it is one already."""
     if size == 1:
-        raise MethodError("Not even one image fits into memory; load the dataset at a smaller size or use device cpu.")
+        raise MethodError(
+            "Not even one image fits into memory; load the dataset at a smaller size "
+            "or use device cpu."
+        )
     return size // 2

@@ -11,25 +11,29 @@ from rbcore.store import Facts, StoredTable
 BEST = "best"
 TITLE = "Best of all attacks"
 BOUND_NOTE = (
-    "For each image the smallest distance that any attack found among those computed: still an upper bound, and not the same "
-    "method for every image."
+    "For each image the smallest distance that any attack found among those computed: still an "
+    "upper bound, and not the same method for every image."
 )
 
 
 def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> StoredTable | None:
     """Join what the store holds of attacks on one network and dataset; None if it holds none.
 
-    Certificates, closed forms and attacks on the smoothed classifier are left out: they bound something else.
+    Certificates, closed forms and attacks on the smoothed classifier are left out: they
+    bound something else.
 
     Returns
     -------
     StoredTable or None
-        ``rows`` as of any method, and ``method``, the name of the one that gave the distance (empty where none did). A sample
-        counts that any of them covers. ``key_facts`` name the tables that were joined, under ``of``.
+        ``rows`` as of any method, and ``method``, the name of the one that gave the distance (empty
+        where none did). A sample counts that any of them covers. ``key_facts`` name the tables that
+        were joined, under ``of``.
     """
     attacks = {
         name: path
-        for name, (path, method) in stored_methods(weights_sha256, dataset_fingerprint, split).items()
+        for name, (path, method) in stored_methods(
+            weights_sha256, dataset_fingerprint, split
+        ).items()
         if counts(method)
     }
     if not attacks:
@@ -42,7 +46,9 @@ def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> Sto
         "of": {name: table.key_facts for name, table in sorted(tables.items())},
     }
     histories: Facts = {name: table.provenance for name, table in sorted(tables.items())}
-    return StoredTable(next(iter(attacks.values())), rows, facts, histories, store.sha256_of_rows(rows))
+    return StoredTable(
+        next(iter(attacks.values())), rows, facts, histories, store.sha256_of_rows(rows)
+    )
 
 
 def counts(method: Method) -> bool:
@@ -50,16 +56,22 @@ def counts(method: Method) -> bool:
     return method.bound == "upper" and not method.smoothed
 
 
-def stored_methods(weights_sha256: str, dataset_fingerprint: str, split: str) -> dict[str, tuple[Path, Method]]:
+def stored_methods(
+    weights_sha256: str, dataset_fingerprint: str, split: str
+) -> dict[str, tuple[Path, Method]]:
     """Return what the store holds on one network and dataset: by the name of the method and its parameters, file and method.
 
     Tables of methods that are unknown here, or whose numbers have changed since, are left out.
     """
     found: dict[str, tuple[Path, Method]] = {}
-    for path, facts in store.files_with(_network_facts(weights_sha256, dataset_fingerprint, split)).items():
+    for path, facts in store.files_with(
+        _network_facts(weights_sha256, dataset_fingerprint, split)
+    ).items():
         name = facts["method"]
         if name in METHODS and METHODS[name].version == facts["version"]:
-            found.setdefault(format_method(METHODS[name], facts["parameters"]), (path, METHODS[name]))
+            found.setdefault(
+                format_method(METHODS[name], facts["parameters"]), (path, METHODS[name])
+            )
     return found
 
 
@@ -85,9 +97,13 @@ def note_of(method: str) -> str:
 def join_best(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return for each sample of any table the row with the smallest distance, and in ``method`` the name of its table."""
     named = [table.assign(method=name) for name, table in sorted(tables.items())]
-    joined = pd.concat(named, ignore_index=True).sort_values("distance", kind="stable", na_position="last")
+    joined = pd.concat(named, ignore_index=True).sort_values(
+        "distance", kind="stable", na_position="last"
+    )
     best = joined.drop_duplicates("sample_id").sort_index()
     best.loc[best["distance"].isna(), "method"] = ""
     longest = max(named, key=len)["sample_id"]
     order = pd.Series(range(len(longest)), index=longest)
-    return best.sort_values("sample_id", key=lambda ids: ids.map(order), kind="stable").reset_index(drop=True)
+    return best.sort_values("sample_id", key=lambda ids: ids.map(order), kind="stable").reset_index(
+        drop=True
+    )

@@ -1,6 +1,7 @@
 """Estimate distances batch by batch, and believe no method: what it returns is predicted again, or it does not count.
 
-The engine knows images, labels and a callable from images to logits. It knows no dataset, no model and no store.
+The engine knows images, labels and a callable from images to logits. It knows no dataset, no
+model and no store.
 """
 
 import math
@@ -26,13 +27,19 @@ Pixels = Callable[[np.ndarray], np.ndarray]
 BISECTIONS = 25
 RANGE_TOLERANCE = 1e-5
 EXTRAPOLATION_FACTORS = (1.001, 1.01, 1.1)
-"""An image that lies on the boundary within rounding is moved on by these factors, one after the other, until it is across."""
+"""An image that lies on the boundary within rounding is moved on by these factors, one after the
+other, until it is across.
+"""
 A_FEW = 8
 """Images of which one at least should have a gradient, before more are asked."""
 PASSES_A_BATCH = 4
-"""Passes whose images a method gets at a time, so that it can refill a pass as images are finished."""
+"""Passes whose images a method gets at a time, so that it can refill a pass as
+images are finished.
+"""
 FORWARD_PASSES_A_BATCH = 128
-"""Passes a batch for a method that says how many an image takes: so few that little is lost where it is stopped."""
+"""Passes a batch for a method that says how many an image takes: so few that little is lost
+where it is stopped.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Estimates:
     rows
         Row numbers of the images.
     prediction
-        Class of the clean image by the network, or by the smoothed classifier g for a method about it.
+        Class of the clean image by the network, or by the smoothed classifier g for
+        a method about it.
     distance
         L2 distance in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
     status
@@ -72,19 +80,23 @@ class Engine:
     Parameters
     ----------
     network
-        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to logits (n, n_classes). The contract
-        of `rbcore.outputs` is checked once, on the first fallback_targets.
+        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to
+        logits (n, n_classes). The contract of `rbcore.outputs` is checked once, on the
+        first fallback_targets.
     pixels, labels
         Images by row number, and the true class of every row.
     method, parameters
         As `rbcore.distances.resolve_method` returns them.
     fallback_targets
-        Row numbers among which the fallback looks for the nearest image of another predicted class. They are part of
-        the result's definition, so pass the same ones whichever rows are estimated.
+        Row numbers among which the fallback looks for the nearest image of another
+        predicted class. They are part of the result's definition, so pass the same ones
+        whichever rows are estimated.
     seeds
-        One number a row of the data, int64, from which methods draw what they draw at random; the row's number if not given.
+        One number a row of the data, int64, from which methods draw what they draw at random; the
+        row's number if not given.
     batch_size
-        Images a pass through the network; found by measurement where not given, and halved where memory runs out.
+        Images a pass through the network; found by measurement where not given, and halved
+        where memory runs out.
     device
         Where the network lies.
     cancel
@@ -92,7 +104,8 @@ class Engine:
     n_classes
         Classes of the data; None for as many as the network has.
     outputs
-        ``logits`` where they are known to be, so that outputs in [0, 1] are no riddle; None to find out.
+        ``logits`` where they are known to be, so that outputs in [0, 1] are no
+        riddle; None to find out.
     """
 
     def __init__(
@@ -130,7 +143,8 @@ class Engine:
     def batch_size(self) -> int:
         """Images a pass: as given, or found by measuring forward and backward passes for about a second.
 
-        For a method without backward passes as many as memory allows; it may find a faster number below.
+        For a method without backward passes as many as memory allows; it may find a
+        faster number below.
         """
         if self._batch_size is None:
             image = self._images(self.fallback_targets[:1])
@@ -139,7 +153,9 @@ class Engine:
                 fused = self.network.fused(image)
                 has_backward = self.method.passes is None
                 self._batch_size = (
-                    fastest_size(fused, image) if has_backward else largest_size(fused, image, backward=False)
+                    fastest_size(fused, image)
+                    if has_backward
+                    else largest_size(fused, image, backward=False)
                 )
             self.network.take_counts()
         return self._batch_size
@@ -149,7 +165,9 @@ class Engine:
         """Rows to estimate at a time, so that passes can be refilled while memory stays bounded."""
         if self.method.passes is None:
             return PASSES_A_BATCH * self.batch_size
-        return max(1, FORWARD_PASSES_A_BATCH * self.batch_size // self.method.passes(self.parameters))
+        return max(
+            1, FORWARD_PASSES_A_BATCH * self.batch_size // self.method.passes(self.parameters)
+        )
 
     def estimate(self, rows: np.ndarray, done: Callable[[int], None] = lambda n: None) -> Estimates:
         """Estimate the distances of one batch of rows.
@@ -159,12 +177,14 @@ class Engine:
         rows
             Row numbers.
         done
-            Called with the number of rows finished since the last call; a negative number takes back what is done again.
+            Called with the number of rows finished since the last call; a negative number takes
+            back what is done again.
 
         Raises
         ------
         MethodError
-            If the network gives NaN or probabilities, the method does not apply to it, or one image does not fit into memory.
+            If the network gives NaN or probabilities, the method does not apply to it, or one image
+            does not fit into memory.
         Cancelled
             If ``cancel`` said so.
         """
@@ -186,7 +206,8 @@ class Engine:
         low, high = float(images.min()), float(images.max())
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
             raise MethodError(
-                f"Images must lie in [0, 1]; these span [{low:g}, {high:g}]. Put the normalization into the model."
+                f"Images must lie in [0, 1]; these span [{low:g}, {high:g}]. Put the "
+                "normalization into the model."
             )
         images = images.clamp(0, 1)
         self._check_outputs()
@@ -204,20 +225,36 @@ class Engine:
         finished(n - len(taken))
         if len(taken):
             at = taken.cpu().numpy()
-            batch = Batch(images[taken], labels[taken], logits[taken], self.seeds[rows[at]], self.batch_size, finished)
+            batch = Batch(
+                images[taken],
+                labels[taken],
+                logits[taken],
+                self.seeds[rows[at]],
+                self.batch_size,
+                finished,
+            )
             found = self._found(batch)
             if found.clean_prediction is not None:
                 prediction[at] = found.clean_prediction
-            distance[at], status[at], perturbed_prediction[at] = found.distance, found.status, found.prediction
+            distance[at], status[at], perturbed_prediction[at] = (
+                found.distance,
+                found.status,
+                found.prediction,
+            )
             if found.perturbed is not None:
                 perturbed[at] = found.perturbed.cpu().numpy()
             for name, values in found.columns.items():
                 columns[name][at] = values
         finished(n - finished.n)
-        return Estimates(rows, prediction, distance, status, perturbed_prediction, perturbed, columns)
+        return Estimates(
+            rows, prediction, distance, status, perturbed_prediction, perturbed, columns
+        )
 
     def _check_outputs(self) -> None:
-        """Check the contract once, and read the network's output as logits from then on; `reading` says how."""
+        """Check the contract once, and read the network's output as logits from then on.
+
+        `reading` says how.
+        """
         if self.reading is None:
             images = self._images(self.fallback_targets[:N_CHECKED]).clamp(0, 1)
             self.reading = read_outputs(self.network.network, images, self.n_classes, self.outputs)
@@ -234,23 +271,32 @@ class Engine:
         prediction = nothing if proposal.perturbed is None else self._predicted(proposal.perturbed)
         perturbed = proposal.perturbed
         if proposal.distance is None:
-            raise MethodError(f"{self.method.name} states what it found, but no distance; its `run` must return both.")
+            raise MethodError(
+                f"{self.method.name} states what it found, but no distance; its "
+                "`run` must return both."
+            )
         if self.method.smoothed and proposal.prediction is None:
             raise MethodError(
-                f"{self.method.name} is about g, but does not say which class g has for the clean images."
+                f"{self.method.name} is about g, but does not say which class g has "
+                "for the clean images."
             )
         columns = dict(proposal.columns)
-        return _Found(proposal.distance, proposal.status, prediction, perturbed, columns, proposal.prediction)
+        return _Found(
+            proposal.distance, proposal.status, prediction, perturbed, columns, proposal.prediction
+        )
 
     def _refuse_flat(self) -> None:
         """Raise `MethodError` once if the logits change with none of the fallback_targets: no attack by gradients can work."""
         if not self._has_gradient:
             chunks = in_batches(self.fallback_targets, min(self.batch_size, A_FEW))
-            self._has_gradient = any(has_gradient(self.network, self._images(chunk)) for chunk in chunks)
+            self._has_gradient = any(
+                has_gradient(self.network, self._images(chunk)) for chunk in chunks
+            )
         if not self._has_gradient:
             raise MethodError(
-                "The model's outputs have a zero gradient for every image (rounded, detached or saturated logits), so no attack by "
-                "gradients can find its boundary. Give the network whose logits change with the image."
+                "The model's outputs have a zero gradient for every image (rounded, detached or "
+                "saturated logits), so no attack by gradients can find its boundary. Give the "
+                "network whose logits change with the image."
             )
 
     def _predicted(self, perturbed: Tensor) -> np.ndarray:
@@ -264,36 +310,50 @@ class Engine:
     def _verified(self, batch: Batch, proposal: AttackResult) -> "_Found":
         images = batch.images
         if proposal.perturbed is None:
-            raise MethodError(f"{self.method.name} returned neither perturbed images nor what it found.")
+            raise MethodError(
+                f"{self.method.name} returned neither perturbed images nor what it found."
+            )
         perturbed = proposal.perturbed.clamp(0, 1)
         lead, prediction = self._relative_margin(perturbed, batch)
         for nudge in EXTRAPOLATION_FACTORS:
             near = torch.nonzero(lead.abs() <= ROUNDING).flatten()
             if len(near):
                 part = batch.take(near)
-                perturbed[near] = (part.images + nudge * (perturbed[near] - part.images)).clamp(0, 1)
+                perturbed[near] = (part.images + nudge * (perturbed[near] - part.images)).clamp(
+                    0, 1
+                )
                 lead[near], prediction[near] = self._relative_margin(perturbed[near], part)
         status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
             perturbed[missed] = self._fall_back(batch.take(missed))
-            lead[missed], prediction[missed] = self._relative_margin(perturbed[missed], batch.take(missed))
+            lead[missed], prediction[missed] = self._relative_margin(
+                perturbed[missed], batch.take(missed)
+            )
             status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
         prediction = torch.where(lead > ROUNDING, prediction, -1)
         perturbed = torch.where((prediction >= 0).view(-1, 1, 1, 1), perturbed, torch.nan)
         distance = (perturbed.double() - images.double()).flatten(1).norm(dim=1)
-        return _Found(distance.cpu().numpy(), status, prediction.cpu().numpy(), perturbed, dict(proposal.columns))
+        return _Found(
+            distance.cpu().numpy(),
+            status,
+            prediction.cpu().numpy(),
+            perturbed,
+            dict(proposal.columns),
+        )
 
     def _relative_margin(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return by how much another class than the label leads, as a share of the largest clean logit, and each predicted class.
 
-        Predicted anew, in passes of half the size, and to lead by more than rounding, since a sample on the boundary flips
-        with the size of its batch. Minus infinity for an image that cannot count, constant or not finite, or whose logits are
-        not finite.
+        Predicted anew, in passes of half the size, and to lead by more than rounding, since a
+        sample on the boundary flips with the size of its batch. Minus infinity for an image that
+        cannot count, constant or not finite, or whose logits are not finite.
         """
         flat, labels = perturbed.flatten(1), batch.labels[:, None]
         usable = flat.isfinite().all(1) & (flat.amax(1) > flat.amin(1))
-        logits = in_passes(self.network, perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2))
+        logits = in_passes(
+            self.network, perturbed.nan_to_num(), max(1, min(self.batch_size, len(flat)) // 2)
+        )
         lead = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
         lead = torch.where(usable & logits.isfinite().all(1), lead, -torch.inf)
         return lead / _largest(batch.logits), logits.argmax(1)
@@ -308,7 +368,10 @@ class Engine:
             middle = (inside + outside) / 2
             logits = self._logits(between(images, target, middle).clamp(0, 1))
             crossed = logits.amax(1) - logits.gather(1, batch.labels[:, None])[:, 0] > needed
-            outside, inside = torch.where(crossed, middle, outside), torch.where(crossed, inside, middle)
+            outside, inside = (
+                torch.where(crossed, middle, outside),
+                torch.where(crossed, inside, middle),
+            )
         return between(images, target, outside).clamp(0, 1)
 
     def _nearest_targets(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
@@ -326,7 +389,10 @@ class Engine:
             gaps = torch.where(leads > needed[:, None], gaps, torch.inf)
             gap, which = gaps.min(dim=1)
             closer = gap < closest
-            nearest[closer], closest = fallback_targets[which[closer]], torch.where(closer, gap, closest)
+            nearest[closer], closest = (
+                fallback_targets[which[closer]],
+                torch.where(closer, gap, closest),
+            )
         return nearest
 
     def _images(self, rows: np.ndarray) -> Tensor:
@@ -399,5 +465,7 @@ def estimate_arrays(
     arrays = ("rows", "prediction", "distance", "status", "perturbed_prediction", "perturbed")
     return Estimates(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
-        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in method.columns},
+        columns={
+            name: np.concatenate([part.columns[name] for part in parts]) for name in method.columns
+        },
     )

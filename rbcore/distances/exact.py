@@ -12,7 +12,9 @@ from rbcore.distances.networks import CLEAR_LEAD
 from rbcore.errors import MethodError
 
 TOLERANCE = 1e-4
-"""Largest difference between a network and its linearization, relative to its largest logit, that counts as linear."""
+"""Largest difference between a network and its linearization, relative to its largest logit, that
+counts as linear.
+"""
 
 
 def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,19 +23,23 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     MethodError
-        If the network's logits for these images differ from its linearization at the origin, so it is not linear.
+        If the network's logits for these images differ from its linearization at the origin,
+        so it is not linear.
     """
     origin = torch.zeros_like(images[:1], requires_grad=True)
     with torch.enable_grad():
         logits = network(origin)[0]
-        gradients = [torch.autograd.grad(logit, origin, retain_graph=True)[0].flatten() for logit in logits]
+        gradients = [
+            torch.autograd.grad(logit, origin, retain_graph=True)[0].flatten() for logit in logits
+        ]
     weights, biases = torch.stack(gradients).double(), logits.detach().double()
     with torch.no_grad():
         actual = network(images).double()
     linear = images.flatten(1).double() @ weights.T + biases
     if (actual - linear).abs().max() > TOLERANCE * actual.abs().max():
         raise MethodError(
-            "The exact distance exists for linear models only, and this network is not linear; use minimal."
+            "The exact distance exists for linear models only, and this network is not "
+            "linear; use minimal."
         )
     return weights, biases
 

@@ -31,8 +31,8 @@ class Walk:
     probabilities
         Softmax of the logits, shape (n, n_classes).
     crossing
-        Share of the way at which the prediction is first another than the clean image's, to within a step of 0.1 / `BETWEEN`;
-        NaN where no stop has another.
+        Share of the way at which the prediction is first another than the clean image's, to within
+        a step of 0.1 / `BETWEEN`; NaN where no stop has another.
     rounded_probabilities
         The same for the perturbed image rounded to 8 bits, shape (n_classes,).
     """
@@ -53,8 +53,8 @@ class Walk:
 def walk(model: Model, clean: np.ndarray, perturbed: np.ndarray) -> Walk:
     """Walk from a clean image to its perturbed one and beyond, each of shape (channels, height, width).
 
-    Pixels beyond the perturbed image stop at black and white; where the perturbed image leaves [0, 1] itself, as that of the
-    exact method can, they stop where it does.
+    Pixels beyond the perturbed image stop at black and white; where the perturbed image leaves [0,
+    1] itself, as that of the exact method can, they stop where it does.
     """
     images = _between(clean, perturbed, STEPS)
     found = probabilities(model, np.concatenate([images, rounded(perturbed)[None]]))
@@ -64,14 +64,18 @@ def walk(model: Model, clean: np.ndarray, perturbed: np.ndarray) -> Walk:
     crossing = np.nan
     if len(others):
         finer = np.linspace(STEPS[others[0] - 1], STEPS[others[0]], BETWEEN + 1)[1:]
-        is_other = probabilities(model, _between(clean, perturbed, finer)).argmax(axis=1) != predictions[0]
+        is_other = (
+            probabilities(model, _between(clean, perturbed, finer)).argmax(axis=1) != predictions[0]
+        )
         crossing = float(finer[np.argmax(is_other)]) if is_other.any() else float(finer[-1])
     return Walk(STEPS, images, along, crossing, of_rounded)
 
 
 def _between(clean: np.ndarray, perturbed: np.ndarray, steps: np.ndarray) -> np.ndarray:
     straight = clean + steps[:, None, None, None].astype(np.float32) * (perturbed - clean)
-    images: np.ndarray = np.clip(straight, np.minimum(perturbed, 0), np.maximum(perturbed, 1)).astype(np.float32)
+    images: np.ndarray = np.clip(
+        straight, np.minimum(perturbed, 0), np.maximum(perturbed, 1)
+    ).astype(np.float32)
     return images
 
 
@@ -79,7 +83,10 @@ def probabilities(model: Model, images: np.ndarray) -> np.ndarray:
     """Return the softmax of a network's logits for images (n, channels, height, width), float32, shape (n, n_classes)."""
     with torch.no_grad():
         parts = [
-            model.network(torch.as_tensor(images[start : start + BATCH], device=model.device)).softmax(1).cpu().numpy()
+            model.network(torch.as_tensor(images[start : start + BATCH], device=model.device))
+            .softmax(1)
+            .cpu()
+            .numpy()
             for start in range(0, len(images), BATCH)
         ]
     joined: np.ndarray = np.concatenate(parts)
@@ -104,4 +111,6 @@ def clean_probabilities(model: Model, dataset: Dataset) -> pd.Series:
             for start in range(0, len(rows), BATCH)
         ]
     )
-    return pd.Series(highest, index=pd.Index(dataset.samples["sample_id"].iloc[rows], name="sample_id"))
+    return pd.Series(
+        highest, index=pd.Index(dataset.samples["sample_id"].iloc[rows], name="sample_id")
+    )

@@ -16,16 +16,17 @@ Parameters = dict[str, Any]
 BOUND_NOTES = {
     "upper": "Distances are upper bounds: the boundary may be closer than the attack found.",
     "exact": (
-        "Distances are exact for this linear model, but ignore the box [0, 1] of valid images, so they are lower bounds for "
-        "any attack confined to it."
+        "Distances are exact for this linear model, but ignore the box [0, 1] of valid images, so "
+        "they are lower bounds for any attack confined to it."
     ),
     "lower": (
-        "Distances are radii certified for the smoothed classifier g, lower bounds of its own distance and not of the network's."
+        "Distances are radii certified for the smoothed classifier g, lower bounds of its own "
+        "distance and not of the network's."
     ),
 }
 SMOOTHED_UPPER_NOTE = (
-    "Distances are upper bounds of the smoothed classifier g's own distance, and not of the network's: where they were found, g "
-    "has another class with the stated confidence."
+    "Distances are upper bounds of the smoothed classifier g's own distance, and not of the "
+    "network's: where they were found, g has another class with the stated confidence."
 )
 
 
@@ -56,7 +57,9 @@ class Parameter:
         """Return the value as the parameter's type, or raise `MethodError` naming what is allowed."""
         if isinstance(self.default, str):
             if value not in self.choices:
-                raise MethodError(f"{self.name}={value} is not one of {', '.join(self.choices)} ({self.meaning}).")
+                raise MethodError(
+                    f"{self.name}={value} is not one of {', '.join(self.choices)} ({self.meaning})."
+                )
             return str(value)
         kind = type(self.default)
         try:
@@ -65,7 +68,10 @@ class Parameter:
             number = None
         if number is None or not math.isfinite(number) or not self.low <= number <= self.high:
             noun = "a whole number" if kind is int else "a number"
-            raise MethodError(f"{self.name}={value} is not {noun} from {self.low:g} to {self.high:g} ({self.meaning}).")
+            raise MethodError(
+                f"{self.name}={value} is not {noun} from {self.low:g} to {self.high:g} "
+                f"({self.meaning})."
+            )
         return number
 
 
@@ -82,7 +88,8 @@ class Batch:
     logits
         The network's logits for these images, shape (n, n_classes).
     seeds
-        One number a sample, int64, shape (n,): the only source of randomness, so that no sample depends on its neighbors.
+        One number a sample, int64, shape (n,): the only source of randomness, so that no sample
+        depends on its neighbors.
     size
         Largest number of images to send through the network in one pass.
     done
@@ -114,16 +121,20 @@ class AttackResult:
     Attributes
     ----------
     perturbed
-        Images across the boundary, shape as the clean ones, NaN where the method has none; None if it makes none.
+        Images across the boundary, shape as the clean ones, NaN where the method has none;
+        None if it makes none.
     distance
-        Distances or radii, float64, shape (n,); None where the perturbed image's own distance is meant.
+        Distances or radii, float64, shape (n,); None where the perturbed image's own
+        distance is meant.
     status
-        ``exact | certified | abstained | overruled | found | failed`` of each sample, shape (n,); None where the engine is to
-        find out by predicting the perturbed images.
+        ``exact | certified | abstained | overruled | found |
+        failed`` of each sample, shape (n,); None where the engine is to find out by predicting
+        the perturbed images.
     columns
         Further columns of the table, int64 of shape (n,) each; -1 where a sample has no such value.
     prediction
-        Class of each clean image by the classifier the distances are of, int64, shape (n,); None where that is the network.
+        Class of each clean image by the classifier the distances are of, int64, shape (n,); None
+        where that is the network.
     """
 
     perturbed: Tensor | None = None
@@ -142,10 +153,11 @@ class Method:
     name, title
         Registered name, and the name for people.
     run
-        ``run(network, batch, **parameters)`` returns a `AttackResult` for a `Batch`. The network is a `CountedNetwork` in
-        evaluation mode with frozen parameters.
+        ``run(network, batch, **parameters)`` returns a `AttackResult` for a `Batch`. The network is
+        a `CountedNetwork` in evaluation mode with frozen parameters.
     bound
-        ``upper`` for attacks, ``lower`` for certificates, ``exact`` for closed forms: what its distances are of the true one.
+        ``upper`` for attacks, ``lower`` for certificates, ``exact`` for closed forms: what its
+        distances are of the true one.
     parameters
         What can be set.
     presets
@@ -161,8 +173,8 @@ class Method:
     passes
         Passes an image with given parameters, where they are known beforehand; None otherwise.
     smoothed
-        Whether its distances are those of the smoothed classifier g and not of the network f. Then it gets all images, those
-        that f misclassifies too, and says which class g has for each.
+        Whether its distances are those of the smoothed classifier g and not of the network f. Then
+        it gets all images, those that f misclassifies too, and says which class g has for each.
     """
 
     name: str
@@ -181,7 +193,11 @@ class Method:
     @property
     def bound_note(self) -> str:
         """What its distances are of the true ones, in a sentence for readers."""
-        return SMOOTHED_UPPER_NOTE if self.smoothed and self.bound == "upper" else BOUND_NOTES[self.bound]
+        return (
+            SMOOTHED_UPPER_NOTE
+            if self.smoothed and self.bound == "upper"
+            else BOUND_NOTES[self.bound]
+        )
 
     def resolve(self, preset: str | None, given: Mapping[str, object]) -> Parameters:
         """Return all parameters: defaults, overridden by the preset, overridden by those given.
@@ -209,7 +225,9 @@ class Method:
 METHODS: Registry[Method] = Registry("method")
 
 
-def resolve_method(spelled: str, given: Mapping[str, object] | None = None) -> tuple[Method, Parameters]:
+def resolve_method(
+    spelled: str, given: Mapping[str, object] | None = None
+) -> tuple[Method, Parameters]:
     """Turn ``method[:preset] [name=value ...]`` and given parameters into the method and all its parameters.
 
     Raises
@@ -225,8 +243,12 @@ def resolve_method(spelled: str, given: Mapping[str, object] | None = None) -> t
     pairs = [word.partition("=") for word in words]
     for parameter, equals, value in pairs:
         if not (parameter and equals and value):
-            raise MethodError(f"{parameter}{equals}{value} in {spelled!r} is not of the form name=value.")
-    return method, method.resolve(preset or None, {**{name: value for name, _, value in pairs}, **(given or {})})
+            raise MethodError(
+                f"{parameter}{equals}{value} in {spelled!r} is not of the form name=value."
+            )
+    return method, method.resolve(
+        preset or None, {**{name: value for name, _, value in pairs}, **(given or {})}
+    )
 
 
 def format_method(method: Method, parameters: Mapping[str, object]) -> str:
@@ -237,7 +259,9 @@ def format_method(method: Method, parameters: Mapping[str, object]) -> str:
         return [f"{name}={value}" for name, value in parameters.items() if value != usual.get(name)]
 
     nearest = min([None, *method.presets], key=lambda preset: len(differing(preset)))
-    return " ".join([method.name if nearest is None else f"{method.name}:{nearest}", *differing(nearest)])
+    return " ".join(
+        [method.name if nearest is None else f"{method.name}:{nearest}", *differing(nearest)]
+    )
 
 
 def method_spellings(*, is_linear: bool = True) -> dict[str, str]:

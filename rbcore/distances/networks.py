@@ -14,11 +14,17 @@ from rbcore.distances.method import Network
 from rbcore.runtime import Cancel, never, stop_if
 
 ROUNDING = 1e-5
-"""Share of the clean image's largest logit by which another class must lead: more than the last bits that batch sizes change."""
+"""Share of the clean image's largest logit by which another class must lead: more than the last
+bits that batch sizes change.
+"""
 CLEAR_LEAD = 3 * ROUNDING
-"""The same share where a line search or the fallback ends, so that the image still leads by `ROUNDING` when it is predicted again."""
+"""The same share where a line search or the fallback ends, so that the image still leads by
+`ROUNDING` when it is predicted again.
+"""
 SAME_ANSWERS = 1e-5
-"""Largest difference of logits, relative to the largest, at which a folded network stands for the original."""
+"""Largest difference of logits, relative to the largest, at which a folded network stands
+for the original.
+"""
 BLOCK = 32
 """Images a block on a CPU, where larger ones are hardly faster."""
 BLOCK_BYTES = 2**28
@@ -36,7 +42,9 @@ class Counts:
 class CountedNetwork(nn.Module):
     """A network that counts images sent forward and backward, and stops between two passes if asked to."""
 
-    def __init__(self, network: Network, cancel: Cancel = never, counts: Counts | None = None) -> None:
+    def __init__(
+        self, network: Network, cancel: Cancel = never, counts: Counts | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.cancel = cancel
@@ -56,9 +64,10 @@ class CountedNetwork(nn.Module):
     def fused(self, images: Tensor) -> "CountedNetwork":
         """Return a faster network with the same answers for these images, for an attack to search on.
 
-        BatchNorm is folded and the layout is channels last where that changes no answer. On a CPU images go through it in
-        blocks of one size, so that no rounding depends on how many there are: a search takes many turns on the sign of a
-        number near zero, and would end elsewhere. What it finds is predicted again by the network itself.
+        BatchNorm is folded and the layout is channels last where that changes no answer. On a CPU
+        images go through it in blocks of one size, so that no rounding depends on how many there
+        are: a search takes many turns on the sign of a number near zero, and would end elsewhere.
+        What it finds is predicted again by the network itself.
         """
         if not self._quick:
             faster = folded(self.network, images) if isinstance(self.network, nn.Module) else None
@@ -89,7 +98,11 @@ class InBlocks(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of as many images as are given."""
         missing = -len(images) % self.block
-        full = torch.cat([images, images[:1].detach().expand(missing, -1, -1, -1)]) if missing else images
+        full = (
+            torch.cat([images, images[:1].detach().expand(missing, -1, -1, -1)])
+            if missing
+            else images
+        )
         logits = torch.cat([self.network(part) for part in torch.split(full, self.block)])
         return logits[: len(images)]
 
@@ -118,20 +131,34 @@ def bytes_an_image(network: Network, image: Tensor) -> int:
 def folded(network: nn.Module, images: Tensor) -> nn.Module | None:
     """Return a copy with every BatchNorm folded into the convolution before it, weights in channels-last order.
 
-    None where the network cannot be traced, or where the copy's logits for these images differ by more than `SAME_ANSWERS`.
+    None where the network cannot be traced, or where the copy's logits for these images differ by
+    more than `SAME_ANSWERS`.
     """
     try:
         traced = fx.symbolic_trace(copy.deepcopy(network).eval())
-    except Exception:  # whatever a stranger's forward raises under tracing, the network itself still works
+    except (
+        Exception
+    ):  # whatever a stranger's forward raises under tracing, the network itself still works
         return None
     modules = dict(traced.named_modules())
     for node in traced.graph.nodes:
         before = node.args[0] if node.args else None
-        if not isinstance(before, fx.Node) or {node.op, before.op} != {"call_module"} or len(before.users) > 1:
+        if (
+            not isinstance(before, fx.Node)
+            or {node.op, before.op} != {"call_module"}
+            or len(before.users) > 1
+        ):
             continue
         norm, convolution = modules[str(node.target)], modules[str(before.target)]
-        calls = sum(other.op == "call_module" and other.target == before.target for other in traced.graph.nodes)
-        is_pair = isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats
+        calls = sum(
+            other.op == "call_module" and other.target == before.target
+            for other in traced.graph.nodes
+        )
+        is_pair = (
+            isinstance(convolution, nn.Conv2d)
+            and isinstance(norm, nn.BatchNorm2d)
+            and norm.track_running_stats
+        )
         if is_pair and calls == 1:
             traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
             node.replace_all_uses_with(before)
@@ -171,6 +198,8 @@ def has_gradient(network: nn.Module, images: Tensor) -> bool:
     with torch.enable_grad():
         logits = network(moved)
         gradient = (
-            torch.autograd.grad(logits.square().sum(), moved, allow_unused=True)[0] if logits.requires_grad else None
+            torch.autograd.grad(logits.square().sum(), moved, allow_unused=True)[0]
+            if logits.requires_grad
+            else None
         )
     return gradient is not None and bool((gradient != 0).any())

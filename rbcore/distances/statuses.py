@@ -18,11 +18,17 @@ AT_CEILING = 1e-9
 
 
 def accuracy_in_words(rows: pd.DataFrame) -> str:
-    """Say what share of the images is classified correctly; where the distances are the smoothed classifier g's, by it and by f."""
+    """Say what share of the images is classified correctly.
+
+    Where the distances are the smoothed classifier g's, by it and by f.
+    """
     if "network_prediction" not in rows:
         return f"{share_correct(rows):.1%} classified correctly"
     by_network = (rows["network_prediction"] == rows["label"]).mean()
-    return f"{share_correct(rows):.1%} classified correctly by the smoothed classifier g, {by_network:.1%} by the network f"
+    return (
+        f"{share_correct(rows):.1%} classified correctly by the smoothed classifier g, "
+        f"{by_network:.1%} by the network f"
+    )
 
 
 def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
@@ -33,15 +39,20 @@ def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
     rows
         A table as `rbcore.estimate_distances` returns it.
     method
-        As it is spelled. Of a certificate the radii at the ceiling are counted too: what ``n`` noisy copies can show at most.
+        As it is spelled. Of a certificate the radii at the ceiling are counted too: what ``n``
+        noisy copies can show at most.
     """
     rows = checked(rows)
     counts = rows["status"].value_counts()
-    parts = [f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)]
+    parts = [
+        f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)
+    ]
     certified = rows.loc[rows["status"] == "certified", "distance"]
     if len(certified):
         _, values = resolve_method(method)
         most = ceiling(values["noise"], values["n"], values["alpha"])
         n_most = int((certified >= most * (1 - AT_CEILING)).sum())
-        parts.append(f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} (L2)")
+        parts.append(
+            f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} (L2)"
+        )
     return f"Of {len(rows):,} images: {', '.join(parts) or 'all have a distance'}."

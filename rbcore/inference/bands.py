@@ -5,7 +5,13 @@ import pandas as pd
 
 from rbcore.inference.intervals import Ends, binomial_interval, rb_interval
 from rbcore.inference.resampling import CONFIDENCE, checked_confidence
-from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, robustness_bias_at, split_groups
+from rbcore.measures import (
+    DEFAULT_POLICY,
+    Policy,
+    proportion_beyond,
+    robustness_bias_at,
+    split_groups,
+)
 from rbcore.registry import unknown_name
 
 BANDS = ("pointwise", "simultaneous")
@@ -29,14 +35,15 @@ def curves(
     taus
         L2, shape (n_taus,).
     band
-        ``pointwise``: Clopper-Pearson, holds at any one tau; ``simultaneous``: `dkw_band`, holds at all tau at once. Either
-        holds for one group, not for all groups together.
+        ``pointwise``: Clopper-Pearson, holds at any one tau; ``simultaneous``: `dkw_band`, holds at
+        all tau at once. Either holds for one group, not for all groups together.
 
     Returns
     -------
     pandas.DataFrame
-        One row a group and tau: ``group``, ``n`` (samples that count), ``tau`` (L2), ``share`` (I_P), ``low``, ``high``; ``rb``,
-        RB(P, tau) (eq. 2), and its interval ``rb_low``, ``rb_high`` (pointwise, see `rb_interval`).
+        One row a group and tau: ``group``, ``n`` (samples that count), ``tau`` (L2), ``share``
+        (I_P), ``low``, ``high``; ``rb``, RB(P, tau) (eq. 2), and its interval ``rb_low``,
+        ``rb_high`` (pointwise, see `rb_interval`).
 
     Raises
     ------
@@ -55,16 +62,28 @@ def curves(
             low, high = dkw_band(share, len(values), confidence)
         else:
             low, high = binomial_interval(np.rint(share * len(values)), len(values), confidence)
-        facts = {"group": group, "n": len(values), "tau": taus, "share": share, "low": low, "high": high}
-        tables.append(pd.DataFrame({**facts, "rb": rb[index], "rb_low": rb_low[index], "rb_high": rb_high[index]}))
+        facts = {
+            "group": group,
+            "n": len(values),
+            "tau": taus,
+            "share": share,
+            "low": low,
+            "high": high,
+        }
+        tables.append(
+            pd.DataFrame(
+                {**facts, "rb": rb[index], "rb_low": rb_low[index], "rb_high": rb_high[index]}
+            )
+        )
     return pd.concat(tables, ignore_index=True)
 
 
 def dkw_band(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
     """Return the band of Dvoretzky, Kiefer and Wolfowitz around a curve I_P, each end of the shape of ``share``, in [0, 1].
 
-    With Massart's constant (1990) it covers the whole true curve with at least the given confidence, for any distribution of
-    distances and any n: the half width is sqrt(log(2 / (1 - confidence)) / (2 n)).
+    With Massart's constant (1990) it covers the whole true curve with at least the given
+    confidence, for any distribution of distances and any n: the half width is sqrt(log(2 / (1 -
+    confidence)) / (2 n)).
     """
     half = np.sqrt(np.log(2 / (1 - checked_confidence(confidence))) / (2 * n))
     return np.maximum(share - half, 0.0), np.minimum(share + half, 1.0)

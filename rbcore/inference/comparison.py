@@ -1,4 +1,7 @@
-"""The same images twice: two epochs, two models, two runs; and one measure over several runs with other seeds."""
+"""The same images twice: two epochs, two models, two runs.
+
+And one measure over several runs with other seeds.
+"""
 
 from itertools import combinations_with_replacement
 
@@ -24,7 +27,9 @@ from rbcore.partitions import group_labels, group_order
 from rbcore.sampling import proportional
 
 PRODUCTS = tuple(combinations_with_replacement(range(4), 2))
-"""Pairs of value and counting of the first side (0, 1) and of the second (2, 3), whose mean products give covariances."""
+"""Pairs of value and counting of the first side (0, 1) and of the second (2, 3), whose mean
+products give covariances.
+"""
 
 
 def compare_bias(
@@ -39,44 +44,57 @@ def compare_bias(
 ) -> pd.DataFrame:
     """Compare sigma of every group between two tables of distances of the same images: sigma of the second minus the first.
 
-    Only images in both tables take part. Every draw takes the same images on both sides, so what makes an image easy or hard
-    for both cancels. The interval is over test images, for these two trained models.
+    Only images in both tables take part. Every draw takes the same images on both sides, so
+    what makes an image easy or hard for both cancels. The interval is over test images, for
+    these two trained models.
 
     Parameters
     ----------
     first, second
-        Tables as `estimate_distances` returns them, by any epochs, models, runs or methods, on the same images.
+        Tables as `estimate_distances` returns them, by any epochs, models, runs or methods,
+        on the same images.
     by, policy
-        As `robustness_bias`. A failed sample, or a misclassified one under ``exclude``, leaves its own side only.
+        As `robustness_bias`. A failed sample, or a misclassified one under ``exclude``, leaves
+        its own side only.
     confidence, n_resamples, seed
-        Of the paired interval: bootstrap-t of the difference, with ends that allow for skewed distances; see
-        `rbcore.inference.intervals.difference_ends`.
+        Of the paired interval: bootstrap-t of the difference, with ends that allow for skewed
+        distances; see `rbcore.inference.intervals.difference_ends`.
 
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n``, images in both tables; ``n_left_out``, images of the group in one table only;
-        ``is_ranked``, whether at least `FEWEST` images count on both sides; ``sigma_first``, ``sigma_second``, ``difference``;
-        ``low``, ``high``, its interval; ``is_shown``, whether it excludes 0, not corrected for the number of groups. NaN
-        where a side is not defined; intervals also where the group has area 0 on a side, or more than 5% of the draws do.
+        One row a group: ``group``; ``n``, images in both tables; ``n_left_out``, images of the
+        group in one table only; ``is_ranked``, whether at least `FEWEST` images count on both
+        sides; ``sigma_first``, ``sigma_second``, ``difference``; ``low``, ``high``, its
+        interval; ``is_shown``, whether it excludes 0, not corrected for the number of groups.
+        NaN where a side is not defined; intervals also where the group has area 0 on a side, or
+        more than 5% of the draws do.
 
     Raises
     ------
     MeasureError
-        If the tables have no image in common, hold one twice, or differ in an image's group or label; if there is one group
-        only; and as `rbcore.measures.split_groups` for the common images on either side.
+        If the tables have no image in common, hold one twice, or differ in an image's group or
+        label; if there is one group only; and as `rbcore.measures.split_groups` for the common
+        images on either side.
     """
-    first, second = (proportional(checked(rows, ("sample_id", "label"))) for rows in (first, second))
+    first, second = (
+        proportional(checked(rows, ("sample_id", "label"))) for rows in (first, second)
+    )
     left, right = first.set_index("sample_id"), second.set_index("sample_id")
     common = left.index.intersection(right.index, sort=False)
     if common.empty:
-        raise MeasureError("The two tables have no image in common; compare tables of the same dataset, size and seed.")
+        raise MeasureError(
+            "The two tables have no image in common; compare tables of the same "
+            "dataset, size and seed."
+        )
     labels_left, labels_right = group_labels(left, by), group_labels(right, by)
     n_alone = pd.concat([labels_left.drop(common), labels_right.drop(common)]).value_counts()
     left, right, labels = left.loc[common], right.loc[common], labels_left.loc[common]
     n_other = int(((labels != labels_right.loc[common]) | (left["label"] != right["label"])).sum())
     if n_other:
-        raise MeasureError(f"{n_other} of {len(common)} images have another label or group in the other table.")
+        raise MeasureError(
+            f"{n_other} of {len(common)} images have another label or group in the other table."
+        )
     for rows in (left, right):
         split_groups(rows, by, policy)  # refuses what no measure is defined for
 
@@ -89,15 +107,26 @@ def compare_bias(
     sizes = np.array([member.sum() for member in members])
     of_data = _paired_sigma(means[:, None], sizes, policy.rest)
     random = seeded(seed)
-    drawn = np.stack([resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2)
+    drawn = np.stack(
+        [resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2
+    )
     drawn_first, drawn_second, drawn_error, *_ = _paired_sigma(drawn, sizes, policy.rest)
     sigma_first, sigma_second, error, with_first, with_second = (values[0] for values in of_data)
-    freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer
+    freedom = np.maximum(
+        np.minimum(sizes, sizes.sum() - sizes) - 1, 1
+    )  # of the smaller side: Welch's are no fewer
     difference = sigma_second - sigma_first
     half = half_width(
-        difference, error, drawn_second - drawn_first, drawn_error, freedom=freedom, confidence=confidence
+        difference,
+        error,
+        drawn_second - drawn_first,
+        drawn_error,
+        freedom=freedom,
+        confidence=confidence,
     )
-    low, high = difference_ends(1 + sigma_first, 1 + sigma_second, with_first, with_second, error, half)
+    low, high = difference_ends(
+        1 + sigma_first, 1 + sigma_second, with_first, with_second, error, half
+    )
     is_known = np.isfinite(difference) & (sizes > 1) & (sigma_first > -1) & (sigma_second > -1)
     low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
     return pd.DataFrame(
@@ -120,7 +149,12 @@ def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
     """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
     counts = is_counted(rows, policy)
     value = np.where(counts & is_correct(rows, policy), rows["distance"].to_numpy(np.float64), 0.0)
-    return np.stack([value if policy.tau_max is None else np.minimum(value, policy.tau_max), counts.astype(np.float64)])
+    return np.stack(
+        [
+            value if policy.tau_max is None else np.minimum(value, policy.tau_max),
+            counts.astype(np.float64),
+        ]
+    )
 
 
 def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.ndarray, ...]:
@@ -131,11 +165,15 @@ def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.n
     Parameters
     ----------
     means
-        Means over the images of a group of: value and counting of the first side, of the second, and the `PRODUCTS` of these
-        four; shape (14, n_draws, n_groups).
+        Means over the images of a group of: value and counting of the first side, of the second,
+        and the `PRODUCTS` of these four; shape (14, n_draws, n_groups).
     """
-    scale = sizes**2 / np.maximum(sizes - 1, 1)  # from the covariance of a group's images to that of their sums
-    spread = scale * np.stack([means[4 + i] - means[k] * means[m] for i, (k, m) in enumerate(PRODUCTS)])
+    scale = sizes**2 / np.maximum(
+        sizes - 1, 1
+    )  # from the covariance of a group's images to that of their sums
+    spread = scale * np.stack(
+        [means[4 + i] - means[k] * means[m] for i, (k, m) in enumerate(PRODUCTS)]
+    )
     sums = sizes * means[:4]
     weights = rest_weights(sizes.astype(np.float64), rest)
     others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
@@ -146,11 +184,22 @@ def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.n
         else:
             rest_areas, rest_covariance = areas @ weights.T, covariance @ (weights**2).T
         sigma = relative_difference(areas, rest_areas)
-        spreads = np.zeros((3, *areas.shape[1:]))  # variances of both sigmas, with the covariance between
-        for slope, shared in ((1 / rest_areas, covariance), ((1 + sigma) / rest_areas, rest_covariance)):
+        spreads = np.zeros(
+            (3, *areas.shape[1:])
+        )  # variances of both sigmas, with the covariance between
+        for slope, shared in (
+            (1 / rest_areas, covariance),
+            ((1 + sigma) / rest_areas, rest_covariance),
+        ):
             spreads += np.stack([slope[0] ** 2, slope[0] * slope[1], slope[1] ** 2]) * shared
         first, both, second = spreads
-    return sigma[0], sigma[1], np.sqrt(np.maximum(first - 2 * both + second, 0.0)), both - first, second - both
+    return (
+        sigma[0],
+        sigma[1],
+        np.sqrt(np.maximum(first - 2 * both + second, 0.0)),
+        both - first,
+        second - both,
+    )
 
 
 def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,8 +218,13 @@ def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     def covariance(k: int, m: int) -> np.ndarray:
         value, other = of[2 * k, 2 * m], of[2 * k + 1, 2 * m + 1]
-        crossed = areas[m] * of[2 * k, 2 * m + 1] + areas[k] * of[min(2 * k + 1, 2 * m), max(2 * k + 1, 2 * m)]
-        result: np.ndarray = (value - crossed + areas[k] * areas[m] * other) / (counts[k] * counts[m])
+        crossed = (
+            areas[m] * of[2 * k, 2 * m + 1]
+            + areas[k] * of[min(2 * k + 1, 2 * m), max(2 * k + 1, 2 * m)]
+        )
+        result: np.ndarray = (value - crossed + areas[k] * areas[m] * other) / (
+            counts[k] * counts[m]
+        )
         return result
 
     return areas, np.stack([covariance(0, 0), covariance(0, 1), covariance(1, 1)])
@@ -179,8 +233,8 @@ def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE) -> pd.DataFrame:
     """Summarize sigma of every group over several runs that differ in their seed.
 
-    The interval is over runs, not over test images: it says where the mean sigma of such trainings lies, by Student's t with
-    as many observations as there are runs.
+    The interval is over runs, not over test images: it says where the mean sigma of such trainings
+    lies, by Student's t with as many observations as there are runs.
 
     Parameters
     ----------
@@ -190,8 +244,8 @@ def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n_runs`` with a sigma, ``n_negative`` of them, ``mean``, ``sd``, ``low``, ``high``; the
-        last three are NaN for fewer than two runs with a sigma.
+        One row a group: ``group``, ``n_runs`` with a sigma, ``n_negative`` of them, ``mean``,
+        ``sd``, ``low``, ``high``; the last three are NaN for fewer than two runs with a sigma.
 
     Raises
     ------
@@ -202,15 +256,28 @@ def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE
         raise MeasureError(f"An interval over runs needs at least two runs (given: {len(tables)}).")
     groups = list(tables[0]["group"])
     if any(list(table["group"]) != groups for table in tables):
-        raise MeasureError("The runs have different groups; measure them by the same partition of the same dataset.")
+        raise MeasureError(
+            "The runs have different groups; measure them by the same partition "
+            "of the same dataset."
+        )
     sigma = np.stack([table["sigma"].to_numpy(np.float64) for table in tables])
     rows = []
     for group, of_group in zip(groups, sigma.T, strict=True):
         known = of_group[np.isfinite(of_group)]
         n_runs = len(known)
         spread = float(known.std(ddof=1)) if n_runs > 1 else np.nan
-        half = float(stats.t.ppf((1 + confidence) / 2, n_runs - 1)) * spread / np.sqrt(n_runs) if n_runs > 1 else np.nan
+        half = (
+            float(stats.t.ppf((1 + confidence) / 2, n_runs - 1)) * spread / np.sqrt(n_runs)
+            if n_runs > 1
+            else np.nan
+        )
         mean = float(known.mean()) if n_runs else np.nan
-        facts = {"group": group, "n_runs": n_runs, "n_negative": int((known < 0).sum()), "mean": mean, "sd": spread}
+        facts = {
+            "group": group,
+            "n_runs": n_runs,
+            "n_negative": int((known < 0).sum()),
+            "mean": mean,
+            "sd": spread,
+        }
         rows.append({**facts, "low": mean - half, "high": mean + half})
     return pd.DataFrame(rows)

@@ -1,7 +1,8 @@
 """What part of a bias is accuracy, and what part is distance.
 
-Under the default definition AUC(P) = accuracy(P) * mean distance of the correct samples of P, for the group and for its
-pooled rest. So log(AUC_P / AUC_rest) = log(ratio of accuracies) + log(ratio of mean distances), exactly.
+Under the default definition AUC(P) = accuracy(P) * mean distance of the correct samples of P, for
+the group and for its pooled rest. So log(AUC_P / AUC_rest) = log(ratio of accuracies) + log(ratio
+of mean distances), exactly.
 """
 
 import numpy as np
@@ -26,7 +27,8 @@ def decompose_bias(
 ) -> pd.DataFrame:
     """Split log(AUC_P / AUC_rest) into log ratios of accuracies and of mean distances of correct samples.
 
-    Accuracies are over the samples that count, so failed ones are in none of the parts; distances are at most ``tau_max``.
+    Accuracies are over the samples that count, so failed ones are in none of the parts; distances
+    are at most ``tau_max``.
 
     Parameters
     ----------
@@ -38,10 +40,12 @@ def decompose_bias(
     Returns
     -------
     pandas.DataFrame
-        One row a group and part, in the order ``total``, ``accuracy``, ``distance``: ``group``, ``n`` (samples that count),
-        ``n_correct`` (of them), ``part``, ``log_ratio`` (the last two add up to the first; exp(total) - 1 is sigma), ``low``,
-        ``high``. NaN where a side has no correct sample or only distances of 0; intervals also where too few are correct.
-        The interval of the accuracies has width 0 where all samples are correct: the bootstrap sees no error there.
+        One row a group and part, in the order ``total``, ``accuracy``, ``distance``: ``group``,
+        ``n`` (samples that count), ``n_correct`` (of them), ``part``, ``log_ratio`` (the last
+        two add up to the first; exp(total) - 1 is sigma), ``low``, ``high``. NaN where a side
+        has no correct sample or only distances of 0; intervals also where too few are correct.
+        The interval of the accuracies has width 0 where all samples are correct: the bootstrap
+        sees no error there.
 
     Raises
     ------
@@ -50,9 +54,10 @@ def decompose_bias(
     """
     if policy.misclassified != "zero" or policy.rest != "pooled":
         raise MeasureError(
-            "The split into accuracy and distance is exact only for misclassified='zero' with rest='pooled' (not "
-            f"misclassified={policy.misclassified!r}, rest={policy.rest!r}): without misclassified samples accuracy has no part, "
-            "and a mean or sum of areas is no accuracy times a distance. Use these two settings."
+            "The split into accuracy and distance is exact only for misclassified='zero' with "
+            f"rest='pooled' (not misclassified={policy.misclassified!r}, rest={policy.rest!r}): "
+            "without misclassified samples accuracy has no part, and a mean or sum of areas is no "
+            "accuracy times a distance. Use these two settings."
         )
     grouped = split_groups(distances, by, policy)
     sizes, weights = group_sizes(grouped), grouped.pooled_weights
@@ -60,16 +65,22 @@ def decompose_bias(
         np.stack([values, values**2, correct])
         for values, correct in zip(grouped.capped(), grouped.is_correct, strict=True)
     ]
-    estimate, error = _parts(np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes, weights)
+    estimate, error = _parts(
+        np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes, weights
+    )
     random = seeded(seed)
     drawn = np.stack([resampled_means(own, n_resamples, random) for own in columns], axis=2)
     resampled, resampled_error = _parts(drawn, sizes, weights)
-    freedom = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)  # of the smaller side: Welch's are no fewer
+    freedom = np.maximum(
+        np.minimum(sizes, sizes.sum() - sizes) - 1, 1
+    )  # of the smaller side: Welch's are no fewer
     tables = []
     for part, log_ratio, own_error, draws, errors in zip(
         PARTS, estimate, error, resampled, resampled_error, strict=True
     ):
-        half = half_width(log_ratio[0], own_error[0], draws, errors, freedom=freedom, confidence=confidence)
+        half = half_width(
+            log_ratio[0], own_error[0], draws, errors, freedom=freedom, confidence=confidence
+        )
         tables.append(_table(grouped, part, log_ratio[0], half))
     return pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
 
@@ -89,7 +100,9 @@ def _table(grouped: Grouped, part: str, log_ratio: np.ndarray, half: np.ndarray)
     )
 
 
-def _parts(means: np.ndarray, sizes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parts(
+    means: np.ndarray, sizes: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the three log ratios and their standard errors, each shape (3, n_draws, n_groups).
 
     Parameters
@@ -102,10 +115,14 @@ def _parts(means: np.ndarray, sizes: np.ndarray, weights: np.ndarray) -> tuple[n
     distance, square, correct = means
     others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
     sums = weights * np.stack([distance, correct])
-    scale = weights**2 / np.maximum(sizes - 1, 1)  # from the variance of a group's samples to that of their sum
-    spread = (
-        scale * np.stack([square - distance**2, distance - distance * correct, correct - correct**2])
-    )  # of distances, with correctness (a wrong sample has distance 0, so the mean product is the mean distance), of correctness
+    scale = weights**2 / np.maximum(
+        sizes - 1, 1
+    )  # from the variance of a group's samples to that of their sum
+    # Of distances, with correctness (a wrong sample has distance 0, so the mean product is the mean
+    # distance), of correctness.
+    spread = scale * np.stack(
+        [square - distance**2, distance - distance * correct, correct - correct**2]
+    )
     rest_size = weights @ others
     variance = np.zeros((len(PARTS), *distance.shape))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -113,7 +130,9 @@ def _parts(means: np.ndarray, sizes: np.ndarray, weights: np.ndarray) -> tuple[n
         accuracy = np.log(correct) - np.log(sums[1] @ others / rest_size)
         log_ratios = np.stack([total, accuracy, total - accuracy])
         for side, side_spread in ((sums, spread), (sums @ others, spread @ others)):
-            of_distance, of_both, of_correct = side_spread / np.stack([side[0] ** 2, side[0] * side[1], side[1] ** 2])
+            of_distance, of_both, of_correct = side_spread / np.stack(
+                [side[0] ** 2, side[0] * side[1], side[1] ** 2]
+            )
             variance += np.stack([of_distance, of_correct, of_distance - 2 * of_both + of_correct])
     log_ratios[~np.isfinite(log_ratios)] = np.nan
     return log_ratios, np.sqrt(np.maximum(variance, 0.0))

@@ -21,26 +21,40 @@ def sigma_by_definition(
     Returns
     -------
     pandas.DataFrame
-        One row a definition and group: ``misclassified``, ``rest``, ``tau_max`` (NaN: none), ``group``, ``sigma``, and
-        ``is_flipped``, whether its sign differs from that under the default definition. sigma is NaN under ``exclude`` for all
-        groups where one has no correct sample, and wherever the rest has area 0; NaN is never a flip.
+        One row a definition and group: ``misclassified``, ``rest``, ``tau_max`` (NaN: none),
+        ``group``, ``sigma``, and ``is_flipped``, whether its sign differs from that under the
+        default definition. sigma is NaN under ``exclude`` for all groups where one has no correct
+        sample, and wherever the rest has area 0; NaN is never a flip.
 
     Raises
     ------
     MeasureError, UnknownNameError
-        As `rbcore.measures.split_groups` under the default definition; and if the partition has one group only.
+        As `rbcore.measures.split_groups` under the default definition; and if the partition
+        has one group only.
     """
     grouped = split_groups(distances, by, DEFAULT_POLICY)
     default = sigma_bias(grouped)
     has_correct = bool((grouped.n_correct - grouped.n_failed > 0).all())
     tables = []
-    for misclassified, rest, tau_max in product(CHOICES["misclassified"], CHOICES["rest"], tau_maxes):
+    for misclassified, rest, tau_max in product(
+        CHOICES["misclassified"], CHOICES["rest"], tau_maxes
+    ):
         policy = Policy(misclassified, rest, tau_max)
         is_defined = misclassified == "zero" or has_correct
-        sigma = sigma_bias(split_groups(distances, by, policy)) if is_defined else np.full(len(default), np.nan)
-        facts = {"misclassified": misclassified, "rest": rest, "tau_max": np.nan if tau_max is None else tau_max}
+        sigma = (
+            sigma_bias(split_groups(distances, by, policy))
+            if is_defined
+            else np.full(len(default), np.nan)
+        )
+        facts = {
+            "misclassified": misclassified,
+            "rest": rest,
+            "tau_max": np.nan if tau_max is None else tau_max,
+        }
         flipped = np.sign(sigma) * np.sign(default) < 0
-        tables.append(pd.DataFrame({**facts, "group": grouped.groups, "sigma": sigma, "is_flipped": flipped}))
+        tables.append(
+            pd.DataFrame({**facts, "group": grouped.groups, "sigma": sigma, "is_flipped": flipped})
+        )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -50,12 +64,15 @@ def sign_flips(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n_definitions`` with a sigma; ``n_flipped`` of them; ``n_flipped_but_sum``, those
-        without ``rest="sum"``, which alone makes almost every sigma negative as soon as there are three groups.
+        One row a group: ``group``; ``n_definitions`` with a sigma; ``n_flipped`` of them;
+        ``n_flipped_but_sum``, those without ``rest="sum"``, which alone makes almost every sigma
+        negative as soon as there are three groups.
     """
     if table.empty:
         raise MeasureError("The table has no definition to count.")
-    counts = table.assign(is_known=table["sigma"].notna(), but_sum=table["is_flipped"] & (table["rest"] != "sum"))
+    counts = table.assign(
+        is_known=table["sigma"].notna(), but_sum=table["is_flipped"] & (table["rest"] != "sum")
+    )
     grouped = counts.groupby("group", sort=False)[["is_known", "is_flipped", "but_sum"]].sum()
     names = {"is_known": "n_definitions", "is_flipped": "n_flipped", "but_sum": "n_flipped_but_sum"}
     return grouped.rename(columns=names).reset_index()

@@ -1,9 +1,10 @@
 """Intervals for accuracy, AUC, RB(P, tau) and sigma: over test images, for one trained model.
 
-sigma and AUC: the symmetric bootstrap-t on the logarithm. Images are drawn anew within every group; the deviation of the
-log ratio is divided by its standard error (delta method) in every draw; the 95% quantile of its absolute value, times the
-standard error of the data, is the half width. It is widened by Student's t over the normal quantile (Welch's degrees of
-freedom), since the empirical distribution of a small group has too light a tail. `benchmarks/coverage.md` has the coverage.
+sigma and AUC: the symmetric bootstrap-t on the logarithm. Images are drawn anew within every group;
+the deviation of the log ratio is divided by its standard error (delta method) in every draw; the
+95% quantile of its absolute value, times the standard error of the data, is the half width. It is
+widened by Student's t over the normal quantile (Welch's degrees of freedom), since the empirical
+distribution of a small group has too light a tail. `benchmarks/coverage.md` has the coverage.
 """
 
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ class Comparison:
     Attributes
     ----------
     above, below
-        Weights of the areas, each shape (n_rows, n_groups). No group has weight in both, so that their variances add up.
-        A row without any weight below stands for the sum above alone.
+        Weights of the areas, each shape (n_rows, n_groups). No group has weight in both, so that
+        their variances add up. A row without any weight below stands for the sum above alone.
     """
 
     above: np.ndarray
@@ -43,19 +44,26 @@ class Comparison:
     def log_ratio(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the ratios and its standard error by the delta method, each shape (..., n_rows).
 
-        The logarithm is infinite where one side is 0 and NaN where both are; the standard error is then NaN.
+        The logarithm is infinite where one side is 0 and NaN where both are; the standard
+        error is then NaN.
         """
         above, below = self._sides(means)
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = variances @ (self.above**2).T / above**2 + variances @ (self.below**2).T / below**2
+            variance = (
+                variances @ (self.above**2).T / above**2 + variances @ (self.below**2).T / below**2
+            )
             log_ratio: np.ndarray = np.log(above) - np.log(below)
         return log_ratio, np.sqrt(np.where(np.isfinite(log_ratio), variance, np.nan))
 
-    def degrees_of_freedom(self, means: np.ndarray, variances: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    def degrees_of_freedom(
+        self, means: np.ndarray, variances: np.ndarray, sizes: np.ndarray
+    ) -> np.ndarray:
         """Return Welch's degrees of freedom of the log ratios, shape (n_rows,); 1 where no variance is known."""
         above, below = self._sides(means)
         with np.errstate(divide="ignore", invalid="ignore"):
-            parts = variances * ((self.above / above[:, None]) ** 2 + (self.below / below[:, None]) ** 2)
+            parts = variances * (
+                (self.above / above[:, None]) ** 2 + (self.below / below[:, None]) ** 2
+            )
             freedom = parts.sum(axis=1) ** 2 / (parts**2 / np.maximum(sizes - 1, 1)).sum(axis=1)
         return np.where(np.isfinite(freedom), np.maximum(freedom, 1.0), 1.0)
 
@@ -71,7 +79,9 @@ def group_sizes(grouped: Grouped) -> np.ndarray:
 
 def against_rest(grouped: Grouped) -> Comparison:
     """Return the comparison of every group with its rest, as the policy says what the rest is."""
-    return Comparison(np.eye(len(grouped.groups)), rest_weights(grouped.pooled_weights, grouped.policy.rest))
+    return Comparison(
+        np.eye(len(grouped.groups)), rest_weights(grouped.pooled_weights, grouped.policy.rest)
+    )
 
 
 @dataclass(frozen=True)
@@ -85,12 +95,17 @@ class Intervals:
 
 
 def bootstrap_intervals(
-    grouped: Grouped, *, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = 0
+    grouped: Grouped,
+    *,
+    confidence: float = CONFIDENCE,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> Intervals:
     """Return the symmetric bootstrap-t intervals for sigma and AUC of every group, from the same draws.
 
-    NaN where none is defined: a side has area 0, the group has one sample, or more than 5% of the draws leave a side
-    without any positive distance (it has fewer than about 4). Equal distances within all groups give a width of 0.
+    NaN where none is defined: a side has area 0, the group has one sample, or more than 5% of the
+    draws leave a side without any positive distance (it has fewer than about 4). Equal distances
+    within all groups give a width of 0.
 
     Raises
     ------
@@ -98,19 +113,29 @@ def bootstrap_intervals(
         If the partition has one group only.
     """
     versus = against_rest(grouped)
-    both = Comparison(np.vstack([versus.above] * 2), np.vstack([versus.below, np.zeros_like(versus.below)]))
+    both = Comparison(
+        np.vstack([versus.above] * 2), np.vstack([versus.below, np.zeros_like(versus.below)])
+    )
     low, high = ratio_interval(
         grouped.capped(), both, confidence=confidence, n_resamples=n_resamples, random=seeded(seed)
     )
-    low, high = (np.where(group_sizes(grouped) < 2, np.nan, ends.reshape(2, -1)) for ends in (low, high))
+    low, high = (
+        np.where(group_sizes(grouped) < 2, np.nan, ends.reshape(2, -1)) for ends in (low, high)
+    )
     return Intervals(low[0] - 1, high[0] - 1, low[1], high[1])
 
 
 def bootstrap_sigma(
-    grouped: Grouped, *, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = 0
+    grouped: Grouped,
+    *,
+    confidence: float = CONFIDENCE,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> Ends:
     """Return the ends of the interval for sigma of every group, each shape (n_groups,); see `bootstrap_intervals`."""
-    intervals = bootstrap_intervals(grouped, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    intervals = bootstrap_intervals(
+        grouped, confidence=confidence, n_resamples=n_resamples, seed=seed
+    )
     return intervals.sigma_low, intervals.sigma_high
 
 
@@ -140,8 +165,12 @@ def ratio_interval(
         ratios[rows], error = part.log_ratio(*moments)
         freedom = part.degrees_of_freedom(*moments, sizes)
         draws, errors = part.log_ratio(*resampled)
-        halves[rows] = half_width(ratios[rows], error, draws, errors, freedom=freedom, confidence=confidence)
-    with np.errstate(over="ignore"):  # a handful of images: the interval has no end, and is said to have none
+        halves[rows] = half_width(
+            ratios[rows], error, draws, errors, freedom=freedom, confidence=confidence
+        )
+    with np.errstate(
+        over="ignore"
+    ):  # a handful of images: the interval has no end, and is said to have none
         return np.exp(ratios - halves), np.exp(ratios + halves)
 
 
@@ -161,7 +190,8 @@ def half_width(
     estimate, error
         Of the data, shape (n_rows,).
     resampled, resampled_error
-        The same of every draw, shape (n_resamples, n_rows). A draw in which they are not finite counts as infinitely far.
+        The same of every draw, shape (n_resamples, n_rows). A draw in which they are not finite
+        counts as infinitely far.
     freedom
         Degrees of freedom of the error, shape (n_rows,).
     """
@@ -187,10 +217,12 @@ def difference_ends(
 ) -> Ends:
     """Return the ends of the interval for ``second - first`` of two positive numbers from the same images, each shape (n_rows,).
 
-    The outer of two intervals: the symmetric one, and the one whose ends are reached when the logarithm of each number moves with
-    the difference as the two vary together. Where one image in many is far, a large ratio comes with a large error, so that
-    a difference far from 0 that turned out too small also looks too sure; the second interval knows that, since it is the single
-    number's on the logarithm where both move in proportion. At 0 both are nearly one. Exchanging the two turns the signs.
+    The outer of two intervals: the symmetric one, and the one whose ends are reached when the
+    logarithm of each number moves with the difference as the two vary together. Where one image in
+    many is far, a large ratio comes with a large error, so that a difference far from 0 that turned
+    out too small also looks too sure; the second interval knows that, since it is the single
+    number's on the logarithm where both move in proportion. At 0 both are nearly one. Exchanging
+    the two turns the signs.
 
     Parameters
     ----------
@@ -199,21 +231,34 @@ def difference_ends(
     with_first, with_second
         Covariance of each with the difference, shape (n_rows,).
     error, half
-        Standard error of the difference, and half the width of its symmetric interval (`half_width`).
+        Standard error of the difference, and half the width of its symmetric
+        interval (`half_width`).
     """
     symmetric = second - first - half, second - first + half
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        moves = [half * shared / error**2 / own for own, shared in ((first, with_first), (second, with_second))]
-        along = [second * np.exp(sign * moves[1]) - first * np.exp(sign * moves[0]) for sign in (-1, 1)]
-    low, high = (np.where(np.isfinite(curved), curved, flat) for curved, flat in zip(along, symmetric, strict=True))
+        moves = [
+            half * shared / error**2 / own
+            for own, shared in ((first, with_first), (second, with_second))
+        ]
+        along = [
+            second * np.exp(sign * moves[1]) - first * np.exp(sign * moves[0]) for sign in (-1, 1)
+        ]
+    low, high = (
+        np.where(np.isfinite(curved), curved, flat)
+        for curved, flat in zip(along, symmetric, strict=True)
+    )
     return np.minimum(low, symmetric[0]), np.maximum(high, symmetric[1])
 
 
 def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
     """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of the shape of ``n_beyond``."""
     tail = (1 - checked_confidence(confidence)) / 2
-    low = np.where(n_beyond > 0, stats.beta.ppf(tail, np.maximum(n_beyond, 1), n - n_beyond + 1), 0.0)
-    high = np.where(n_beyond < n, stats.beta.ppf(1 - tail, n_beyond + 1, np.maximum(n - n_beyond, 1)), 1.0)
+    low = np.where(
+        n_beyond > 0, stats.beta.ppf(tail, np.maximum(n_beyond, 1), n - n_beyond + 1), 0.0
+    )
+    high = np.where(
+        n_beyond < n, stats.beta.ppf(1 - tail, n_beyond + 1, np.maximum(n - n_beyond, 1)), 1.0
+    )
     return low, high
 
 
@@ -229,8 +274,9 @@ def accuracy_interval(grouped: Grouped, confidence: float = CONFIDENCE) -> Ends:
 def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDENCE) -> Ends:
     """Return an interval for RB(P, tau) (eq. 2) of every group, each end shape (n_groups, len(taus)), in [0, 1].
 
-    Newcombe's hybrid score interval (1998, method 10) for the difference of the two shares of correct samples beyond tau, and
-    of it the absolute values: it starts at 0 where that interval includes 0. NaN where a side has no correct sample.
+    Newcombe's hybrid score interval (1998, method 10) for the difference of the two shares of
+    correct samples beyond tau, and of it the absolute values: it starts at 0 where that interval
+    includes 0. NaN where a side has no correct sample.
     """
     low, high = np.full((2, len(grouped.groups), len(taus)), np.nan)
     for index, (share, n_own, other, n_other) in enumerate(correct_beyond(grouped, taus)):
@@ -240,7 +286,9 @@ def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDEN
         other_low, other_high = wilson_interval(other, n_other, confidence)
         start = share - other - np.hypot(share - share_low, other_high - other)
         end = share - other + np.hypot(share_high - share, other - other_low)
-        low[index] = np.where((start <= 0) & (end >= 0), 0.0, np.minimum(np.abs(start), np.abs(end)))
+        low[index] = np.where(
+            (start <= 0) & (end >= 0), 0.0, np.minimum(np.abs(start), np.abs(end))
+        )
         high[index] = np.maximum(np.abs(start), np.abs(end))
     return low, np.minimum(high, 1.0)
 

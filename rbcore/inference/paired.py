@@ -6,7 +6,13 @@ import numpy as np
 from scipy import stats
 
 from rbcore.inference.intervals import difference_ends, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, checked_confidence, resampled_means, seeded
+from rbcore.inference.resampling import (
+    CONFIDENCE,
+    N_RESAMPLES,
+    checked_confidence,
+    resampled_means,
+    seeded,
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,9 @@ class Change:
 def paired_share(first: np.ndarray, second: np.ndarray, confidence: float = CONFIDENCE) -> Change:
     """Compare the share of True among the same images, as accuracy is one.
 
-    The interval is that of Bonett and Price (2012) for paired proportions: Wald's with one image added to those that only
-    the first and to those that only the second model has right. It is closed, and has a width also where no image changed.
+    The interval is that of Bonett and Price (2012) for paired proportions: Wald's with one image
+    added to those that only the first and to those that only the second model has right. It is
+    closed, and has a width also where no image changed.
 
     Parameters
     ----------
@@ -68,9 +75,10 @@ def paired_mean(
 ) -> Change:
     """Compare a mean over the images that count, which may be others under the second model.
 
-    The interval is a bootstrap-t over images, drawn for both sides alike, of the linearized difference: an image moves a mean by its
-    distance from it, over the share of images that count. Where all count on both sides, that is the bootstrap-t of the mean
-    of their differences. Its ends allow for skewed values: `rbcore.inference.intervals.difference_ends`.
+    The interval is a bootstrap-t over images, drawn for both sides alike, of the linearized
+    difference: an image moves a mean by its distance from it, over the share of images that count.
+    Where all count on both sides, that is the bootstrap-t of the mean of their differences. Its
+    ends allow for skewed values: `rbcore.inference.intervals.difference_ends`.
 
     Parameters
     ----------
@@ -80,7 +88,9 @@ def paired_mean(
         Which of them count, bool, shape (n,).
     """
     sides = ((first, first_counts), (second, second_counts))
-    before, after = (float(values[counts].mean()) if counts.any() else np.nan for values, counts in sides)
+    before, after = (
+        float(values[counts].mean()) if counts.any() else np.nan for values, counts in sides
+    )
     n = len(first)
     if n < 2 or np.isnan(after - before):
         return Change(before, after, np.nan, np.nan)
@@ -99,6 +109,10 @@ def paired_mean(
         freedom=np.array([n - 1.0]),
         confidence=confidence,
     )
-    with_first, with_second = (np.array([(own * moved).sum() / (n * (n - 1))]) for own in influences)
-    low, high = difference_ends(np.array([before]), np.array([after]), with_first, with_second, error, half)
+    with_first, with_second = (
+        np.array([(own * moved).sum() / (n * (n - 1))]) for own in influences
+    )
+    low, high = difference_ends(
+        np.array([before]), np.array([after]), with_first, with_second, error, half
+    )
     return Change(before, after, float(low[0]), float(high[0]))

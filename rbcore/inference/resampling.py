@@ -1,6 +1,7 @@
 """Drawing the images anew: what the bootstrap, the permutations and the random partitions share.
 
-Everything here works on sums over groups, so a resample costs one draw of indices and one gather for each sum.
+Everything here works on sums over groups, so a resample costs one draw of indices and one
+gather for each sum.
 """
 
 import math
@@ -30,8 +31,13 @@ def seeded(seed: int) -> np.random.Generator:
 
 def checked_confidence(confidence: float) -> float:
     """Return a confidence between 0 and 1, or raise `MeasureError`."""
-    if not (isinstance(confidence, float | int) and math.isfinite(confidence) and 0 < confidence < 1):
-        raise MeasureError(f"confidence={confidence!r} is no confidence; give a number between 0 and 1, as in 0.95.")
+    if not (
+        isinstance(confidence, float | int) and math.isfinite(confidence) and 0 < confidence < 1
+    ):
+        raise MeasureError(
+            f"confidence={confidence!r} is no confidence; give a number between 0 "
+            "and 1, as in 0.95."
+        )
     return confidence
 
 
@@ -68,7 +74,9 @@ def resampled_moments(
     return means, _without_rounding(variances, means)
 
 
-def resampled_means(columns: np.ndarray, n_resamples: int, random: np.random.Generator) -> np.ndarray:
+def resampled_means(
+    columns: np.ndarray, n_resamples: int, random: np.random.Generator
+) -> np.ndarray:
     """Draw n samples with replacement and return the mean of every column over the same draw.
 
     Parameters

@@ -1,8 +1,9 @@
 """Is the difference more than chance: studentized permutations of who belongs to which group, and corrections for many groups.
 
-A plain permutation test asks whether the groups have equal distributions and rejects far too often where only their shapes
-and sizes differ. Divided by its standard error in every permutation, the log ratio tests sigma = 0 itself: exactly where the
-groups are exchangeable, and approximately for large groups otherwise (Janssen 1997; Chung and Romano 2013).
+A plain permutation test asks whether the groups have equal distributions and rejects far too often
+where only their shapes and sizes differ. Divided by its standard error in every permutation, the
+log ratio tests sigma = 0 itself: exactly where the groups are exchangeable, and approximately for
+large groups otherwise (Janssen 1997; Chung and Romano 2013).
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,13 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.inference.intervals import against_rest, group_sizes
-from rbcore.inference.resampling import N_PERMUTATIONS, SAME, group_moments, permuted_moments, seeded
+from rbcore.inference.resampling import (
+    N_PERMUTATIONS,
+    SAME,
+    group_moments,
+    permuted_moments,
+    seeded,
+)
 from rbcore.measures import Grouped, relative_difference
 
 FEWEST = 20
@@ -29,15 +36,18 @@ class Significance:
     Attributes
     ----------
     statistic
-        The studentized log ratio of each group's area to its rest's, shape (n_groups,); infinite where one side is 0.
+        The studentized log ratio of each group's area to its rest's, shape (n_groups,); infinite
+        where one side is 0.
     p
-        Two-sided p of sigma = 0 for each group, shape (n_groups,); NaN for groups of fewer than `FEWEST` samples, and where
-        sigma is not defined.
+        Two-sided p of sigma = 0 for each group, shape (n_groups,); NaN for groups of fewer than
+        `FEWEST` samples, and where sigma is not defined.
     p_holm, p_bh
-        The same after Holm's correction and after Benjamini and Hochberg's, over the groups that have a p. Two groups pose one
-        question twice, so that Holm's doubling is cautious there; ``p_global`` then answers it once.
+        The same after Holm's correction and after Benjamini and Hochberg's, over the groups that
+        have a p. Two groups pose one question twice, so that Holm's doubling is cautious there;
+        ``p_global`` then answers it once.
     p_global
-        p of "no group differs from its rest", by the largest studentized difference over the same groups; NaN without any.
+        p of "no group differs from its rest", by the largest studentized difference over the same
+        groups; NaN without any.
     """
 
     statistic: np.ndarray
@@ -47,11 +57,13 @@ class Significance:
     p_global: float
 
 
-def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS, seed: int = 0) -> Significance:
+def permutation_tests(
+    grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS, seed: int = 0
+) -> Significance:
     """Test sigma = 0 for every group of a partition, and for all together.
 
-    All samples that count are dealt out anew to groups of the same sizes; p is (1 + permutations at least as extreme) over
-    (1 + permutations), so its smallest value is 1 / (1 + n_permutations).
+    All samples that count are dealt out anew to groups of the same sizes; p is (1 + permutations at
+    least as extreme) over (1 + permutations), so its smallest value is 1 / (1 + n_permutations).
 
     Raises
     ------
@@ -62,29 +74,36 @@ def permutation_tests(grouped: Grouped, *, n_permutations: int = N_PERMUTATIONS,
     values = grouped.capped()
     means, variances = group_moments(values)
     statistic = studentized(*comparison.log_ratio(means, variances))
-    # Where the rest is a sum, exchangeable groups do not have sigma = 0 but this logarithm: permutations spread around it.
+    # Where the rest is a sum, exchangeable groups do not have sigma = 0 but this logarithm:
+    # permutations spread around it.
     center = -np.log(comparison.below.sum(axis=1))
     log_ratio, error = comparison.log_ratio(*permuted_moments(values, n_permutations, seeded(seed)))
     permuted = np.abs(studentized(log_ratio - center, error))
-    is_tested = (group_sizes(grouped) >= FEWEST) & (grouped.n_train != 0) & (comparison.below @ means > 0)
+    is_tested = (
+        (group_sizes(grouped) >= FEWEST) & (grouped.n_train != 0) & (comparison.below @ means > 0)
+    )
     p = np.where(is_tested, exceedance(np.abs(statistic), permuted), np.nan)
     p_global = np.nan
     if is_tested.any():
         largest = np.abs(statistic[is_tested]).max()
-        p_global = float(exceedance(np.array([largest]), permuted[:, is_tested].max(axis=1)[:, None])[0])
+        p_global = float(
+            exceedance(np.array([largest]), permuted[:, is_tested].max(axis=1)[:, None])[0]
+        )
     return Significance(statistic, p, holm(p), benjamini_hochberg(p), p_global)
 
 
 HEAVY_TAIL, HEAVY_SHARE, TAIL = 2.0, 3.5, 0.05
-"""Tail index below which a variance is infinite; share of the largest squared deviation, times the root of n; share of the values that
-are the tail."""
+"""Tail index below which a variance is infinite; share of the largest squared deviation, times the
+root of n; share of the values that are the tail.
+"""
 
 
 def is_heavy_tailed(values: np.ndarray) -> bool:
     """Whether the variance of such distances may be infinite, so that the test claims differences too often.
 
-    Both must hold: the tail index of the largest 5% (Hill 1975) is below 2, and one value makes more than 3.5 / sqrt(n) of the sum of
-    squared deviations, a quarter for 200 values. `benchmarks/heavy_tails.md` has how often it fires.
+    Both must hold: the tail index of the largest 5% (Hill 1975) is below 2, and one value makes
+    more than 3.5 / sqrt(n) of the sum of squared deviations, a quarter for 200 values.
+    `benchmarks/heavy_tails.md` has how often it fires.
     """
     positive = np.sort(values[values > 0])[::-1]
     n_tail = max(5, int(TAIL * len(positive)))
@@ -92,7 +111,9 @@ def is_heavy_tailed(values: np.ndarray) -> bool:
         return False
     index = 1 / np.log(positive[:n_tail] / positive[n_tail]).mean()
     squares = (values - values.mean()) ** 2
-    return bool(index < HEAVY_TAIL and squares.max() > HEAVY_SHARE / np.sqrt(len(values)) * squares.sum())
+    return bool(
+        index < HEAVY_TAIL and squares.max() > HEAVY_SHARE / np.sqrt(len(values)) * squares.sum()
+    )
 
 
 def studentized(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -143,8 +164,8 @@ def random_partitions(grouped: Grouped, *, n_partitions: int = 1000, seed: int =
     Returns
     -------
     pandas.DataFrame
-        One row a random partition and group: ``partition`` (from 0), ``group`` (whose size it has), ``n`` (samples that
-        count), ``sigma``; NaN where the random rest has area 0.
+        One row a random partition and group: ``partition`` (from 0), ``group`` (whose size it has),
+        ``n`` (samples that count), ``sigma``; NaN where the random rest has area 0.
     """
     comparison = against_rest(grouped)
     areas, _ = permuted_moments(grouped.capped(), n_partitions, seeded(seed))

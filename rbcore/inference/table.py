@@ -35,7 +35,8 @@ def robustness_bias(
     distances
         A table as `estimate_distances` returns it.
     by
-        ``"class"``, an attribute, bins of a number or an intersection, as `rbcore.partitions` spells it.
+        ``"class"``, an attribute, bins of a number or an intersection, as
+        `rbcore.partitions` spells it.
     policy
         How open questions of the definition are answered.
     confidence, n_resamples, seed
@@ -46,15 +47,18 @@ def robustness_bias(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_fallback``; ``n_counted``, those that count;
-        ``n_train``, images of it in the training split, NaN where that is not known; ``is_ranked``, whether at least `FEWEST` count and
-        the group was trained, as far as is known; ``is_optimistic``, whether the group or its rest has fewer than
-        `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim; ``is_heavy_tailed``, see
-        `rbcore.inference.significance.is_heavy_tailed`; ``accuracy``, with ``accuracy_low`` and
-        ``accuracy_high`` (Clopper-Pearson); ``auc``, the area under I_P (L2), with ``auc_low`` and ``auc_high``; ``sigma``
-        (eq. 3; negative, less robust than the rest), with ``low`` and ``high``; ``failed_low`` and ``failed_high``, sigma if
-        the failed samples had counted worst and best; ``p`` of sigma = 0, ``p_holm`` and ``p_bh`` after corrections over the
-        groups that are ranked; ``p_global``, the same in every row, of "no group differs from its rest".
+        One row a group: ``group``; ``n`` samples; ``n_correct``; ``n_failed``; ``n_fallback``;
+        ``n_counted``, those that count; ``n_train``, images of it in the training split, NaN where
+        that is not known; ``is_ranked``, whether at least `FEWEST` count and the group was
+        trained, as far as is known; ``is_optimistic``, whether the group or its rest has fewer
+        than `FEWEST_CORRECT` correct samples, so that intervals cover less than they claim;
+        ``is_heavy_tailed``, see `rbcore.inference.significance.is_heavy_tailed`; ``accuracy``,
+        with ``accuracy_low`` and ``accuracy_high`` (Clopper-Pearson); ``auc``, the area under I_P
+        (L2), with ``auc_low`` and ``auc_high``; ``sigma`` (eq. 3; negative, less robust than the
+        rest), with ``low`` and ``high``; ``failed_low`` and ``failed_high``, sigma if the failed
+        samples had counted worst and best; ``p`` of sigma = 0, ``p_holm`` and ``p_bh`` after
+        corrections over the groups that are ranked; ``p_global``, the same in every row, of "no
+        group differs from its rest".
 
     Raises
     ------
@@ -63,7 +67,9 @@ def robustness_bias(
     """
     grouped = split_groups(distances, by, policy)
     sigma = sigma_bias(grouped)
-    intervals = bootstrap_intervals(grouped, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    intervals = bootstrap_intervals(
+        grouped, confidence=confidence, n_resamples=n_resamples, seed=seed
+    )
     tests = permutation_tests(grouped, n_permutations=n_permutations, seed=seed)
     accuracy_low, accuracy_high = accuracy_interval(grouped, confidence)
     failed_low, failed_high = sigma_bounds_of_failed(grouped)

@@ -1,11 +1,14 @@
 """The measures of robustness bias: closed forms on a table of distances, float64, no grid and no sampling.
 
-========  =========================================================================================================
-I_P(tau)  share of the group P that is classified correctly and farther than tau from the boundary (eq. 4-6)
-AUC       area under I_P over tau; exactly the mean over P of the distance, with 0 where misclassified
+========  ==========================================================================================
+I_P(tau)  share of the group P that is classified correctly and farther than tau from the
+          boundary (eq. 4-6)
+AUC       area under I_P over tau; exactly the mean over P of the distance, with 0
+          where misclassified
 RB        ``|Pr[d > tau | P, correct] - Pr[d > tau | not P, correct]|`` (eq. 2)
-sigma     ``(AUC(P) - AUC(rest)) / AUC(rest)`` (eq. 3): negative, P is less robust than the rest; positive, more
-========  =========================================================================================================
+sigma     ``(AUC(P) - AUC(rest)) / AUC(rest)`` (eq. 3): negative, P is less robust than the
+          rest; positive, more
+========  ==========================================================================================
 
 Distances are L2 in [0, 1] pixel space. What the paper leaves open is a `Policy`.
 """
@@ -38,17 +41,20 @@ class Policy:
     Attributes
     ----------
     misclassified
-        ``zero``: a misclassified sample stays in the group with distance 0 (eq. 4-6); ``exclude``: it is left out (eq. 1-2).
+        ``zero``: a misclassified sample stays in the group with distance 0 (eq. 4-6); ``exclude``:
+        it is left out (eq. 1-2).
     rest
-        What a group is compared with: ``pooled``, all samples outside it; ``mean`` or ``sum`` of the other groups' curves.
+        What a group is compared with: ``pooled``, all samples outside it; ``mean`` or ``sum`` of
+        the other groups' curves.
     tau_max
         Upper limit of the area in L2, or None for the whole area.
     failed
-        ``exclude``: samples without a distance leave numerator and denominator; ``raise``: more than 1% of them in a group
-        raises `MeasureError`.
+        ``exclude``: samples without a distance leave numerator and denominator; ``raise``: more
+        than 1% of them in a group raises `MeasureError`.
     correct_by
-        Whose class is compared with the label. ``own``: that of the classifier the distances are of, for certificates the smoothed
-        classifier g; ``network``: that of the network f, whatever the distances are of.
+        Whose class is compared with the label. ``own``: that of the classifier the distances are
+        of, for certificates the smoothed classifier g; ``network``: that of the network f, whatever
+        the distances are of.
     """
 
     misclassified: str = "zero"
@@ -63,7 +69,9 @@ class Policy:
             if getattr(self, name) not in choices:
                 raise unknown_name(f"policy {name}", getattr(self, name), list(choices))
         if self.tau_max is not None and not 0 < self.tau_max <= sys.float_info.max:
-            raise MeasureError(f"tau_max={self.tau_max} is no upper limit; give a positive number or None.")
+            raise MeasureError(
+                f"tau_max={self.tau_max} is no upper limit; give a positive number or None."
+            )
 
 
 DEFAULT_POLICY = Policy()
@@ -82,11 +90,13 @@ class Grouped:
     is_correct
         For each group, whether each of these samples is classified correctly.
     n, n_correct, n_failed, n_fallback
-        For each group all its samples, those classified correctly, those without a distance, and those whose distance is a fallback.
+        For each group all its samples, those classified correctly, those without a distance, and
+        those whose distance is a fallback.
     n_train
         For each group the images it was trained on, float64; NaN where that is not known.
     sampling_weights
-        For each group how many images of the split each of its samples stands for; 1 unless the table is stratified.
+        For each group how many images of the split each of its samples stands for; 1 unless the
+        table is stratified.
     policy
         The policy that was applied.
     """
@@ -111,7 +121,9 @@ class Grouped:
     @property
     def pooled_weights(self) -> np.ndarray:
         """What each group counts in a pooled rest, shape (n_groups,): its samples that count, or the images they stand for."""
-        return self.sampling_weights * np.array([len(values) for values in self.values], dtype=np.float64)
+        return self.sampling_weights * np.array(
+            [len(values) for values in self.values], dtype=np.float64
+        )
 
     def capped(self) -> list[np.ndarray]:
         """Return the values, each at most ``tau_max``: their mean is the area under I_P up to it."""
@@ -121,26 +133,36 @@ class Grouped:
 
 
 def is_correct(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
-    """Return which rows of a table of distances are classified correctly, shape (n,), bool; ``correct_by`` says by whom."""
-    if policy.correct_by == "network" and "network_prediction" in distances:  # only where the distances are g's
+    """Return which rows of a table of distances are classified correctly, shape (n,), bool.
+
+    ``correct_by`` says by whom.
+    """
+    if (
+        policy.correct_by == "network" and "network_prediction" in distances
+    ):  # only where the distances are g's
         return (distances["network_prediction"] == distances["label"]).to_numpy(bool)
     return distances["is_correct"].to_numpy(bool)
 
 
 def is_counted(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.ndarray:
-    """Return which rows of a checked table of distances count under a policy, shape (n,), bool; `Policy` says which."""
+    """Return which rows of a checked table of distances count under a policy, shape (n,), bool.
+
+    `Policy` says which.
+    """
     counts = (distances["status"] != "failed").to_numpy(bool)
     return counts if policy.misclassified == "zero" else counts & is_correct(distances, policy)
 
 
 def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLICY) -> Grouped:
-    """Split a table of distances into the groups of a partition; of a stratified one as `rbcore.sampling` says.
+    """Split a table of distances into the groups of a partition.
+
+    Of a stratified one as `rbcore.sampling` says.
 
     Raises
     ------
     MeasureError
-        If the table is empty or none of distances, as `rbcore.measures.tables.checked` says; if a group has no sample that
-        counts, or too many of a group failed under ``failed="raise"``.
+        If the table is empty or none of distances, as `rbcore.measures.tables.checked` says; if a
+        group has no sample that counts, or too many of a group failed under ``failed="raise"``.
     UnknownNameError
         If the table has no such partition.
     """
@@ -152,8 +174,14 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
     labels = labels.loc[distances.index] if len(distances) < len(labels) else labels
     correct = is_correct(distances, policy)
     distance = distances["distance"].to_numpy(np.float64)
-    failed, fallback = ((distances["status"] == status).to_numpy() for status in ("failed", "fallback"))
-    weights = distances[WEIGHT].to_numpy(np.float64) if WEIGHT in distances.columns else np.ones(len(distances))
+    failed, fallback = (
+        (distances["status"] == status).to_numpy() for status in ("failed", "fallback")
+    )
+    weights = (
+        distances[WEIGHT].to_numpy(np.float64)
+        if WEIGHT in distances.columns
+        else np.ones(len(distances))
+    )
     counts = is_counted(distances, policy)
     value = np.where(correct, distance, 0.0)
     groups = group_order(labels)
@@ -162,11 +190,13 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
         n_failed = int(failed[member].sum())
         if policy.failed == "raise" and n_failed > LARGEST_FAILED_SHARE * member.sum():
             raise MeasureError(
-                f"No distance was found for {n_failed} of {member.sum()} samples of the group {group!r}."
+                f"No distance was found for {n_failed} of {member.sum()} samples of "
+                f"the group {group!r}."
             )
         if not counts[member].any():
             raise MeasureError(
-                f"The group {group!r} has {member.sum()} samples, but none that counts (misclassified={policy.misclassified!r})."
+                f"The group {group!r} has {member.sum()} samples, but none that counts "
+                f"(misclassified={policy.misclassified!r})."
             )
     return Grouped(
         groups,
@@ -183,7 +213,10 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
 
 
 def proportion_beyond(values: np.ndarray, taus: np.ndarray) -> np.ndarray:
-    """Return I_P(tau), the share of values greater than each tau (eq. 4-6); shape as ``taus``, in [0, 1]."""
+    """Return I_P(tau), the share of values greater than each tau (eq. 4-6).
+
+    Shape as ``taus``, in [0, 1].
+    """
     ordered = np.sort(values)
     shares: np.ndarray = 1.0 - np.searchsorted(ordered, taus, side="right") / len(ordered)
     return shares
@@ -192,7 +225,8 @@ def proportion_beyond(values: np.ndarray, taus: np.ndarray) -> np.ndarray:
 def rest_weights(weights: np.ndarray, rest: str) -> np.ndarray:
     """Return how much every group's area counts in what each group is compared with, shape (n_groups, n_groups).
 
-    Row P times the areas is the area of P's rest; the diagonal is 0, and the rows add up to 1, under ``sum`` to n_groups - 1.
+    Row P times the areas is the area of P's rest; the diagonal is 0, and the rows add up to 1,
+    under ``sum`` to n_groups - 1.
 
     Parameters
     ----------
@@ -208,7 +242,9 @@ def rest_weights(weights: np.ndarray, rest: str) -> np.ndarray:
     """
     n_groups = len(weights)
     if n_groups < 2:
-        raise MeasureError("The partition has one group only, so there is no rest to compare it with.")
+        raise MeasureError(
+            "The partition has one group only, so there is no rest to compare it with."
+        )
     others = (~np.eye(n_groups, dtype=bool)).astype(np.float64)
     if rest == "pooled":
         others *= weights
@@ -232,7 +268,10 @@ def rest_of_areas(areas: np.ndarray, weights: np.ndarray, rest: str) -> np.ndarr
 
 
 def relative_difference(areas: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Return sigma (eq. 3) from areas; NaN where the rest's area is 0, since nothing can be compared with it."""
+    """Return sigma (eq. 3) from areas.
+
+    NaN where the rest's area is 0, since nothing can be compared with it.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         sigma: np.ndarray = np.where(rest > 0, (areas - rest) / rest, np.nan)
     return sigma
@@ -246,32 +285,41 @@ def areas_under_curves(grouped: Grouped) -> np.ndarray:
 def sigma_bias(grouped: Grouped) -> np.ndarray:
     """Return sigma(P) of every group (eq. 3), shape (n_groups,)."""
     areas = areas_under_curves(grouped)
-    return relative_difference(areas, rest_of_areas(areas, grouped.pooled_weights, grouped.policy.rest))
+    return relative_difference(
+        areas, rest_of_areas(areas, grouped.pooled_weights, grouped.policy.rest)
+    )
 
 
 def sigma_bounds_of_failed(grouped: Grouped) -> tuple[np.ndarray, np.ndarray]:
     """Return sigma of every group if the failed samples had counted in the worst and in the best way for it.
 
-    Failed samples of the group get distance 0 and those of the rest the largest distance seen, and the other way round.
+    Failed samples of the group get distance 0 and those of the rest the largest distance seen, and
+    the other way round.
     """
     if not grouped.n_failed.any():
         sigma = sigma_bias(grouped)
         return sigma, sigma
     capped = grouped.capped()
     largest = max(values.max() for values in capped)
-    sums, counts = np.array([values.sum() for values in capped]), np.array([len(values) for values in capped])
+    sums, counts = (
+        np.array([values.sum() for values in capped]),
+        np.array([len(values) for values in capped]),
+    )
     n = (counts + grouped.n_failed).astype(np.float64)
     at_zero, at_largest = sums / n, (sums + grouped.n_failed * largest) / n
     weights = grouped.sampling_weights * n
     rest_at_zero = rest_of_areas(at_zero, weights, grouped.policy.rest)
     rest_at_largest = rest_of_areas(at_largest, weights, grouped.policy.rest)
-    return relative_difference(at_zero, rest_at_largest), relative_difference(at_largest, rest_at_zero)
+    return relative_difference(at_zero, rest_at_largest), relative_difference(
+        at_largest, rest_at_zero
+    )
 
 
 def robustness_bias_at(grouped: Grouped, taus: np.ndarray) -> np.ndarray:
     """Return RB(P, tau) of every group (eq. 2), shape (n_groups, len(taus)), in [0, 1]; NaN where a side has no correct sample.
 
-    It conditions on correct samples whatever the policy, so it is not the gap between two curves I_P; the rest is pooled.
+    It conditions on correct samples whatever the policy, so it is not the gap between two curves
+    I_P; the rest is pooled.
     """
     result = np.full((len(grouped.groups), len(taus)), np.nan)
     for index, (own, n_own, rest, n_rest) in enumerate(correct_beyond(grouped, taus)):
@@ -280,14 +328,21 @@ def robustness_bias_at(grouped: Grouped, taus: np.ndarray) -> np.ndarray:
     return result
 
 
-def correct_beyond(grouped: Grouped, taus: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray, float]]:
+def correct_beyond(
+    grouped: Grouped, taus: np.ndarray
+) -> list[tuple[np.ndarray, float, np.ndarray, float]]:
     """Return for every group the share of its correct samples beyond each tau and their number, and the same of its pooled rest.
 
-    The rest's number is how many equally weighted samples say as much (Kish); all shares are NaN where it is 0.
+    The rest's number is how many equally weighted samples say as much (Kish); all shares are
+    NaN where it is 0.
     """
-    correct = [values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)]
+    correct = [
+        values[keep] for values, keep in zip(grouped.values, grouped.is_correct, strict=True)
+    ]
     n = np.array([len(own) for own in correct], dtype=np.float64)
-    shares = np.array([proportion_beyond(own, taus) if len(own) else np.zeros(len(taus)) for own in correct])
+    shares = np.array(
+        [proportion_beyond(own, taus) if len(own) else np.zeros(len(taus)) for own in correct]
+    )
     weights = grouped.sampling_weights * n
     result = []
     for index, share in enumerate(shares):

@@ -1,8 +1,8 @@
 """Is it a table of distances: columns, types and words checked before anything is measured, also where a stranger made it.
 
-What is unambiguous is taken: text "True" or 1 for a truth value, text "0.5" for a number, "Failed" for a status. Everything else
-is refused with the column, the value, where it stands, and what to do. One function does it, `checked`, and everything that
-measures calls it.
+What is unambiguous is taken: text "True" or 1 for a truth value, text "0.5" for a number, "Failed"
+for a status. Everything else is refused with the column, the value, where it stands, and what to
+do. One function does it, `checked`, and everything that measures calls it.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,12 @@ from rbcore.errors import MeasureError
 
 NEEDED = {
     "is_correct": "whether the clean image is classified correctly (True or False)",
-    "distance": "its L2 distance to the decision boundary (a number; NaN where misclassified or failed)",
-    "status": "how that was found ('found' where an attack did, 'failed' where none, 'misclassified')",
+    "distance": (
+        "its L2 distance to the decision boundary (a number; NaN where misclassified or failed)"
+    ),
+    "status": (
+        "how that was found ('found' where an attack did, 'failed' where none, 'misclassified')"
+    ),
 }
 """What a table must hold to be measured, and what each column says."""
 
@@ -40,29 +44,38 @@ FURTHER = {
 def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table of distances with ``is_correct`` as bool, ``distance`` as float64 and ``status`` as it is spelled here.
 
-    A table of `rbcore.estimate_distances` comes back as it is; an empty one is no fault here. ``also`` names columns of `FURTHER`
-    that must be there.
+    A table of `rbcore.estimate_distances` comes back as it is; an empty one is no fault here.
+    ``also`` names columns of `FURTHER` that must be there.
 
     Raises
     ------
     MeasureError
-        If a column is missing or stands twice, a value cannot be read as what it must be, a sample stands twice, a correct
-        sample is said to be misclassified, a distance is negative or infinite or missing where it must not be, or the table
-        joins upper bounds with lower ones. The sentence names column, value, sample and remedy.
+        If a column is missing or stands twice, a value cannot be read as what it must be, a sample
+        stands twice, a correct sample is said to be misclassified, a distance is negative or
+        infinite or missing where it must not be, or the table joins upper bounds with lower ones.
+        The sentence names column, value, sample and remedy.
     """
     if not isinstance(distances, pd.DataFrame):
         raise MeasureError(
-            f"A table of distances is a pandas DataFrame, not {type(distances).__name__}; make one of it first."
+            f"A table of distances is a pandas DataFrame, not {type(distances).__name__}; "
+            "make one of it first."
         )
     twice = distances.columns[distances.columns.duplicated()]
     if len(twice):
         raise MeasureError(
-            f"The table has two columns {twice[0]!r}, so it is not clear which one counts. Drop one of them."
+            f"The table has two columns {twice[0]!r}, so it is not clear which one "
+            "counts. Drop one of them."
         )
-    is_of_g = "network_prediction" in distances.columns  # and a policy may compare that class with the label
-    for name, meaning in (NEEDED | {name: FURTHER[name] for name in (*also, *["label"] * is_of_g)}).items():
+    is_of_g = (
+        "network_prediction" in distances.columns
+    )  # and a policy may compare that class with the label
+    for name, meaning in (
+        NEEDED | {name: FURTHER[name] for name in (*also, *["label"] * is_of_g)}
+    ).items():
         if name not in distances.columns:
-            raise MeasureError(f"The table has no column {name!r}. Add it: for each sample {meaning}.")
+            raise MeasureError(
+                f"The table has no column {name!r}. Add it: for each sample {meaning}."
+            )
     changed = {
         "is_correct": _as_truth(distances),
         "distance": _as_number(distances, "distance"),
@@ -86,7 +99,12 @@ def _as_truth(table: pd.DataFrame) -> pd.Series | None:
         text = text.where(~column.isin([0, 1]), column.fillna(0).astype(int).astype(str))
     is_known = text.isin(list(TRUTH))
     if not is_known.all():
-        _refuse(table, "is_correct", is_known, "neither true nor false; write True or False for each sample")
+        _refuse(
+            table,
+            "is_correct",
+            is_known,
+            "neither true nor false; write True or False for each sample",
+        )
     return text.map(TRUTH).astype(bool)
 
 
@@ -96,13 +114,27 @@ def _as_number(table: pd.DataFrame, name: str) -> pd.Series | None:
     if column.dtype == np.dtype(np.float64):
         return None
     if is_bool_dtype(column):
-        _refuse(table, name, np.zeros(len(column), dtype=bool), "a truth value and no number; write the distance")
-    is_real = ~column.map(lambda value: isinstance(value, complex | np.complexfloating)).to_numpy(bool)
-    numbers = pd.to_numeric(column.astype(object).where(is_real), errors="coerce").astype(np.float64)
+        _refuse(
+            table,
+            name,
+            np.zeros(len(column), dtype=bool),
+            "a truth value and no number; write the distance",
+        )
+    is_real = ~column.map(lambda value: isinstance(value, complex | np.complexfloating)).to_numpy(
+        bool
+    )
+    numbers = pd.to_numeric(column.astype(object).where(is_real), errors="coerce").astype(
+        np.float64
+    )
     text = column.astype(str).str.strip().str.lower()
     is_known = is_real & (numbers.notna() | column.isna() | text.isin(["", "nan"]))
     if not is_known.all():
-        _refuse(table, name, is_known, "no number; write it as 0.5, and nothing where there is no distance")
+        _refuse(
+            table,
+            name,
+            is_known,
+            "no number; write it as 0.5, and nothing where there is no distance",
+        )
     return numbers
 
 
@@ -124,7 +156,12 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
     distance = table["distance"].to_numpy(np.float64)
     if "sample_id" in table.columns:
         ids = table["sample_id"]
-        _refuse(table, "sample_id", ~ids.isna().to_numpy(), "no name of a sample; give every row its own")
+        _refuse(
+            table,
+            "sample_id",
+            ~ids.isna().to_numpy(),
+            "no name of a sample; give every row its own",
+        )
         if not ids.is_unique:
             _refuse(
                 table,
@@ -133,13 +170,21 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
                 "there twice, and would count twice; keep one row of it",
             )
     is_wrong = (status == "misclassified").to_numpy()
-    _refuse(table, "status", ~(correct & is_wrong), "said of a sample whose is_correct is True; mend one of the two")
+    _refuse(
+        table,
+        "status",
+        ~(correct & is_wrong),
+        "said of a sample whose is_correct is True; mend one of the two",
+    )
     remedy = (
-        "; a distance is 0 or more, in L2 of pixels in [0, 1]. Mend it, or mark the sample as failed with no distance"
+        "; a distance is 0 or more, in L2 of pixels in [0, 1]. Mend it, or mark the sample as "
+        "failed with no distance"
     )
     _refuse(table, "distance", ~(distance < 0), f"negative{remedy}")
     _refuse(table, "distance", ~np.isinf(distance), f"infinite{remedy}")
-    is_of_g = "network_prediction" in table.columns  # these have a distance, 0 at least, wherever one was looked for
+    is_of_g = (
+        "network_prediction" in table.columns
+    )  # these have a distance, 0 at least, wherever one was looked for
     needs = (correct | is_of_g) & ~(status == "failed").to_numpy()
     _refuse(
         table,
@@ -149,7 +194,8 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
     )
     if "bound" in table.columns and {"upper", "lower"} <= set(pd.unique(table["bound"])):
         raise MeasureError(
-            "The table joins upper bounds with lower ones (column 'bound'), which cannot be compared. Measure each by itself."
+            "The table joins upper bounds with lower ones (column 'bound'), which cannot be "
+            "compared. Measure each by itself."
         )
 
 

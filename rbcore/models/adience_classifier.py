@@ -1,7 +1,7 @@
 """Adience Classifier: the network the paper trains from scratch on Adience (section 5; 224x224 pixels there).
 
-After Levi and Hassner 2015, "Age and Gender Classification using Convolutional Neural Networks", with batch normalization
-and without strides, as in the paper's released code.
+After Levi and Hassner 2015, "Age and Gender Classification using Convolutional Neural Networks",
+with batch normalization and without strides, as in the paper's released code.
 """
 
 from torch import nn
@@ -13,7 +13,10 @@ CONVOLUTIONS = ((96, 7), (256, 5), (384, 3))
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build three times convolution, batch normalization, ReLU, 3x3 max pooling of stride 2; then three linear layers."""
+    """Build three times convolution, batch normalization, ReLU, 3x3 max pooling of stride 2.
+
+    Then three linear layers.
+    """
     channels, height, width = input_shape
     layers: list[nn.Module] = []
     for out, kernel in CONVOLUTIONS:
@@ -44,7 +47,10 @@ MODELS.add(
         "adience_classifier",
         "Adience Classifier",
         build,
-        "convolutions 7x7 to 96, 5x5 to 256, 3x3 to 384 with batch normalization and pooling, twice linear 512, linear",
+        (
+            "convolutions 7x7 to 96, 5x5 to 256, 3x3 to 384 with batch normalization and pooling, "
+            "twice linear 512, linear"
+        ),
         smallest=37,
     ),
 )

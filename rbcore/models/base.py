@@ -24,23 +24,27 @@ class ModelSpec:
     name, title
         Registered name, and the name for people.
     build
-        ``build(input_shape, n_classes)`` returns a network without normalization that gives logits. `build_network`
-        calls it, and only with sizes it takes.
+        ``build(input_shape, n_classes)`` returns a network without normalization that gives logits.
+        `build_network` calls it, and only with sizes it takes.
     layers
         The layers in one sentence, with the source.
     smallest, largest
-        Smallest and largest height and width in pixels that the layers take; no limit where `largest` is None.
+        Smallest and largest height and width in pixels that the layers take; no limit where
+        `largest` is None.
     enlarged_to
-        Height or width, whichever is smaller, to which images below `smallest` are enlarged *inside* the network, so
-        that distances stay in the pixels of the dataset; such images are refused where it is None.
+        Height or width, whichever is smaller, to which images below `smallest` are enlarged
+        *inside* the network, so that distances stay in the pixels of the dataset; such images are
+        refused where it is None.
     imagenet
         Name of torchvision's ImageNet weights for it, ``Class.MEMBER``; None where there are none.
     last_layer
-        Name of the layer of torchvision's network that depends on the classes, so that no ImageNet weights fit it.
+        Name of the layer of torchvision's network that depends on the classes, so that no
+        ImageNet weights fit it.
     is_linear
         Whether it is linear, so that methods for linear models apply.
     source_sha256
-        SHA-256 of the file a builder of the user's own was read from; None for what is registered here.
+        SHA-256 of the file a builder of the user's own was read from; None for what
+        is registered here.
     """
 
     name: str
@@ -63,8 +67,15 @@ class ModelSpec:
         if self.largest is not None:
             return f"images of {self.smallest} to {self.largest} pixels"
         if self.enlarged_to is not None:
-            return f"images of any size, those below {self.smallest} pixels enlarged inside to {self.enlarged_to}"
-        return f"images of at least {self.smallest} pixels" if self.smallest > 1 else "images of any size"
+            return (
+                f"images of any size, those below {self.smallest} pixels enlarged inside to "
+                f"{self.enlarged_to}"
+            )
+        return (
+            f"images of at least {self.smallest} pixels"
+            if self.smallest > 1
+            else "images of any size"
+        )
 
     @property
     def description(self) -> str:
@@ -101,8 +112,9 @@ def build_network(
 ) -> nn.Module:
     """Build a registered network with its normalization as the first layer.
 
-    The result maps float32 images in [0, 1], shape (n, channels, height, width), to logits, shape (n, n_classes). Its
-    initial weights are drawn from torch's global generator: ``torch.manual_seed`` fixes them.
+    The result maps float32 images in [0, 1], shape (n, channels, height, width), to logits, shape
+    (n, n_classes). Its initial weights are drawn from torch's global generator:
+    ``torch.manual_seed`` fixes them.
 
     Raises
     ------

@@ -14,7 +14,9 @@ BLOCKS = (
 """Deep CNN: output channels and dropout of each convolution; a 2x2 max pooling ends each block."""
 
 BLOCKS_CIFAR100 = (((128, 1), (128, 1)), ((256, 1), (256, 1)), ((512, 1), (512, 1)), ((1024, 0),))
-"""Deep CNN CIFAR100: output channels and padding of each convolution; a 2x2 max pooling ends each block."""
+"""Deep CNN CIFAR100: output channels and padding of each convolution; a 2x2 max pooling
+ends each block.
+"""
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
@@ -23,7 +25,11 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
     layers: list[nn.Module] = []
     for block in BLOCKS:
         for out, dropout in block:
-            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out, eps=1e-3), nn.ReLU()]
+            layers += [
+                nn.Conv2d(channels, out, 3, padding=1),
+                nn.BatchNorm2d(out, eps=1e-3),
+                nn.ReLU(),
+            ]
             if dropout:
                 layers.append(nn.Dropout(dropout))
             channels = out
@@ -46,7 +52,11 @@ def build_cifar100(input_shape: Shape, n_classes: int) -> nn.Module:
     layers: list[nn.Module] = []
     for block in BLOCKS_CIFAR100:
         for out, padding in block:
-            layers += [nn.Conv2d(channels, out, 3, padding=padding), nn.BatchNorm2d(out, affine=False), nn.ReLU()]
+            layers += [
+                nn.Conv2d(channels, out, 3, padding=padding),
+                nn.BatchNorm2d(out, affine=False),
+                nn.ReLU(),
+            ]
             channels = out
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, n_classes))
@@ -58,7 +68,10 @@ MODELS.add(
         "deep_cnn",
         "Deep CNN",
         build,
-        "13 convolutions 3x3 of 64 to 512 channels with batch normalization and dropout, max pooling, linear 512, linear",
+        (
+            "13 convolutions 3x3 of 64 to 512 channels with batch normalization and dropout, max "
+            "pooling, linear 512, linear"
+        ),
         smallest=32,
         largest=32,
     ),
@@ -69,7 +82,10 @@ MODELS.add(
         "deep_cnn_cifar100",
         "Deep CNN CIFAR100",
         build_cifar100,
-        "7 convolutions 3x3 of 128 to 1024 channels, each with batch normalization without weights, max pooling, linear",
+        (
+            "7 convolutions 3x3 of 128 to 1024 channels, each with batch normalization without "
+            "weights, max pooling, linear"
+        ),
         smallest=32,
         largest=32,
     ),

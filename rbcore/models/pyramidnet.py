@@ -31,7 +31,9 @@ class PyramidBlock(nn.Module):
         return residual + shortcut
 
 
-def pyramidnet(channels: int, n_classes: int, *, depth: int, alpha: int, bottleneck: bool) -> nn.Module:
+def pyramidnet(
+    channels: int, n_classes: int, *, depth: int, alpha: int, bottleneck: bool
+) -> nn.Module:
     """Build a PyramidNet for CIFAR.
 
     Parameters
@@ -39,7 +41,8 @@ def pyramidnet(channels: int, n_classes: int, *, depth: int, alpha: int, bottlen
     channels, n_classes
         Of the images; of the logits.
     depth
-        Convolutions along the longest way, and the linear layer: 2 + 6 per block and stage, 9 with bottlenecks.
+        Convolutions along the longest way, and the linear layer: 2 + 6 per block and stage,
+        9 with bottlenecks.
     alpha
         Channels gained from the first block to the last (the paper's widening factor).
     bottleneck
@@ -56,7 +59,9 @@ def pyramidnet(channels: int, n_classes: int, *, depth: int, alpha: int, bottlen
         width = FIRST_WIDTH + round(alpha * (number + 1) / n_blocks)
         stride = 2 if number in (per_stage, 2 * per_stage) else 1
         after = EXPANSION * width if bottleneck else width
-        residual = _bottleneck(before, width, stride) if bottleneck else _basic(before, width, stride)
+        residual = (
+            _bottleneck(before, width, stride) if bottleneck else _basic(before, width, stride)
+        )
         layers.append((f"block{number + 1}", PyramidBlock(residual, after - before, stride)))
         before = after
     layers += [
@@ -114,7 +119,10 @@ MODELS.add(
         "pyramidnet110",
         "PyramidNet-110",
         build_110,
-        "PyramidNet, alpha 64, depth 110: 54 basic residual blocks, from 16 to 80 channels, mean, linear",
+        (
+            "PyramidNet, alpha 64, depth 110: 54 basic residual blocks, from 16 to 80 "
+            "channels, mean, linear"
+        ),
         smallest=8,
     ),
 )
@@ -124,7 +132,10 @@ MODELS.add(
         "pyramidnet164",
         "PyramidNet-164",
         build_164,
-        "PyramidNet, alpha 48, depth 164: 54 bottleneck residual blocks, from 16 to 256 channels, mean, linear",
+        (
+            "PyramidNet, alpha 48, depth 164: 54 bottleneck residual blocks, from 16 to 256 "
+            "channels, mean, linear"
+        ),
         smallest=8,
     ),
 )

@@ -71,7 +71,10 @@ MODELS.add(
         "resnet20",
         "ResNet-20",
         build,
-        "ResNet for CIFAR: 9 basic residual blocks of 16, 32 and 64 channels, shortcuts without parameters, mean, linear",
+        (
+            "ResNet for CIFAR: 9 basic residual blocks of 16, 32 and 64 channels, shortcuts "
+            "without parameters, mean, linear"
+        ),
         smallest=8,
     ),
 )

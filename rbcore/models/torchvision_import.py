@@ -1,8 +1,9 @@
 """The one place that imports torchvision, late and also where its compiled operators cannot be loaded.
 
-Late, because the import takes about a second (it brings in ``torch._dynamo``). Where pip combines the CPU build of torch
-with the registry's torchvision, the compiled operators are absent and ``import torchvision`` fails on their schemas; we
-use only the Python parts, so the two schemas it asks for are declared first.
+Late, because the import takes about a second (it brings in ``torch._dynamo``). Where pip combines
+the CPU build of torch with the registry's torchvision, the compiled operators are absent and
+``import torchvision`` fails on their schemas; we use only the Python parts, so the two schemas it
+asks for are declared first.
 """
 
 import importlib.util
@@ -20,7 +21,10 @@ _declared: list[torch.library.Library] = []  # a declaration ends with the life 
 
 def torchvision_models() -> ModuleType:
     """Import and return ``torchvision.models``."""
-    with _lock, torch.device("cpu"):  # whatever it makes on import is no business of the caller's device
+    with (
+        _lock,
+        torch.device("cpu"),
+    ):  # whatever it makes on import is no business of the caller's device
         _declare_absent_operators()
         import torchvision.models  # type: ignore[import-untyped]
 

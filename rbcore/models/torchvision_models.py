@@ -1,7 +1,8 @@
 """AlexNet, VGG19, ResNet50, DenseNet121 and SqueezeNet1_0 as torchvision defines them, with a last layer for our classes.
 
-The paper starts them from ImageNet weights (section 5; `rbcore.runs.imagenet`) and gives them images of 32x32 pixels as
-they are, except AlexNet, whose layers need 63: its 32x32 images are enlarged to 224x224, here inside the network.
+The paper starts them from ImageNet weights (section 5; `rbcore.runs.imagenet`) and gives them
+images of 32x32 pixels as they are, except AlexNet, whose layers need 63: its 32x32 images are
+enlarged to 224x224, here inside the network.
 """
 
 from collections import OrderedDict
@@ -22,7 +23,9 @@ class Enlarge(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images of shape (n, channels, *size)."""
-        return nn.functional.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
+        return nn.functional.interpolate(
+            images, size=self.size, mode="bilinear", align_corners=False
+        )
 
 
 class GrayToColor(nn.Module):
@@ -38,7 +41,9 @@ def build(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
     spec = MODELS[name]
     channels, height, width = input_shape
     if channels not in (1, 3):
-        raise ModelError(f"{name} takes gray or color images, of 1 or 3 channels, not of {channels}.")
+        raise ModelError(
+            f"{name} takes gray or color images, of 1 or 3 channels, not of {channels}."
+        )
     adapt = nn.Sequential()
     if spec.enlarged_to is not None and min(height, width) < spec.smallest:
         scale = spec.enlarged_to / min(height, width)
@@ -50,7 +55,14 @@ def build(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
 
 
 def _register(
-    name: str, title: str, layers: str, *, imagenet: str, last_layer: str, smallest: int = 32, enlarged_to: int = 32
+    name: str,
+    title: str,
+    layers: str,
+    *,
+    imagenet: str,
+    last_layer: str,
+    smallest: int = 32,
+    enlarged_to: int = 32,
 ) -> None:
     MODELS.add(
         name,
@@ -79,28 +91,40 @@ _register(
 _register(
     "vgg19",
     "VGG19",
-    "torchvision's VGG19 without batch normalization (Simonyan and Zisserman 2015): 16 convolutions, 3 linear layers",
+    (
+        "torchvision's VGG19 without batch normalization (Simonyan and Zisserman 2015): 16 "
+        "convolutions, 3 linear layers"
+    ),
     imagenet="VGG19_Weights.IMAGENET1K_V1",
     last_layer="classifier.6",
 )
 _register(
     "resnet50",
     "ResNet50",
-    "torchvision's ResNet50 (He et al. 2016): 16 bottleneck blocks with shortcuts, one linear layer",
+    (
+        "torchvision's ResNet50 (He et al. 2016): 16 bottleneck blocks with "
+        "shortcuts, one linear layer"
+    ),
     imagenet="ResNet50_Weights.IMAGENET1K_V1",
     last_layer="fc",
 )
 _register(
     "densenet121",
     "DenseNet121",
-    "torchvision's DenseNet121 (Huang et al. 2017): 4 dense blocks of 6, 12, 24 and 16 layers, one linear layer",
+    (
+        "torchvision's DenseNet121 (Huang et al. 2017): 4 dense blocks of 6, 12, 24 and 16 "
+        "layers, one linear layer"
+    ),
     imagenet="DenseNet121_Weights.IMAGENET1K_V1",
     last_layer="classifier",
 )
 _register(
     "squeezenet1_0",
     "SqueezeNet1_0",
-    "torchvision's SqueezeNet1_0 (Iandola et al. 2016): 8 fire modules, a 1x1 convolution to the classes, ReLU, mean",
+    (
+        "torchvision's SqueezeNet1_0 (Iandola et al. 2016): 8 fire modules, a 1x1 convolution to "
+        "the classes, ReLU, mean"
+    ),
     imagenet="SqueezeNet1_0_Weights.IMAGENET1K_V1",
     last_layer="classifier.1",
 )

@@ -6,7 +6,10 @@ from rbcore.models.base import MODELS, ModelSpec, Shape
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build two blocks of convolution (7x7 to 32, 5x5 to 64), ReLU, dropout, pooling; then linear 256 and the classes."""
+    """Build two blocks of convolution (7x7 to 32, 5x5 to 64), ReLU, dropout, pooling.
+
+    Then linear 256 and the classes.
+    """
     channels, height, width = input_shape
     height, width = (((side - 2) // 2) // 2 for side in (height, width))
     return nn.Sequential(

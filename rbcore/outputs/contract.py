@@ -1,8 +1,10 @@
 """The contract of a network's output, checked here and nowhere else: at import and before every estimate.
 
-Distances need *logits*: a finite tensor of float32 or float64, of shape (n, n_classes), the same for an image whoever its neighbors in the
-batch are and whenever it is asked, in evaluation mode. What differs only in form is taken, and said: ``.logits`` of an object, the
-one element of a tuple, float64, a trailing 1x1, one logit of two classes, a softmax that is the last module. All else is refused.
+Distances need *logits*: a finite tensor of float32 or float64, of shape (n, n_classes), the
+same for an image whoever its neighbors in the batch are and whenever it is asked, in evaluation
+mode. What differs only in form is taken, and said: ``.logits`` of an object, the one element of
+a tuple, float64, a trailing 1x1, one logit of two classes, a softmax that is the last module.
+All else is refused.
 """
 
 from collections.abc import Mapping
@@ -17,11 +19,15 @@ from rbcore.outputs.reading import AsLogits, Network, Reading, adapted
 from rbcore.runtime import is_out_of_memory
 
 SAME = 1e-4
-"""Share of the largest logit by which two answers to one image may differ; float32 allows no less with batches of other sizes."""
+"""Share of the largest logit by which two answers to one image may differ; float32 allows no less
+with batches of other sizes.
+"""
 N_CHECKED = 4
 """Images on which the contract is checked."""
 SCALES = (-1.0, 0.1, 10.0, 1000.0)
-"""Factors on clean images, most of which leave [0, 1]: logits grow with them, probabilities cannot."""
+"""Factors on clean images, most of which leave [0, 1]: logits grow with them,
+probabilities cannot.
+"""
 TINY = torch.finfo(torch.float32).tiny
 LOGITS, PROBABILITIES = "logits", "probabilities"
 KINDS = (LOGITS, PROBABILITIES)
@@ -30,7 +36,9 @@ SQUASHING = (nn.Softmax, nn.Softmax2d, nn.Sigmoid, nn.LogSigmoid)
 REMOVE = "let the network return its logits, the numbers before the softmax or sigmoid"
 
 
-def read_outputs(network: Network, images: Tensor, n_classes: int | None, outputs: str | None = None) -> Reading:
+def read_outputs(
+    network: Network, images: Tensor, n_classes: int | None, outputs: str | None = None
+) -> Reading:
     """Check the contract on a few images and return how the network's output is to be read.
 
     Parameters
@@ -38,7 +46,8 @@ def read_outputs(network: Network, images: Tensor, n_classes: int | None, output
     network
         In evaluation mode.
     images
-        Float32 in [0, 1], shape (n, channels, height, width), of the data that will be measured; the first few are used.
+        Float32 in [0, 1], shape (n, channels, height, width), of the data that will be measured;
+        the first few are used.
     n_classes
         Classes of the data; None where any number will do.
     outputs
@@ -47,7 +56,8 @@ def read_outputs(network: Network, images: Tensor, n_classes: int | None, output
     Raises
     ------
     MethodError
-        If the network fails, its output is no logits, or it depends on chance or on the other images; one sentence with the remedy.
+        If the network fails, its output is no logits, or it depends on chance or on the other
+        images; one sentence with the remedy.
     """
     if outputs not in (None, *KINDS):
         raise MethodError(f"outputs={outputs!r} is neither {LOGITS!r} nor {PROBABILITIES!r}.")
@@ -61,8 +71,12 @@ def read_outputs(network: Network, images: Tensor, n_classes: int | None, output
             logits = _answer(adapted(network, reading), images)
             refuse_not_finite(logits)
         elif _kind_of(network, reading, images, logits, outputs) == PROBABILITIES:
-            raise MethodError(f"The network gives probabilities; remove its softmax or sigmoid: {REMOVE}.")
-        is_log_softmax = bool((logits <= 0).all()) and bool((logits.logsumexp(1).abs() <= SAME).all())
+            raise MethodError(
+                f"The network gives probabilities; remove its softmax or sigmoid: {REMOVE}."
+            )
+        is_log_softmax = bool((logits <= 0).all()) and bool(
+            (logits.logsumexp(1).abs() <= SAME).all()
+        )
     return replace(reading, is_log_softmax=is_log_softmax)
 
 
@@ -70,7 +84,8 @@ def refuse_not_finite(logits: Tensor) -> None:
     """Raise `MethodError` if a logit is NaN or infinite."""
     if not logits.isfinite().all():
         raise MethodError(
-            "The model gives NaN or infinite outputs for clean images; its weights or normalization are broken."
+            "The model gives NaN or infinite outputs for clean images; its weights or "
+            "normalization are broken."
         )
 
 
@@ -83,8 +98,9 @@ def _answer(network: Network, images: Tensor) -> Any:
             raise
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise MethodError(
-            f"The network fails on a batch of shape {tuple(images.shape)} ({type(error).__name__}: {reason}); it has to take any "
-            "number of float32 images of this shape in evaluation mode."
+            f"The network fails on a batch of shape {tuple(images.shape)} "
+            f"({type(error).__name__}: {reason}); it has to take any number of float32 images of "
+            "this shape in evaluation mode."
         ) from error
 
 
@@ -102,19 +118,25 @@ def _form_of(network: Network, images: Tensor, n_classes: int | None) -> tuple[R
     steps = []
     if isinstance(output, Mapping) and list(output) == ["logits"]:
         steps.append("key")
-    elif not isinstance(output, Tensor | Mapping) and isinstance(getattr(output, "logits", None), Tensor):
+    elif not isinstance(output, Tensor | Mapping) and isinstance(
+        getattr(output, "logits", None), Tensor
+    ):
         steps.append("attribute")
     elif isinstance(output, tuple | list) and len(output) == 1:
         steps.append("item")
     tensor = AsLogits(tuple(steps))(output)
     if not isinstance(tensor, Tensor):
         raise MethodError(
-            f"The network returns {_named(output)} instead of one tensor of logits; let its forward return the logits alone."
+            f"The network returns {_named(output)} instead of one tensor of logits; let its "
+            "forward return the logits alone."
         )
     if tensor.layout != torch.strided or tensor.dtype not in (torch.float32, torch.float64):
-        kind = str(tensor.dtype if tensor.layout == torch.strided else tensor.layout).removeprefix("torch.")
+        kind = str(tensor.dtype if tensor.layout == torch.strided else tensor.layout).removeprefix(
+            "torch."
+        )
         raise MethodError(
-            f"The network returns {kind} instead of float32 numbers; let its forward return float32 logits."
+            f"The network returns {kind} instead of float32 numbers; let its forward "
+            "return float32 logits."
         )
     if tensor.dtype == torch.float64 and images.dtype != torch.float64:
         steps.append("float32")
@@ -127,8 +149,9 @@ def _form_of(network: Network, images: Tensor, n_classes: int | None) -> tuple[R
         shape = (n, 2)
     if len(shape) != 2 or shape[0] != n or n_classes not in (None, shape[1]):
         raise MethodError(
-            f"The network returns shape {tuple(tensor.shape)} for {n} images where ({n}, {n_classes or 'n_classes'}) is needed, one "
-            "logit an image and class; build it with as many outputs as the data have classes, and nothing else."
+            f"The network returns shape {tuple(tensor.shape)} for {n} images where ({n}, "
+            f"{n_classes or 'n_classes'}) is needed, one logit an image and class; build it with "
+            "as many outputs as the data have classes, and nothing else."
         )
     logits: Tensor = AsLogits(tuple(steps))(output)
     refuse_not_finite(logits)
@@ -145,7 +168,9 @@ def _named(output: object) -> str:
 
 def _refuse_chance(network: Network, images: Tensor, logits: Tensor) -> None:
     """Refuse a network whose answer to an image changes from call to call, or with the images beside it."""
-    others = torch.cat([torch.zeros_like(images[:1]), torch.ones_like(images[:1]), _noise(images, 2)])
+    others = torch.cat(
+        [torch.zeros_like(images[:1]), torch.ones_like(images[:1]), _noise(images, 2)]
+    )
     for batch, expected, is_same_batch in (
         (images, logits, True),
         (torch.cat([images[:1], others]), logits[:1], False),
@@ -156,25 +181,32 @@ def _refuse_chance(network: Network, images: Tensor, logits: Tensor) -> None:
         if not isinstance(answer, Tensor) or answer.shape != (len(batch), logits.shape[1]):
             given = tuple(getattr(answer, "shape", ()))
             raise MethodError(
-                f"The network returns shape {given} for a batch of {len(batch)} and {tuple(logits.shape)} for one of {len(logits)}; use "
-                "flatten(1) instead of squeeze(), so that the first axis is always the images."
+                f"The network returns shape {given} for a batch of {len(batch)} and "
+                f"{tuple(logits.shape)} for one of {len(logits)}; use flatten(1) instead of "
+                "squeeze(), so that the first axis is always the images."
             )
-        change = float((answer[: len(expected)] - expected).abs().max() / logits.abs().max().clamp_min(TINY))
+        change = float(
+            (answer[: len(expected)] - expected).abs().max() / logits.abs().max().clamp_min(TINY)
+        )
         if change <= SAME:
             continue
         if is_same_batch:
             raise MethodError(
-                f"The network answers the same images differently from call to call, by {change:.2g} of its largest logit: dropout or "
-                "noise stays on in evaluation mode; write F.dropout(x, p, self.training), and add no noise."
+                "The network answers the same images differently from call to call, by "
+                f"{change:.2g} of its largest logit: dropout or noise stays on in evaluation "
+                "mode; write F.dropout(x, p, self.training), and add no noise."
             )
         raise MethodError(
-            f"The network's answer to an image depends on the images beside it, by {change:.2g} of its largest logit, as BatchNorm with "
-            "the statistics of the batch does; give it running statistics (track_running_stats=True, training=self.training)."
+            f"The network's answer to an image depends on the images beside it, by {change:.2g} "
+            "of its largest logit, as BatchNorm with the statistics of the batch does; give it "
+            "running statistics (track_running_stats=True, training=self.training)."
         )
 
 
 def _noise(images: Tensor, n: int) -> Tensor:
-    return torch.rand((n, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images.device)
+    return torch.rand((n, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(
+        images.device
+    )
 
 
 def _last_squashing(network: Network, reading: Reading, images: Tensor) -> str:
@@ -193,7 +225,11 @@ def _last_squashing(network: Network, reading: Reading, images: Tensor) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    last = [name for name, output in seen if output.data_ptr() == final.data_ptr() and output.numel() == final.numel()]
+    last = [
+        name
+        for name, output in seen
+        if output.data_ptr() == final.data_ptr() and output.numel() == final.numel()
+    ]
     if len(last) != 1 or [name for name, _ in seen].count(last[0]) > 1:
         return ""
     inputs = _answer(adapted(network, replace(reading, steps=form, without=last[0])), images)
@@ -202,16 +238,30 @@ def _last_squashing(network: Network, reading: Reading, images: Tensor) -> str:
     return last[0] if is_last else ""
 
 
-def _kind_of(network: Network, reading: Reading, images: Tensor, logits: Tensor, said: str | None) -> str:
-    """Decide whether outputs are logits or probabilities by constants, noise and scaled images; ask where these leave it open.
+def _kind_of(
+    network: Network, reading: Reading, images: Tensor, logits: Tensor, said: str | None
+) -> str:
+    """Decide whether outputs are logits or probabilities by constants, noise and scaled images.
 
-    Probabilities add up to one number, whatever the image, or never leave [0, 1], however far it is scaled.
+    Ask where these leave it open.
+
+    Probabilities add up to one number, whatever the image, or never leave [0, 1],
+    however far it is scaled.
     """
     if said is None and bool((logits < 0).any()):
         return LOGITS
-    raw = adapted(network, replace(reading, steps=tuple(step for step in reading.steps if step != "two_classes")))
-    constants = torch.tensor([0.0, 0.5, 1.0], device=images.device).view(-1, 1, 1, 1).expand(-1, *images.shape[1:])
-    probes = torch.cat([images, constants, _noise(images, 3), *(scale * images[:1] for scale in SCALES)])
+    raw = adapted(
+        network,
+        replace(reading, steps=tuple(step for step in reading.steps if step != "two_classes")),
+    )
+    constants = (
+        torch.tensor([0.0, 0.5, 1.0], device=images.device)
+        .view(-1, 1, 1, 1)
+        .expand(-1, *images.shape[1:])
+    )
+    probes = torch.cat(
+        [images, constants, _noise(images, 3), *(scale * images[:1] for scale in SCALES)]
+    )
     outputs = _answer(raw, probes)
     outputs = outputs[outputs.isfinite().all(1)]
     varies = bool((outputs.amax(0) > outputs.amin(0)).any())
@@ -224,6 +274,7 @@ def _kind_of(network: Network, reading: Reading, images: Tensor, logits: Tensor,
     if said is not None or bool((outputs > 1).any()):
         return said or LOGITS
     raise MethodError(
-        "The network's outputs lie in [0, 1] for every image that was tried, so they may be probabilities or logits. Say which on "
-        f"import (--outputs {LOGITS} or --outputs {PROBABILITIES}), or {REMOVE}."
+        "The network's outputs lie in [0, 1] for every image that was tried, so they may be "
+        f"probabilities or logits. Say which on import (--outputs {LOGITS} or --outputs "
+        f"{PROBABILITIES}), or {REMOVE}."
     )

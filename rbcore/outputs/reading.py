@@ -45,7 +45,8 @@ class Reading:
     n_outputs
         Outputs the builder is asked for; 0 for one a class.
     is_log_softmax
-        Whether the outputs are logarithms of probabilities, whose differences are those of the logits.
+        Whether the outputs are logarithms of probabilities, whose differences are
+        those of the logits.
     """
 
     steps: tuple[str, ...] = ()
@@ -66,7 +67,8 @@ class Reading:
         notes = [f"Taken as logits: {', then '.join(taken)}."] if taken else []
         if self.without:
             notes.append(
-                f"Its last module {self.without!r} gives probabilities and was left out: its inputs are the logits."
+                f"Its last module {self.without!r} gives probabilities and was left out: its "
+                "inputs are the logits."
             )
         if self.takes_float64:
             notes.append("It computes in float64 and is given its images so.")
@@ -113,7 +115,10 @@ class _Called(nn.Module):
 
 
 def adapted(network: Network, reading: Reading) -> nn.Module:
-    """Return a network whose output is logits by that reading; names of weights and the given network stay as they are."""
+    """Return a network whose output is logits by that reading.
+
+    Names of weights and the given network stay as they are.
+    """
     module = network if isinstance(network, nn.Module) else _Called(network)
     if reading.is_plain:
         return module

@@ -1,4 +1,7 @@
-"""One self-contained HTML page, and a CSV file for each of its tables. It opens offline: charts are SVG inside the page."""
+"""One self-contained HTML page, and a CSV file for each of its tables.
+
+It opens offline: charts are SVG inside the page.
+"""
 
 import base64
 import html
@@ -38,7 +41,8 @@ class Section:
     title, text
         Heading, and paragraphs of plain text.
     table
-        Written as it is to the CSV file, and rounded into the page; ``low`` and ``high`` become one column there.
+        Written as it is to the CSV file, and rounded into the page; ``low`` and ``high``
+        become one column there.
     figures
         Below the table.
     code
@@ -53,7 +57,9 @@ class Section:
     code: tuple[str, ...] = ()
 
 
-def write_report(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]) -> Path:
+def write_report(
+    folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]
+) -> Path:
     """Write the page and the tables into a folder; return the page's path.
 
     Raises
@@ -72,15 +78,19 @@ def write_report(folder: Path, title: str, lead: Sequence[str], sections: Sequen
     return folder / PAGE
 
 
-def page_text(title: str, lead: Sequence[str], sections: Sequence[Section], link: Callable[[Section], str]) -> str:
+def page_text(
+    title: str, lead: Sequence[str], sections: Sequence[Section], link: Callable[[Section], str]
+) -> str:
     """Return the page as text; ``link`` says where the CSV file of a section's table is found, as an HTML attribute."""
     contents = "".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in sections)
     body = "".join(_section(section, link) for section in sections)
     leading = "".join(f"<p>{html.escape(text)}</p>" for text in lead)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body><h1>{html.escape(title)}</h1>{leading}<nav><ol>{contents}</ol></nav>{body}</body></html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>{leading}<nav>"
+        f"<ol>{contents}</ol></nav>{body}</body></html>\n"
     )
 
 
@@ -119,7 +129,10 @@ def _figure(figure: Figure) -> str:
     # An image, not inline SVG: the ids inside the charts would clash on one page.
     data = base64.b64encode(chart_svg(figure.chart).encode()).decode()
     caption = html.escape(figure.caption)
-    return f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    return (
+        f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def html_table(table: pd.DataFrame) -> str:
@@ -129,8 +142,12 @@ def html_table(table: pd.DataFrame) -> str:
         beside = next((name for name in ("sigma", "n") if name in shown), None)
         at = len(shown) if beside is None else shown.index(beside) + 1
         shown.insert(at, "95% interval")
-    is_number = {name: name in table and pd.api.types.is_numeric_dtype(table[name]) for name in shown}
-    head = "".join(f'<th class="{_side(is_number[name])}">{html.escape(name)}</th>' for name in shown)
+    is_number = {
+        name: name in table and pd.api.types.is_numeric_dtype(table[name]) for name in shown
+    }
+    head = "".join(
+        f'<th class="{_side(is_number[name])}">{html.escape(name)}</th>' for name in shown
+    )
     rows = []
     for row in table.to_dict("records"):
         cells = []
@@ -139,7 +156,10 @@ def html_table(table: pd.DataFrame) -> str:
             side = _side(is_number[name] or name == "95% interval")
             cells.append(f'<td class="{side}">{html.escape(text)}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _side(is_number: bool) -> str:
@@ -163,12 +183,20 @@ def number(value: object) -> str:
         return f"{value[:12]}…" if HASH.fullmatch(value) else value
     if value is None or value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
         return DASH
-    if isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer() and abs(value) >= 1):
+    if isinstance(value, int | np.integer) or (
+        isinstance(value, float) and value.is_integer() and abs(value) >= 1
+    ):
         return f"{int(value):,}"
     if isinstance(value, float) and 0 < abs(value) < SMALL:
         return f"{value:.0e}"
     if isinstance(value, float):
-        return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+        return (
+            f"{value:.1f}"
+            if abs(value) >= 10
+            else f"{value:.2f}"
+            if abs(value) >= 1
+            else f"{value:.3f}"
+        )
     return str(value)
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?%?")
 FORMULA = re.compile(r"(?:^|(?<=[;\t\n]))(?=\s*[=+\-@＝＋－＠]|[\t\n])")  # noqa: RUF001
-"""Where a cell begins that a spreadsheet would compute: at its start, or after what some programs take to end a cell."""
+"""Where a cell begins that a spreadsheet would compute: at its start, or after what some programs
+take to end a cell.
+"""
 
 
 def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
@@ -22,8 +24,9 @@ def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
     Returns
     -------
     str
-        A cell of text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return begins with an apostrophe
-        instead, which makes it text in a spreadsheet; text that is a number, such as ``-0.5``, stays.
+        A cell of text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return
+        begins with an apostrophe instead, which makes it text in a spreadsheet; text that is a
+        number, such as ``-0.5``, stays.
     """
     safe = pd.DataFrame(
         {
@@ -42,5 +45,7 @@ def _holds_text(column: pd.Series) -> bool:
 def _as_text(cell: object) -> object:
     if not isinstance(cell, str) or NUMBER.fullmatch(cell):
         return cell
-    lines = cell.replace("\r\n", "\n").replace("\r", "\n")  # the csv module quotes no cell for a carriage return
+    lines = cell.replace("\r\n", "\n").replace(
+        "\r", "\n"
+    )  # the csv module quotes no cell for a carriage return
     return FORMULA.sub("'", lines)

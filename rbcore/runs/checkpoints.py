@@ -1,7 +1,8 @@
 """Runs and their checkpoints: one safetensors file of weights an epoch, with a JSON sidecar of facts beside it.
 
-A *run* is dataset + model + size + recipe + seed + validation split + mitigation, with a name. It lies in
-``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as ``epoch-0001.safetensors`` and ``.json``.
+A *run* is dataset + model + size + recipe + seed + validation split + mitigation, with a name. It
+lies in ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as
+``epoch-0001.safetensors`` and ``.json``.
 """
 
 import datetime
@@ -20,7 +21,15 @@ from rbcore.models.base import MODELS, Model, build_network
 from rbcore.outputs import Reading, adapted
 from rbcore.registry import unknown_name
 from rbcore.runs.command_lines import Option, command
-from rbcore.store import Facts, cache_root, read_json, roots, sha256_of_file, write_atomically, write_json
+from rbcore.store import (
+    Facts,
+    cache_root,
+    read_json,
+    roots,
+    sha256_of_file,
+    write_atomically,
+    write_json,
+)
 from rbcore.training.recipes import named_epochs
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
@@ -47,7 +56,8 @@ class Run:
     n_epochs
         Epochs the recipe asks for.
     mitigation
-        What was done about a bias: ``kind``, one of regularizer, adversarial and reweighting, and its settings; None in a plain run.
+        What was done about a bias: ``kind``, one of regularizer, adversarial and reweighting, and
+        its settings; None in a plain run.
     facts
         The sidecar of the newest checkpoint.
     """
@@ -97,7 +107,10 @@ class Run:
         return epoch
 
     def sidecar(self, which: str | int) -> Facts:
-        """Return the facts of one epoch's checkpoint; a damaged sidecar, or one of another run or epoch, raises `StoreError`."""
+        """Return the facts of one epoch's checkpoint.
+
+        A damaged sidecar, or one of another run or epoch, raises `StoreError`.
+        """
         return _read_sidecar(self.folder, self.epoch(which))
 
 
@@ -106,16 +119,22 @@ def _stem(epoch: int) -> str:
 
 
 def run_folder(dataset: str, model: str, name: str) -> Path:
-    """Return the folder in the user's cache for a run; a name that is no plain file name raises `CheckpointError`."""
+    """Return the folder in the user's cache for a run.
+
+    A name that is no plain file name raises `CheckpointError`.
+    """
     if not RUN_NAME.fullmatch(name):
         raise CheckpointError(
-            f"{name!r} cannot name a run; use up to 96 letters, digits and . - _ + =, the first a letter or digit."
+            f"{name!r} cannot name a run; use up to 96 letters, digits and . - _ + =, the first "
+            "a letter or digit."
         )
     return cache_root() / "runs" / dataset / model / name
 
 
 def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]:
-    """Return all runs, the user's and those that ship, newest first; a name the user took hides a shipped one.
+    """Return all runs, the user's and those that ship, newest first.
+
+    A name the user took hides a shipped one.
 
     A run whose newest sidecar is damaged is left out: `damaged_runs` names it.
     """
@@ -141,11 +160,16 @@ def _read_runs(dataset: str | None, model: str | None) -> tuple[list[Run], dict[
                 damaged[folder] = str(error)
                 continue
             except OSError as error:
-                damaged[folder] = f"The run's folder {folder} cannot be read: {error.strerror}. Delete it by hand."
+                damaged[folder] = (
+                    f"The run's folder {folder} cannot be read: {error.strerror}. "
+                    "Delete it by hand."
+                )
                 continue
             if run is not None:
                 found.setdefault((run.dataset, run.model, run.name), run)
-    runs = sorted(found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True)
+    runs = sorted(
+        found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True
+    )
     return runs, damaged
 
 
@@ -168,12 +192,15 @@ def _read_sidecar(folder: Path, epoch: int) -> Facts:
     facts = read_json(sidecar)
     lacking = [name for name in NEEDED if name not in facts]
     if lacking:
-        raise StoreError(f"The sidecar {sidecar} lacks {lacking[0]!r}. Delete it, or the run's folder.")
+        raise StoreError(
+            f"The sidecar {sidecar} lacks {lacking[0]!r}. Delete it, or the run's folder."
+        )
     says = (facts["dataset"], facts["model"], facts["run"], facts["epoch"])
     if says != (*folder.parts[-3:], epoch):
         named = " / ".join(str(name) for name in says)
         raise StoreError(
-            f"The sidecar {sidecar} is of {named}: it was moved or renamed. Move it back, or delete the run's folder."
+            f"The sidecar {sidecar} is of {named}: it was moved or renamed. Move it back, or "
+            "delete the run's folder."
         )
     return facts
 
@@ -186,7 +213,8 @@ def find_run(dataset: str, model: str, name: str | None = None, **options: Optio
     dataset, model, name
         Names; the newest complete plain run where no name is given.
     **options
-        What the caller was told of the data and the device: options of the command that the error tells to train a run with.
+        What the caller was told of the data and the device: options of the command that the error
+        tells to train a run with.
 
     Raises
     ------
@@ -219,7 +247,8 @@ def refuse_another(existing: Run, facts: Facts) -> None:
         if existing.facts.get(what) != value:
             raise CheckpointError(
                 f"The run {existing.name!r} exists with another {what.replace('_', ' ')} "
-                f"({existing.facts.get(what)} instead of {value}). Choose another name with run= or --run."
+                f"({existing.facts.get(what)} instead of {value}). Choose another name "
+                "with run= or --run."
             )
 
 
@@ -242,18 +271,26 @@ def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < 1.1 * needed:
         raise StoreError(
-            f"The checkpoints would take {needed / 1e6:,.1f} MB, but {existing} has {free / 1e6:,.1f} MB free. "
-            "Keep fewer (--keep 3) or set RBCORE_CACHE to another disk."
+            f"The checkpoints would take {needed / 1e6:,.1f} MB, but {existing} "
+            f"has {free / 1e6:,.1f} MB free. Keep fewer (--keep 3) or set "
+            "RBCORE_CACHE to another disk."
         )
 
 
 def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: Facts) -> Facts:
     """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
     path = folder / f"{_stem(epoch)}.safetensors"
-    builder = facts.get("builder_sha256")  # in the file too: the same weights in another network are another model
+    builder = facts.get(
+        "builder_sha256"
+    )  # in the file too: the same weights in another network are another model
     metadata = {"builder_sha256": builder} if builder else None
-    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary), metadata))
+    write_atomically(
+        path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary), metadata)
+    )
     sidecar = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
     write_json(path.with_suffix(".json"), sidecar)
     return sidecar
@@ -271,18 +308,28 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
     path = run.folder / f"{_stem(facts['epoch'])}.safetensors"
     if sha256_of_file(path) != facts["sha256"]:
         raise CheckpointError(
-            f"{path} is not the file its sidecar describes (its SHA-256 differs). Train the run again."
+            f"{path} is not the file its sidecar describes (its SHA-256 differs). "
+            "Train the run again."
         )
-    if facts["model"] in MODELS and MODELS[facts["model"]].source_sha256 != facts.get("builder_sha256"):
+    if facts["model"] in MODELS and MODELS[facts["model"]].source_sha256 != facts.get(
+        "builder_sha256"
+    ):
         raise CheckpointError(
-            f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. Import or train again."
+            f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. "
+            "Import or train again."
         )
     channels, height, width = facts["input_shape"]
     reading = Reading.of_facts(facts.get("outputs"))
     n_outputs = reading.n_outputs or len(facts["classes"])
-    with torch.device("meta"):  # no initial weights: they would draw from the random stream of a training beside us
+    with torch.device(
+        "meta"
+    ):  # no initial weights: they would draw from the random stream of a training beside us
         built = build_network(
-            facts["model"], (channels, height, width), n_outputs, tuple(facts["mean"]), tuple(facts["std"])
+            facts["model"],
+            (channels, height, width),
+            n_outputs,
+            tuple(facts["mean"]),
+            tuple(facts["std"]),
         )
     network = adapted(built, reading)
     try:

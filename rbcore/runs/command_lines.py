@@ -14,8 +14,8 @@ def command(name: str, *arguments: object, **options: Option) -> str:
     name, arguments
         The command and what stands before the options, in this order.
     **options
-        Of the command, ``tau_max`` for ``--tau-max``. None, False and an empty list are left out, True is the option alone, and
-        a list repeats it.
+        Of the command, ``tau_max`` for ``--tau-max``. None, False and an empty list are left out,
+        True is the option alone, and a list repeats it.
     """
     words = ["python", "-m", "rbcore", name, *map(str, arguments)]
     for option, value in options.items():
@@ -68,7 +68,9 @@ def estimate_command(
     )
 
 
-def method_words(method: str, parameters: Mapping[str, object] | None = None) -> tuple[str, list[str]]:
+def method_words(
+    method: str, parameters: Mapping[str, object] | None = None
+) -> tuple[str, list[str]]:
     """Return a method's name and the settings that it is spelled with, ``NAME=VALUE`` each, those given last."""
     name, *spelled = method.split()
     return name, [*spelled, *(f"{key}={value}" for key, value in (parameters or {}).items())]

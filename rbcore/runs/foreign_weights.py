@@ -1,7 +1,8 @@
 """Files that others wrote: weights, read without trusting them, and builders.
 
-What is recognized: safetensors and PyTorch files, read with ``weights_only=True`` after a look at what their pickle asks for, so that
-no code in them can run; state dicts, at the top or under keys, one or several. What is no such file is named for what it is.
+What is recognized: safetensors and PyTorch files, read with ``weights_only=True`` after a look at
+what their pickle asks for, so that no code in them can run; state dicts, at the top or under keys,
+one or several. What is no such file is named for what it is.
 """
 
 import importlib.util
@@ -28,7 +29,10 @@ SAVE = "Save the network's state_dict alone: torch.save(network.state_dict(), pa
 STOOD_IN = ("argparse.Namespace", "types.SimpleNamespace")
 """What checkpoints hold beside weights, with all of numpy and pathlib: read as nothing at all."""
 SIGNS = (
-    (b"version https://git-lfs", "a Git LFS pointer and not the file it stands for; fetch that with git lfs pull"),
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer and not the file it stands for; fetch that with git lfs pull",
+    ),
     (b"<", "a web page; download the file that the page links to"),
     (b"\x89hdf", "an HDF5 file, as Keras writes; save the weights from PyTorch"),
     (b"\x1f\x8b", "a compressed file; unpack it first"),
@@ -61,7 +65,11 @@ def is_file(path: Path) -> bool:
 def shortened(path: Path) -> str:
     """Return a path for a sentence, the middle of a very long one left out."""
     text = str(path)
-    return text if len(text) <= LONGEST_PATH else f"{text[: LONGEST_PATH // 2]}...{text[-LONGEST_PATH // 2 :]}"
+    return (
+        text
+        if len(text) <= LONGEST_PATH
+        else f"{text[: LONGEST_PATH // 2]}...{text[-LONGEST_PATH // 2 :]}"
+    )
 
 
 def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -72,7 +80,8 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     Raises
     ------
     CheckpointError
-        If the file is missing or unreadable, is no checkpoint, holds more than tensors, or holds no named tensors.
+        If the file is missing or unreadable, is no checkpoint, holds more than tensors, or
+        holds no named tensors.
     """
     head = _head(path)
     if _is_safetensors(path, head):
@@ -82,7 +91,9 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
             raise _unreadable(path, head, "a readable safetensors file", _reason(error)) from error
     try:
         found = _look(path, head)
-        stand_ins: list[Any] = [(_Inert, name) for name in sorted(found.names) if _is_stood_in(name)]
+        stand_ins: list[Any] = [
+            (_Inert, name) for name in sorted(found.names) if _is_stood_in(name)
+        ]
         with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except RefusedPickle as error:
@@ -97,7 +108,9 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
 
 def _head(path: Path) -> bytes:
     if not is_file(path):
-        raise CheckpointError(f"The checkpoint {shortened(path)} does not exist or is no file; check the path.")
+        raise CheckpointError(
+            f"The checkpoint {shortened(path)} does not exist or is no file; check the path."
+        )
     try:
         with path.open("rb") as file:
             return first_bytes(file, HEAD_BYTES)
@@ -123,7 +136,9 @@ def _unreadable(path: Path, head: bytes, kind: str, reason: str) -> CheckpointEr
 
 def _reason(error: Exception) -> str:
     """Return the first sentence of what a reader said, without escape codes."""
-    text = " ".join("".join(letter for letter in str(error) if letter.isprintable() or letter == " ").split())
+    text = " ".join(
+        "".join(letter for letter in str(error) if letter.isprintable() or letter == " ").split()
+    )
     return (
         f"{type(error).__name__}: {text.partition('. ')[0].rstrip('.')}"
         if len(text) < LONGEST_PATH
@@ -136,7 +151,9 @@ def _is_stood_in(name: str) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    is_tensors = name.startswith("torch.") and not name.startswith("torch.nn.modules.")  # which are whole networks
+    is_tensors = name.startswith("torch.") and not name.startswith(
+        "torch.nn.modules."
+    )  # which are whole networks
     return _is_stood_in(name) or is_tensors or name in ("collections.OrderedDict", "_codecs.encode")
 
 
@@ -146,22 +163,32 @@ def _look(path: Path, head: bytes) -> Pickle:
         if head.startswith(b"PK"):
             raise RefusedPickle("its end is missing, so it was not downloaded or copied as a whole")
         rest = head
-        for _ in range(3):  # a number that says what it is, a version, the machine's integers; then the tensors
+        for _ in range(
+            3
+        ):  # a number that says what it is, a version, the machine's integers; then the tensors
             rest = rest[read_pickle(rest, _is_known).end :]
         return _bounded(read_pickle(rest, _is_known), path.stat().st_size, None)
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename.partition("/")[2]: info.file_size for info in archive.infolist()}
-            names = [info.filename for info in archive.infolist() if info.filename.partition("/")[2] == "data.pkl"]
+            names = [
+                info.filename
+                for info in archive.infolist()
+                if info.filename.partition("/")[2] == "data.pkl"
+            ]
             if any(name.startswith("code/") for name in sizes):
                 raise RefusedPickle("it is a TorchScript program")
             if len(names) != 1:
                 raise RefusedPickle("it is an archive without a PyTorch checkpoint in it")
             if sum(sizes.values()) > path.stat().st_size or sizes["data.pkl"] > HEAD_BYTES:
                 raise RefusedPickle("it claims to hold more than the file has bytes")
-            found = _bounded(read_pickle(archive.read(names[0]), _is_known), path.stat().st_size, sizes)
+            found = _bounded(
+                read_pickle(archive.read(names[0]), _is_known), path.stat().st_size, sizes
+            )
             if damaged := archive.testzip():  # torch.load does not look at the checksums
-                raise RefusedPickle(f"{damaged!r} in it does not match its checksum; download or copy it again")
+                raise RefusedPickle(
+                    f"{damaged!r} in it does not match its checksum; download or copy it again"
+                )
             return found
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise RefusedPickle("it is a damaged archive; download or copy it again") from error
@@ -169,7 +196,11 @@ def _look(path: Path, head: bytes) -> Pickle:
 
 def _bounded(found: Pickle, size: int, sizes: dict[str, int] | None) -> Pickle:
     """Refuse storages that are said to be larger than the file, or other than their entry of the archive."""
-    texts = [built.arguments[0] for built in found.built if built.name == "_codecs.encode" and built.arguments]
+    texts = [
+        built.arguments[0]
+        for built in found.built
+        if built.name == "_codecs.encode" and built.arguments
+    ]
     if sum(len(text) for text in texts if isinstance(text, str)) > size:
         raise RefusedPickle("it claims to hold more than the file has bytes")
     for stored in found.stored:
@@ -188,7 +219,15 @@ def _bounded(found: Pickle, size: int, sizes: dict[str, int] | None) -> Pickle:
 
 _WIDTHS = {
     **dict.fromkeys(
-        ("ByteStorage", "CharStorage", "BoolStorage", "QInt8Storage", "QUInt8Storage", "UntypedStorage"), 1
+        (
+            "ByteStorage",
+            "CharStorage",
+            "BoolStorage",
+            "QInt8Storage",
+            "QUInt8Storage",
+            "UntypedStorage",
+        ),
+        1,
     ),
     **dict.fromkeys(("HalfStorage", "BFloat16Storage", "ShortStorage"), 2),
     **dict.fromkeys(("FloatStorage", "IntStorage", "QInt32Storage"), 4),
@@ -202,7 +241,11 @@ def _sets(tree: object, key: str = "", depth: int = 0) -> Iterator[tuple[str, di
     """Yield every mapping with named tensors, and its key; those of optimizers left out."""
     if not isinstance(tree, Mapping) or depth > DEEPEST or "param_groups" in tree:
         return
-    tensors = {name: value for name, value in tree.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    tensors = {
+        name: value
+        for name, value in tree.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     if tensors:
         yield key, tensors
     for name, inner in tree.items():
@@ -215,7 +258,11 @@ def _instead(loaded: object) -> str:
         return ": it is the state of an optimizer"
     if isinstance(loaded, Mapping):
         names = [str(name)[:40] for name in loaded]
-        return f", only {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ": it is empty"
+        return (
+            f", only {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+            if names
+            else ": it is empty"
+        )
     return f": it is a {type(loaded).__name__}"
 
 
@@ -232,7 +279,8 @@ def register_builder(path: Path) -> str:
     name = path.stem
     if path.suffix != ".py" or not is_file(path):
         raise ModelError(
-            f"The builder {shortened(path)} is no Python file; name one that defines build(input_shape, n_classes)."
+            f"The builder {shortened(path)} is no Python file; name one that defines "
+            "build(input_shape, n_classes)."
         )
     if name in MODELS:
         raise ModelError(f"The builder {path} has the name of a registered model; rename the file.")
@@ -248,5 +296,8 @@ def register_builder(path: Path) -> str:
     build = getattr(module, "build", None)
     if not callable(build):
         raise ModelError(f"The builder {path} defines no function build(input_shape, n_classes).")
-    MODELS.add(name, ModelSpec(name, name, build, f"built by {path.name}", source_sha256=sha256_of_file(path)))
+    MODELS.add(
+        name,
+        ModelSpec(name, name, build, f"built by {path.name}", source_sha256=sha256_of_file(path)),
+    )
     return name

@@ -18,7 +18,15 @@ from rbcore.datasets.opening import user_path
 from rbcore.errors import CheckpointError, MethodError
 from rbcore.models import MODELS, build_network
 from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
-from rbcore.runs.checkpoints import Run, find_run, list_runs, now, refuse_another, run_folder, save_checkpoint
+from rbcore.runs.checkpoints import (
+    Run,
+    find_run,
+    list_runs,
+    now,
+    refuse_another,
+    run_folder,
+    save_checkpoint,
+)
 from rbcore.runs.foreign_weights import read_weights, shortened
 from rbcore.runs.weight_matching import choose_weights, fit_state_dict, has_one_logit
 from rbcore.runtime import resolve_device
@@ -28,10 +36,15 @@ from rbcore.training.train import run_facts
 
 SPLIT = "test"
 CHANCE_LEVEL = 0.05
-"""An accuracy is better than chance where chance alone would reach it with a smaller probability."""
+"""An accuracy is better than chance where chance alone would reach it with a
+smaller probability.
+"""
 AS_GIVEN, DATASETS_OWN = "as given", "the dataset's own"
 """Where the normalization comes from, in words."""
-UNITS = "in units of [0, 1]; divide values in units of 255 by 255, as in 0.485,0.456,0.406 and 0.229,0.224,0.225"
+UNITS = (
+    "in units of [0, 1]; divide values in units of 255 by 255, as in 0.485,0.456,0.406 "
+    "and 0.229,0.224,0.225"
+)
 
 
 def run_name_of(file_name: str) -> str:
@@ -56,7 +69,8 @@ def import_weights(
     Parameters
     ----------
     dataset
-        The data they are to be measured on; its number of classes must be theirs, or 2 where the network has one logit.
+        The data they are to be measured on; its number of classes must be theirs, or 2 where the
+        network has one logit.
     model
         A registered builder.
     path
@@ -64,17 +78,19 @@ def import_weights(
     run
         Name of the run; the file's own name where none is given.
     mean, std
-        The normalization they were trained with, one value a channel in units of [0, 1]; the dataset's where none is given.
+        The normalization they were trained with, one value a channel in units of [0, 1]; the
+        dataset's where none is given.
     weights_key
-        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits where none is given.
+        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits
+        where none is given.
     outputs
         ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
 
     Returns
     -------
     Run
-        One epoch, with its accuracy on the dataset. Its facts hold ``notes``, what was taken and how, and ``warning``, which is
-        empty unless the accuracy is no better than chance.
+        One epoch, with its accuracy on the dataset. Its facts hold ``notes``, what was taken and
+        how, and ``warning``, which is empty unless the accuracy is no better than chance.
 
     Raises
     ------
@@ -90,9 +106,13 @@ def import_weights(
     name = run_name_of(file.name) if run is None else run
     folder = run_folder(dataset.name, model, name)
     network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
-    weights = choose_weights(read_weights(file), network.get_submodule("network"), file, model, weights_key)
+    weights = choose_weights(
+        read_weights(file), network.get_submodule("network"), file, model, weights_key
+    )
     n_outputs = 0
-    if len(dataset.classes) == 2 and has_one_logit(network.get_submodule("network"), weights.tensors):
+    if len(dataset.classes) == 2 and has_one_logit(
+        network.get_submodule("network"), weights.tensors
+    ):
         n_outputs = 1
         network = build_network(model, dataset.input_shape, n_outputs, mean, std)
     fit_state_dict(network.get_submodule("network"), weights.tensors, file, model)
@@ -110,7 +130,8 @@ def import_weights(
     choices = {"weights_key": weights_key, "outputs": outputs}
     facts = {
         **run_facts(dataset, model, name, mean, std),
-        "recipe": recipe | {choice: value for choice, value in choices.items() if value is not None},
+        "recipe": recipe
+        | {choice: value for choice, value in choices.items() if value is not None},
         "mitigation": None,
         "n_epochs": 1,
     }
@@ -120,7 +141,10 @@ def import_weights(
         return existing
     keep_samples(dataset)
     rows = dataset.rows(SPLIT)
-    labels, predictions = dataset.labels(rows), predicted_classes(network, dataset, rows, torch_device)
+    labels, predictions = (
+        dataset.labels(rows),
+        predicted_classes(network, dataset, rows, torch_device),
+    )
     found: Facts = {
         f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
         for split in dataset.splits
@@ -134,13 +158,20 @@ def import_weights(
         "warning": _chance_warning(labels, predictions, dataset.classes),
     }
     nothing: Facts = {"train_loss": None, "history": []}
-    save_checkpoint(folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()})
+    save_checkpoint(
+        folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()}
+    )
     return find_run(dataset.name, model, name)
 
 
-def _said_normalization(mean: Sequence[float] | None, std: Sequence[float] | None, dataset: Dataset) -> str:
+def _said_normalization(
+    mean: Sequence[float] | None, std: Sequence[float] | None, dataset: Dataset
+) -> str:
     used = [
-        f"{what} {', '.join(f'{value:g}' for value in given or own)} ({AS_GIVEN if given else DATASETS_OWN})"
+        (
+            f"{what} {', '.join(f'{value:g}' for value in given or own)} "
+            f"({AS_GIVEN if given else DATASETS_OWN})"
+        )
         for what, given, own in (("mean", mean, dataset.mean), ("std", std, dataset.std))
     ]
     return f"Images are normalized with {' and '.join(used)}, in units of [0, 1]."
@@ -148,7 +179,9 @@ def _said_normalization(mean: Sequence[float] | None, std: Sequence[float] | Non
 
 def _refuse_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
     if len(mean) != channels or len(std) != channels:
-        raise CheckpointError(f"mean {mean} and std {std} do not fit {channels} channels; give one value a channel.")
+        raise CheckpointError(
+            f"mean {mean} and std {std} do not fit {channels} channels; give one value a channel."
+        )
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise CheckpointError(f"mean {mean} and std {std} have to be numbers, and std above 0.")
     if max(mean) > 1 or max(std) > 1:
@@ -163,7 +196,9 @@ def _said_outputs(reading: Reading, classes: tuple[str, ...]) -> list[str]:
 
 
 def _chance_warning(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Return a warning if the test accuracy could be chance's, by a one-sided binomial test; else nothing.
+    """Return a warning if the test accuracy could be chance's, by a one-sided binomial test.
+
+    Else nothing.
 
     Chance is what independent predictions of the same frequencies would agree with the labels.
     """
@@ -174,6 +209,7 @@ def _chance_warning(labels: np.ndarray, predictions: np.ndarray, classes: tuple[
         return ""
     shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     return (
-        f"The test accuracy, {n_correct / n:.1%} (n = {n:,}), is no better than chance ({chance:.1%}). The usual causes are the order of "
-        f"the classes (here: {shown}), another mean and std than in training, and the order of the channels (here: RGB)."
+        f"The test accuracy, {n_correct / n:.1%} (n = {n:,}), is no better than chance "
+        f"({chance:.1%}). The usual causes are the order of the classes (here: {shown}), another "
+        "mean and std than in training, and the order of the channels (here: RGB)."
     )

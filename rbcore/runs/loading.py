@@ -10,7 +10,12 @@ from rbcore.runtime import Progress, no_progress, resolve_device
 
 
 def load_model(
-    name: str, dataset: Dataset, *, epoch: str | int = "last", run: str | None = None, device: str = "auto"
+    name: str,
+    dataset: Dataset,
+    *,
+    epoch: str | int = "last",
+    run: str | None = None,
+    device: str = "auto",
 ) -> Model:
     """Load the network a run left after an epoch, in evaluation mode, with its normalization inside.
 
@@ -37,8 +42,12 @@ def load_model(
         If the weights are damaged.
     """
     MODELS[name]
-    usable = (found for found in list_runs(dataset.name, name) if found.is_plain and found.is_complete)
-    fitting = next((found for found in usable if _fits(found, dataset)), None) if run is None else None
+    usable = (
+        found for found in list_runs(dataset.name, name) if found.is_plain and found.is_complete
+    )
+    fitting = (
+        next((found for found in usable if _fits(found, dataset)), None) if run is None else None
+    )
     which = {"size": dataset.size, "seed": dataset.seed, "validation": dataset.validation or None}
     chosen = fitting or find_run(dataset.name, name, run, **which)
     _refuse_other_data(chosen, dataset)
@@ -53,9 +62,11 @@ def _fits(run: Run, dataset: Dataset) -> bool:
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
     if not _fits(run, dataset):
         raise DatasetError(
-            f"The run {run.name!r} was trained on other content of {run.dataset!r} (size {run.facts['size']}, seed "
-            f"{run.facts['seed']}, validation {run.facts['validation']:g}) than was loaded (size {dataset.size}, seed {dataset.seed}, "
-            f"validation {dataset.validation:g}). Load that size, seed and validation split from the same files, or train anew."
+            f"The run {run.name!r} was trained on other content of {run.dataset!r} (size "
+            f"{run.facts['size']}, seed {run.facts['seed']}, validation "
+            f"{run.facts['validation']:g}) than was loaded (size {dataset.size}, seed "
+            f"{dataset.seed}, validation {dataset.validation:g}). Load that size, seed and "
+            "validation split from the same files, or train anew."
         )
 
 
@@ -69,8 +80,8 @@ def open_run(
 ) -> tuple[Dataset, Run]:
     """Find a run and load the dataset it was trained on, at the run's size, seed and validation split.
 
-    Where no run is named, it is the newest complete plain one that was trained on the files at hand: those in ``root``, or in the folder
-    used last.
+    Where no run is named, it is the newest complete plain one that was trained on the files at
+    hand: those in ``root``, or in the folder used last.
 
     Raises
     ------
@@ -78,10 +89,18 @@ def open_run(
         If the files at hand are not those the run was trained on.
     """
     newest = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
-    candidates = [found for found in list_runs(dataset, model) if found.is_usual] if run is None else [newest]
+    candidates = (
+        [found for found in list_runs(dataset, model) if found.is_usual]
+        if run is None
+        else [newest]
+    )
     opened: dict[tuple[int, int, float], Dataset] = {}
     for found in candidates:
-        size, seed, validation = which = (found.facts["size"], found.facts["seed"], found.facts["validation"])
+        size, seed, validation = which = (
+            found.facts["size"],
+            found.facts["seed"],
+            found.facts["validation"],
+        )
         if which not in opened:
             opened[which] = load_dataset(
                 dataset, root=root, size=size, seed=seed, validation=validation, progress=progress

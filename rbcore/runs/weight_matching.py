@@ -11,7 +11,9 @@ from rbcore.errors import CheckpointError
 from rbcore.runs.imagenet import OLD_DENSE_LAYER
 
 PREFERRED = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-"""Keys of the sets that are read first where several fit: those of the network itself, and not of an average of it."""
+"""Keys of the sets that are read first where several fit: those of the network itself, and not of
+an average of it.
+"""
 FEW = 5
 LONGEST_NAME = 80
 """Characters of a tensor's name that a sentence shows."""
@@ -46,7 +48,11 @@ class _Match:
 
 
 def choose_weights(
-    sets: dict[str, dict[str, Tensor]], network: nn.Module, path: Path, model: str, key: str | None = None
+    sets: dict[str, dict[str, Tensor]],
+    network: nn.Module,
+    path: Path,
+    model: str,
+    key: str | None = None,
 ) -> Weights:
     """Return the set of weights that fits a network by its names, after a common prefix is taken off or put before them.
 
@@ -62,7 +68,8 @@ def choose_weights(
     Raises
     ------
     CheckpointError
-        If there is no such set, or the chosen one lacks tensors or holds others; the text names them.
+        If there is no such set, or the chosen one lacks tensors or holds others;
+        the text names them.
     """
     own = list(network.state_dict())
     matches = [match for name, tensors in sets.items() for match in _matches(name, tensors, own)]
@@ -73,7 +80,8 @@ def choose_weights(
     names = list(dict.fromkeys([*sets, *fitting]))
     if key is not None and key not in names:
         raise CheckpointError(
-            f"{path} holds no weights under {key!r}, only under {_some([repr(name) for name in names])}; choose one of these."
+            f"{path} holds no weights under {key!r}, only under "
+            f"{_some([repr(name) for name in names])}; choose one of these."
         )
     if key is not None:
         matches = [match for match in matches if match.key == key]
@@ -89,8 +97,8 @@ def choose_weights(
             others.append(name)
     if others:
         notes.append(
-            f"Read {_spelled(chosen.key)}; the file also holds {_some([_spelled(name) for name in others])} that fits: "
-            "choose by --weights-key."
+            f"Read {_spelled(chosen.key)}; the file also holds "
+            f"{_some([_spelled(name) for name in others])} that fits: choose by --weights-key."
         )
     elif chosen.key:
         notes.append(f"Read {_spelled(chosen.key)}.")
@@ -103,16 +111,36 @@ def choose_weights(
 
 def _matches(key: str, tensors: dict[str, Tensor], own: list[str]) -> Iterator[_Match]:
     """Yield how a set fits, for every prefix that all names of the network share and every one before its first tensor."""
-    is_dense = any(OLD_DENSE_LAYER.sub(r"\1\2", name) in own for name in tensors if OLD_DENSE_LAYER.search(name))
+    is_dense = any(
+        OLD_DENSE_LAYER.sub(r"\1\2", name) in own
+        for name in tensors
+        if OLD_DENSE_LAYER.search(name)
+    )
     for ours in _common_prefixes(own):
         wanted = [name.removeprefix(ours) for name in own]
         first = wanted[0]
-        theirs = [name.removesuffix(first) for name in tensors if name == first or name.endswith(f".{first}")]
-        for prefix in dict.fromkeys(["", *theirs, *_common_prefixes(list(tensors))]):  # in the order of the file
-            renamed = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        theirs = [
+            name.removesuffix(first)
+            for name in tensors
+            if name == first or name.endswith(f".{first}")
+        ]
+        for prefix in dict.fromkeys(
+            ["", *theirs, *_common_prefixes(list(tensors))]
+        ):  # in the order of the file
+            renamed = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
             if is_dense or ours:
-                renamed = {OLD_DENSE_LAYER.sub(r"\1\2", name): tensor for name, tensor in renamed.items()}
-            missing = [name for name in wanted if name not in renamed and not name.endswith("num_batches_tracked")]
+                renamed = {
+                    OLD_DENSE_LAYER.sub(r"\1\2", name): tensor for name, tensor in renamed.items()
+                }
+            missing = [
+                name
+                for name in wanted
+                if name not in renamed and not name.endswith("num_batches_tracked")
+            ]
             unexpected = [name for name in renamed if name not in set(wanted)]
             is_part = len(renamed) < len(tensors)
             named = ".".join(filter(None, [key, prefix.rstrip(".")])) if is_part else key
@@ -156,7 +184,10 @@ def _misfit(nearest: _Match, own: list[str], path: Path, model: str) -> str:
     faults = [f"lacks {_some(list(nearest.missing))}"] if nearest.missing else []
     faults += [f"holds {_some(list(nearest.unexpected))} besides"] if nearest.unexpected else []
     remedy = (
-        f"{found} of {len(own)} tensors do fit, so this may be the right architecture: rename or remove these in the file"
+        (
+            f"{found} of {len(own)} tensors do fit, so this may be the right architecture: rename "
+            "or remove these in the file"
+        )
         if 2 * found >= len(own)
         else "Choose the architecture they were trained with"
     )
@@ -165,16 +196,22 @@ def _misfit(nearest: _Match, own: list[str], path: Path, model: str) -> str:
 
 def _some(names: list[str]) -> str:
     rest = len(names) - FEW
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:FEW]]
+    shown = [
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:FEW]
+    ]
     return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
 
 
 def has_one_logit(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
     """Whether the tensors are those of the network but for one output where it has two: a binary head with one logit."""
     own = network.state_dict()
-    other = [name for name, tensor in tensors.items() if name in own and tensor.shape != own[name].shape]
+    other = [
+        name for name, tensor in tensors.items() if name in own and tensor.shape != own[name].shape
+    ]
     return bool(other) and all(
-        tensors[name].dim() > 0 and tensors[name].shape == (1, *own[name].shape[1:]) and own[name].shape[0] == 2
+        tensors[name].dim() > 0
+        and tensors[name].shape == (1, *own[name].shape[1:])
+        and own[name].shape[0] == 2
         for name in other
     )
 
@@ -185,14 +222,16 @@ def fit_state_dict(network: nn.Module, tensors: dict[str, Tensor], path: Path, m
     Raises
     ------
     CheckpointError
-        If a tensor is no ordinary tensor of floats, or has another shape; a different number of classes is said as such.
+        If a tensor is no ordinary tensor of floats, or has another shape; a different number of
+        classes is said as such.
     """
     own = network.state_dict()
     for name, tensor in tensors.items():
         kind = _odd_kind(tensor, own[name])
         if kind:
             raise CheckpointError(
-                f"{path} holds {name} as a tensor that is {kind}; save the weights as ordinary tensors of floats."
+                f"{path} holds {name} as a tensor that is {kind}; save the weights as ordinary "
+                "tensors of floats."
             )
         if tensor.shape != own[name].shape:
             last = list(own)[-1]
@@ -200,7 +239,10 @@ def fit_state_dict(network: nn.Module, tensors: dict[str, Tensor], path: Path, m
             reason = (
                 f"it has {tensor.shape[0]} classes, the dataset {own[name].shape[0]}"
                 if is_head and name.rsplit(".", 1)[0] == last.rsplit(".", 1)[0]
-                else f"the shape of {name} is {tuple(tensor.shape)} instead of {tuple(own[name].shape)}"
+                else (
+                    f"the shape of {name} is {tuple(tensor.shape)} instead of "
+                    f"{tuple(own[name].shape)}"
+                )
             )
             raise CheckpointError(f"{path} does not fit {model}: {reason}.")
     network.load_state_dict(tensors, strict=False)

@@ -1,11 +1,13 @@
 """What has been computed: where it lies, under which key, and how it is written so that nothing is lost.
 
-A table of distances is one Parquet file. Its name is the hash of everything that determines its numbers (the
-*key facts*); beside the rows it holds those facts, the provenance, a checksum of the rows and a seal. What ships with the
-project (``cache/bundled``) is read-only and overlaid by what the user computed.
+A table of distances is one Parquet file. Its name is the hash of everything that determines its
+numbers (the *key facts*); beside the rows it holds those facts, the provenance, a checksum of the
+rows and a seal. What ships with the project (``cache/bundled``) is read-only and overlaid by what
+the user computed.
 
-Everything written here carries a *seal*, the hash of its facts, and tables a checksum of their rows. What is read is checked against
-both: a file whose bytes changed is refused by its name, and never read as other numbers.
+Everything written here carries a *seal*, the hash of its facts, and tables a checksum of their
+rows. What is read is checked against both: a file whose bytes changed is refused by its name, and
+never read as other numbers.
 """
 
 import glob
@@ -46,7 +48,8 @@ _SEAL = "seal"
 def cache_root() -> Path:
     """Return the folder for what this user computes.
 
-    ``RBCORE_CACHE`` if it is set, else ``cache/`` of the checkout this package lies in, else the user's cache folder.
+    ``RBCORE_CACHE`` if it is set, else ``cache/`` of the checkout this package lies in, else the
+    user's cache folder.
     """
     chosen = os.environ.get("RBCORE_CACHE")
     if chosen:
@@ -77,7 +80,9 @@ def make_folder(path: Path) -> None:
 
 def _cannot_write(path: Path, error: Exception) -> StoreError:
     reason = getattr(error, "strerror", None) or str(error)
-    return StoreError(f"Cannot write {path}: {reason}. Set RBCORE_CACHE to a folder that can be written.")
+    return StoreError(
+        f"Cannot write {path}: {reason}. Set RBCORE_CACHE to a folder that can be written."
+    )
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -86,9 +91,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises
     ------
     StoreError
-        If the folder cannot be made or the file cannot be written; the text names it and the remedy.
+        If the folder cannot be made or the file cannot be written; the text names
+        it and the remedy.
     """
-    temporary = path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(
+        f".{path.name}.{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    )
     make_folder(path.parent)
     _remove_left_over(path)
     try:
@@ -107,7 +115,10 @@ def _machine() -> str:
 
 
 def _remove_left_over(path: Path) -> None:
-    """Remove temporary files of a path that killed processes of this machine left; another machine's may be in use."""
+    """Remove temporary files of a path that killed processes of this machine left.
+
+    Another machine's may be in use.
+    """
     with suppress(OSError):
         for left in path.parent.glob(f".{glob.escape(path.name)}.{_machine()}.*.tmp"):
             process = left.name.split(".")[-3]
@@ -126,7 +137,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Facts:
-    """Read facts that `write_json` wrote; a file that is unreadable, no JSON object, or altered raises `StoreError`."""
+    """Read facts that `write_json` wrote.
+
+    A file that is unreadable, no JSON object, or altered raises `StoreError`.
+    """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -141,16 +155,22 @@ def _sealed(facts: Facts) -> Facts:
 
 
 def _unsealed(path: Path, facts: Facts) -> Facts:
-    """Return facts without their seal; those it does not fit, or that have none, raise `StoreError` naming the file."""
+    """Return facts without their seal.
+
+    Those it does not fit, or that have none, raise `StoreError` naming the file.
+    """
     if not isinstance(facts, dict):
         raise StoreError(f"Cannot read {path}: it holds no facts. {REMEDY}")
     content = {name: value for name, value in facts.items() if name != _SEAL}
     if _SEAL not in facts:
         raise StoreError(
-            f"Cannot trust {path}: it has no seal, so another program or an older version wrote it. {REMEDY}"
+            f"Cannot trust {path}: it has no seal, so another program or an older version "
+            f"wrote it. {REMEDY}"
         )
     if facts[_SEAL] != sha256_of_facts(content):
-        raise StoreError(f"Cannot trust {path}: it was altered after it was written, or is damaged. {REMEDY}")
+        raise StoreError(
+            f"Cannot trust {path}: it was altered after it was written, or is damaged. {REMEDY}"
+        )
     return content
 
 
@@ -162,14 +182,16 @@ def sha256_of_file(path: Path) -> str:
 
 def sha256_of_facts(facts: Facts) -> str:
     """Return the SHA-256 of facts in canonical JSON, in hex: equal facts, equal hash, whatever their order."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def sha256_of_rows(table: pd.DataFrame) -> str:
     """Return the SHA-256 of a table's columns: their names in order, what kind they are, and their values.
 
-    It depends on no library's version: numbers enter as int64 or float64 (all NaN are one), everything else as text, where a
-    missing value is not an empty one.
+    It depends on no library's version: numbers enter as int64 or float64 (all NaN are one),
+    everything else as text, where a missing value is not an empty one.
     """
     digest = hashlib.sha256()
     for name in table.columns:
@@ -189,7 +211,10 @@ def _kind_and_bytes(column: pd.Series) -> tuple[str, bytes]:
         return "float", np.where(np.isnan(numbers), np.nan, numbers).tobytes()
     missing = column.isna().to_numpy()
     words = ["" if absent else str(value) for value, absent in zip(column, missing, strict=True)]
-    lengths = np.array([-1 if absent else len(word) for word, absent in zip(words, missing, strict=True)], dtype="<i8")
+    lengths = np.array(
+        [-1 if absent else len(word) for word, absent in zip(words, missing, strict=True)],
+        dtype="<i8",
+    )
     return "text", lengths.tobytes() + "".join(words).encode("utf-8", "surrogatepass")
 
 
@@ -209,13 +234,16 @@ class StoredTable:
     rows
         One row a sample.
     key_facts
-        Everything that determines the numbers: hash of the weights, fingerprint of the dataset, method, parameters.
+        Everything that determines the numbers: hash of the weights, fingerprint of the dataset,
+        method, parameters.
     provenance
-        How they came about: names, library versions, device, batch size, seconds, forward and backward passes.
+        How they came about: names, library versions, device, batch size, seconds, forward
+        and backward passes.
     checksum
         SHA-256 of the rows as they were written; where attributes were joined, of those too.
     notice
-        A sentence on what changed in the attributes since the distances were computed; empty where nothing did.
+        A sentence on what changed in the attributes since the distances were computed; empty
+        where nothing did.
     """
 
     path: Path
@@ -260,7 +288,10 @@ def read_table(key_facts: Facts) -> StoredTable | None:
 
 
 def read_table_file(path: Path) -> StoredTable:
-    """Read one table of distances; one that is damaged, altered, foreign or renamed raises `StoreError`."""
+    """Read one table of distances.
+
+    One that is damaged, altered, foreign or renamed raises `StoreError`.
+    """
     rows, facts = read_rows(path)
     _refuse_renamed(path, facts)
     return StoredTable(path, rows, facts["key_facts"], facts["provenance"], facts["checksum"])
@@ -268,9 +299,13 @@ def read_table_file(path: Path) -> StoredTable:
 
 def _refuse_renamed(path: Path, facts: Facts) -> None:
     """Raise `StoreError` for a file that is no table of distances, or whose name is not the key of its facts."""
-    lacking = [name for name in ("key_facts", "provenance") if not isinstance(facts.get(name), dict)]
+    lacking = [
+        name for name in ("key_facts", "provenance") if not isinstance(facts.get(name), dict)
+    ]
     if lacking:
-        raise StoreError(f"{path} is not a table of distances: {lacking[0]!r} is missing. Delete it.")
+        raise StoreError(
+            f"{path} is not a table of distances: {lacking[0]!r} is missing. Delete it."
+        )
     if distances_key(facts["key_facts"]) != path.stem:
         raise StoreError(f"{path} holds the distances of another key: it was renamed. Delete it.")
 
@@ -282,7 +317,9 @@ def table_files() -> Iterator[Path]:
 
 
 def files_with(facts: Facts) -> dict[Path, Facts]:
-    """Return the files and key facts of every table whose key facts include these; where two hold one key, the user's.
+    """Return the files and key facts of every table whose key facts include these.
+
+    Where two hold one key, the user's.
 
     A damaged table is left out: `damaged_tables` names it.
     """
@@ -290,7 +327,9 @@ def files_with(facts: Facts) -> dict[Path, Facts]:
     for path in table_files():
         with suppress(StoreError):
             key_facts = table_facts(path)["key_facts"]
-            if path.stem not in found and all(key_facts.get(name) == value for name, value in facts.items()):
+            if path.stem not in found and all(
+                key_facts.get(name) == value for name, value in facts.items()
+            ):
                 found[path.stem] = (path, key_facts)
     return dict(found.values())
 
@@ -307,14 +346,20 @@ def damaged_tables() -> list[str]:
 
 
 def table_facts(path: Path) -> Facts:
-    """Return ``key_facts``, ``provenance`` and ``checksum`` of a table without its rows; a damaged file raises `StoreError`."""
+    """Return ``key_facts``, ``provenance`` and ``checksum`` of a table without its rows.
+
+    A damaged file raises `StoreError`.
+    """
     facts = rows_facts(path)
     _refuse_renamed(path, facts)
     return facts
 
 
 def rows_facts(path: Path) -> Facts:
-    """Return the facts that `write_rows` wrote beside the rows, without reading these; a damaged file raises `StoreError`."""
+    """Return the facts that `write_rows` wrote beside the rows, without reading these.
+
+    A damaged file raises `StoreError`.
+    """
     try:
         return _facts_of(path, path.stat().st_mtime_ns)
     except _DAMAGE as error:
@@ -350,7 +395,10 @@ def write_part(key_facts: Facts, first: str, rows: pd.DataFrame, provenance: Fac
 
 
 def read_parts(key_facts: Facts) -> list[Part]:
-    """Return the finished batches of runs that did not end. A damaged one is removed: its rows are computed again."""
+    """Return the finished batches of runs that did not end.
+
+    A damaged one is removed: its rows are computed again.
+    """
     parts = []
     for path in sorted(_parts_folder(distances_key(key_facts)).glob("*.parquet")):
         with suppress(StoreError):
@@ -375,14 +423,28 @@ def write_rows(path: Path, rows: pd.DataFrame, facts: Facts) -> None:
     table = pa.Table.from_pandas(rows, preserve_index=False)
     sealed = json.dumps(_sealed({**facts, "checksum": sha256_of_rows(rows)})).encode()
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: sealed}
-    write_atomically(path, lambda temporary: pq.write_table(table.replace_schema_metadata(metadata), temporary))
+    write_atomically(
+        path, lambda temporary: pq.write_table(table.replace_schema_metadata(metadata), temporary)
+    )
 
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError, pa.ArrowException)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+    pa.ArrowException,
+)
 
 
 def read_rows(path: Path) -> tuple[pd.DataFrame, Facts]:
-    """Return the rows and facts that `write_rows` wrote; what is damaged or altered raises `StoreError` naming the file."""
+    """Return the rows and facts that `write_rows` wrote.
+
+    What is damaged or altered raises `StoreError` naming the file.
+    """
     try:
         table = pq.read_table(path)
         rows, facts = table.to_pandas(), json.loads(table.schema.metadata[_METADATA_KEY])
@@ -391,7 +453,9 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, Facts]:
         raise _damaged(path, error) from error
     content = _unsealed(path, facts)
     if content["checksum"] != checksum:
-        raise StoreError(f"The rows of {path} do not match their checksum: they were altered. {REMEDY}")
+        raise StoreError(
+            f"The rows of {path} do not match their checksum: they were altered. {REMEDY}"
+        )
     return rows, content
 
 

@@ -1,8 +1,9 @@
 """Look into a pickle without running it: its containers, texts and numbers, and what it would have called, by name.
 
-A pickle is a program: ``pickle.load`` calls whatever it names, hangs where a tuple of tuples is hashed, and takes gigabytes for a
-memo of two entries. Here the few opcodes that data need are followed by hand, each once, in memory that the size of the pickle
-bounds. Nothing a pickle names is ever imported or called: it becomes a `Built`.
+A pickle is a program: ``pickle.load`` calls whatever it names, hangs where a tuple of tuples is
+hashed, and takes gigabytes for a memo of two entries. Here the few opcodes that data need are
+followed by hand, each once, in memory that the size of the pickle bounds. Nothing a pickle names is
+ever imported or called: it becomes a `Built`.
 """
 
 import os
@@ -23,7 +24,10 @@ Name = str
 
 
 class RefusedPickle(RobustnessBiasError):
-    """A pickle that is damaged, too large, or more than data; the text goes on after the name of its file."""
+    """A pickle that is damaged, too large, or more than data.
+
+    The text goes on after the name of its file.
+    """
 
 
 @dataclass(eq=False)
@@ -113,7 +117,15 @@ class _Machine:
 
 
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
-_TEXTS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+_TEXTS = (
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "UNICODE",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+)
 _BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUES = frozenset({*_CONSTANTS, *_NUMBERS, *_TEXTS, *_BYTES})

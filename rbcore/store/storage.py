@@ -1,4 +1,7 @@
-"""What the user's cache takes on the disk, and how a run or a table of distances is deleted; what ships is never touched."""
+"""What the user's cache takes on the disk, and how a run or a table of distances is deleted.
+
+What ships is never touched.
+"""
 
 import re
 import shutil
@@ -43,21 +46,32 @@ class Item:
 
 
 def disk_use() -> dict[str, int]:
-    """Return the bytes of each folder of the user's cache; what ships with the project is not counted."""
+    """Return the bytes of each folder of the user's cache.
+
+    What ships with the project is not counted.
+    """
     return {kind: _bytes_below(_folder(kind)) for kind in KINDS}
 
 
 def deletable_runs() -> list[Item]:
     """Return the user's runs, also damaged ones and those whose training did not end, the largest first."""
     top = _folder("runs")
-    folders = (folder for folder in top.glob("*/*/*") if _is_below(folder, top, 3) and folder.is_dir())
-    return _largest_first(Item(folder, " / ".join(folder.parts[-3:]), _bytes_below(folder)) for folder in folders)
+    folders = (
+        folder for folder in top.glob("*/*/*") if _is_below(folder, top, 3) and folder.is_dir()
+    )
+    return _largest_first(
+        Item(folder, " / ".join(folder.parts[-3:]), _bytes_below(folder)) for folder in folders
+    )
 
 
 def deletable_tables() -> list[Item]:
     """Return the user's tables of distances, also damaged ones, the largest first."""
     top = _folder("distances")
-    files = (file for file in top.glob("*.parquet") if TABLE.fullmatch(file.name) and _is_below(file, top, 1))
+    files = (
+        file
+        for file in top.glob("*.parquet")
+        if TABLE.fullmatch(file.name) and _is_below(file, top, 1)
+    )
     return _largest_first(Item(file, _name_of(file), _bytes_of(file)) for file in files)
 
 
@@ -128,7 +142,10 @@ def _name_of(file: Path) -> str:
     try:
         facts = table_facts(file)
         made, method = facts["provenance"], _method_of(facts["key_facts"])
-        return f"{made['dataset']} / {made['model']} / {made['run']} / epoch {made['epoch']} / {method}"
+        return (
+            f"{made['dataset']} / {made['model']} / {made['run']} / epoch "
+            f"{made['epoch']} / {method}"
+        )
     except (StoreError, KeyError, TypeError):
         return f"damaged: {file.name}"
 

@@ -16,7 +16,9 @@ from rbcore.runs.loading import load_model, open_run
 from rbcore.runtime import Progress, no_progress
 
 TOLERANCE = (1e-4, 1e-6)
-"""Relative and absolute difference that counts as the same distance: other batches use other kernels."""
+"""Relative and absolute difference that counts as the same distance: other batches
+use other kernels.
+"""
 
 
 MOST_OPEN = 4
@@ -39,19 +41,28 @@ def verify(*, rows: int = 5, seed: int = 0, progress: Progress = no_progress) ->
     Returns
     -------
     pandas.DataFrame
-        One row a file: ``file``, ``ok``, ``n`` rows, ``recomputed`` rows, ``largest_difference`` (relative), ``finding``.
+        One row a file: ``file``, ``ok``, ``n`` rows, ``recomputed`` rows, ``largest_difference``
+        (relative), ``finding``.
     """
     files = list(store.table_files())
     findings = []
-    opened = lru_cache(MOST_OPEN)(open_run)  # many tables are of one dataset, which takes seconds to load
+    opened = lru_cache(MOST_OPEN)(
+        open_run
+    )  # many tables are of one dataset, which takes seconds to load
     for done, path in enumerate(files):
         progress(done, len(files), "verifying tables")
-        findings.append({"file": str(path), **_verify_file(path, rows, np.random.default_rng(seed), opened)})
+        findings.append(
+            {"file": str(path), **_verify_file(path, rows, np.random.default_rng(seed), opened)}
+        )
     progress(len(files), len(files), "verifying tables")
-    return pd.DataFrame(findings, columns=["file", "ok", "n", "recomputed", "largest_difference", "finding"])
+    return pd.DataFrame(
+        findings, columns=["file", "ok", "n", "recomputed", "largest_difference", "finding"]
+    )
 
 
-def _verify_file(path: Path, rows: int, random: np.random.Generator, opened: Opener) -> dict[str, object]:
+def _verify_file(
+    path: Path, rows: int, random: np.random.Generator, opened: Opener
+) -> dict[str, object]:
     nothing = {"ok": False, "n": 0, "recomputed": 0, "largest_difference": np.nan}
     try:
         stored = store.read_table_file(path)
@@ -59,8 +70,14 @@ def _verify_file(path: Path, rows: int, random: np.random.Generator, opened: Ope
         return {**nothing, "finding": str(error)}
     facts = {**nothing, "n": len(stored.rows)}
     if rows == 0:
-        return {**facts, "ok": True, "finding": "key and checksum hold; no rows were to be recomputed"}
-    chosen = stored.rows.iloc[np.sort(random.permutation(len(stored.rows))[:rows])].reset_index(drop=True)
+        return {
+            **facts,
+            "ok": True,
+            "finding": "key and checksum hold; no rows were to be recomputed",
+        }
+    chosen = stored.rows.iloc[np.sort(random.permutation(len(stored.rows))[:rows])].reset_index(
+        drop=True
+    )
     try:
         again = _recompute(stored, list(chosen["sample_id"]), opened)
     except Cancelled:
@@ -68,7 +85,9 @@ def _verify_file(path: Path, rows: int, random: np.random.Generator, opened: Ope
     except RobustnessBiasError as error:
         return {**facts, "ok": True, "finding": f"key and checksum hold; not recomputed: {error}"}
     difference = largest_difference(chosen, again)
-    same = (chosen["status"] == again["status"]).all() and (chosen["prediction"] == again["prediction"]).all()
+    same = (chosen["status"] == again["status"]).all() and (
+        chosen["prediction"] == again["prediction"]
+    ).all()
     facts |= {"recomputed": len(again), "largest_difference": difference}
     if not same or difference > TOLERANCE[0]:
         return {**facts, "finding": "recomputed rows differ; delete it and estimate again"}
@@ -79,7 +98,10 @@ def _recompute(stored: store.StoredTable, sample_ids: list[str], opened: Opener)
     names = stored.provenance
     dataset, run = opened(names["dataset"], names["model"], run=names["run"])
     model = load_model(names["model"], dataset, epoch=names["epoch"], run=run.name, device="cpu")
-    if model.weights_sha256 != stored.key_facts["weights"] or dataset.fingerprint != stored.key_facts["dataset"]:
+    if (
+        model.weights_sha256 != stored.key_facts["weights"]
+        or dataset.fingerprint != stored.key_facts["dataset"]
+    ):
         raise RobustnessBiasError("the run of that name now has other weights or data")
     method = stored.key_facts["method"]
     split, parameters = stored.key_facts["split"], stored.key_facts["parameters"]

@@ -1,9 +1,11 @@
 """What one epoch does to a network: batches in a seeded order, augmented, and stochastic gradient descent on them.
 
-Every epoch has its own random streams, made of the seed and its number: one for the order and the augmentation, one for the
-dropout, one for what a mitigation draws. So an epoch is the same whether or not those before it ran in this process, and the
-cross entropy of a mitigated run sees the very batches, augmented and dropped out alike, of the plain one. Where a batch holds too
-few of a group, others of the group join it for the regularizer's term alone (`rbcore.training.mitigations.regularizer.oversampled_rows`).
+Every epoch has its own random streams, made of the seed and its number: one for the order and the
+augmentation, one for the dropout, one for what a mitigation draws. So an epoch is the same whether
+or not those before it ran in this process, and the cross entropy of a mitigated run sees the very
+batches, augmented and dropped out alike, of the plain one. Where a batch holds too few of a group,
+others of the group join it for the regularizer's term alone
+(`rbcore.training.mitigations.regularizer.oversampled_rows`).
 """
 
 import hashlib
@@ -96,13 +98,18 @@ class Trainer:
         self.term_batch: int | None = None  # as many as there are
 
     def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> Facts:
-        """Train one epoch, counted from 1; leave the network in evaluation mode and return what the history says of it.
+        """Train one epoch, counted from 1.
 
-        That is ``train_loss``, the mean of the cross entropy that was descended (of the attacked images in adversarial training, weighted
-        under re-weighting), and ``seconds``. Under a regularizer also ``regularizer_term``, the term's mean, without
-        alpha, over the ``regularizer_steps`` in which it could be computed (None if there were none); ``regularizer_clipped``, those
-        of them whose gradient was shortened; ``regularizer_skipped``, the steps in which it could not. In adversarial training
-        ``attack_passes``, the batches that went forward and back for its attacks. Under re-weighting ``largest_weight``.
+        Leave the network in evaluation mode and return what the history says of it.
+
+        That is ``train_loss``, the mean of the cross entropy that was descended (of the attacked
+        images in adversarial training, weighted under re-weighting), and ``seconds``. Under a
+        regularizer also ``regularizer_term``, the term's mean, without alpha, over the
+        ``regularizer_steps`` in which it could be computed (None if there were none);
+        ``regularizer_clipped``, those of them whose gradient was shortened;
+        ``regularizer_skipped``, the steps in which it could not. In adversarial training
+        ``attack_passes``, the batches that went forward and back for its attacks. Under
+        re-weighting ``largest_weight``.
         """
         started = time.perf_counter()
         streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(3)
@@ -129,13 +136,15 @@ class Trainer:
         mean_loss = float(total) / min(len(self.rows), self.steps_an_epoch * self.recipe.batch_size)
         if not np.isfinite([mean_loss, *(value for value, _ in terms)]).all():
             raise TrainingError(
-                f"The loss is no longer finite in epoch {epoch}; lower the learning rate ({self.recipe.learning_rate:g})"
-                f"{self._other_remedy()}."
+                f"The loss is no longer finite in epoch {epoch}; lower the learning rate "
+                f"({self.recipe.learning_rate:g}){self._other_remedy()}."
             )
         facts: Facts = {"train_loss": mean_loss, "seconds": time.perf_counter() - started}
         if self.mitigation.sides is not None:
             facts |= {
-                "regularizer_term": float(np.mean([value for value, _ in terms])) if terms else None,
+                "regularizer_term": float(np.mean([value for value, _ in terms]))
+                if terms
+                else None,
                 "regularizer_steps": len(terms),
                 "regularizer_clipped": sum(is_clipped for _, is_clipped in terms),
                 "regularizer_skipped": self.steps_an_epoch - len(terms),
@@ -154,19 +163,28 @@ class Trainer:
         clip = f"its clip ({settings.clip:g})" if settings.clip else "clip its gradient (now never)"
         return f", the regularizer's weight alpha ({settings.alpha:g}) or {clip}"
 
-    def _batch(self, rows: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator) -> Batch:
+    def _batch(
+        self, rows: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
+    ) -> Batch:
         """Return what a step on these rows sees: augmented images, labels, and what the mitigation adds."""
         compared = starts = weights = None
         if self.mitigation.sides is not None:
             compared = self._compared(self.mitigation.sides, rows, images, labels, random)
         if self.mitigation.attack is not None:
-            starts = random_starts(tuple(images.shape), self.mitigation.attack.epsilon, random).to(self.device)
+            starts = random_starts(tuple(images.shape), self.mitigation.attack.epsilon, random).to(
+                self.device
+            )
         if self.mitigation.weights is not None:
             weights = torch.as_tensor(self.mitigation.weights[rows], device=self.device)
         return Batch(images.to(self.device), labels.to(self.device), compared, starts, weights)
 
     def _compared(
-        self, sides: GroupAssignment, batch: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
+        self,
+        sides: GroupAssignment,
+        batch: np.ndarray,
+        images: Tensor,
+        labels: Tensor,
+        random: np.random.Generator,
     ) -> Compared:
         """Return a batch's images, labels and groups with those that join it for the term."""
         rows = oversampled_rows(sides.codes, batch, self.rows, random)
@@ -180,7 +198,8 @@ class Trainer:
     def _step(self, batch: Batch) -> tuple[Tensor, tuple[float, bool] | None]:
         """Take one step on a batch and return its cross entropy and the regularizer's term.
 
-        Where a batch does not fit into memory, it goes in parts of half the size that add up to the same.
+        Where a batch does not fit into memory, it goes in parts of half the size that
+        add up to the same.
         """
         while True:
             is_term = False
@@ -190,15 +209,20 @@ class Trainer:
                 term = None
                 if self.mitigation.sides is not None and batch.compared is not None:
                     is_term = True
-                    term = add_gradient(self.network, *batch.compared, self.mitigation.sides, self.term_batch)
+                    term = add_gradient(
+                        self.network, *batch.compared, self.mitigation.sides, self.term_batch
+                    )
                 self.optimizer.step()
                 return loss, term
             except torch.OutOfMemoryError:
                 if (self.term_batch if is_term else self.micro_batch) == 1:
                     raise TrainingError(
-                        "Not even one image fits into memory; load a smaller size or use --device cpu."
+                        "Not even one image fits into memory; load a smaller size "
+                        "or use --device cpu."
                     ) from None
-                if is_term:  # apart, so that the cross entropy and its batch statistics stay those of the plain run
+                # Apart, so that the cross entropy and its batch statistics stay
+                # those of the plain run.
+                if is_term:
                     self.term_batch = -(-(self.term_batch or len(batch.images)) // 2)
                 else:
                     self.micro_batch = -(-self.micro_batch // 2)
@@ -236,7 +260,10 @@ class Trainer:
     ) -> tuple[Tensor, ...]:
         """Return the images moved by the attack, part by part, all of them before the step changes batch statistics."""
         with self.autocast:
-            return tuple(perturbed(self.network, *part, attack) for part in zip(images, labels, starts, strict=True))
+            return tuple(
+                perturbed(self.network, *part, attack)
+                for part in zip(images, labels, starts, strict=True)
+            )
 
     def keep_for_resuming(self, path: Path, facts: Facts, history: list[Facts]) -> None:
         """Write weights, momentum and history of the last finished epoch."""
@@ -245,16 +272,21 @@ class Trainer:
             momentum = self.optimizer.state[parameter].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"momentum.{name}"] = momentum
-        stored = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+        stored = {
+            name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()
+        }
         metadata = {"facts": sha256_of_facts(facts), "history": json.dumps(history)}
         metadata["seal"] = _seal(metadata, stored)
-        write_atomically(path, lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata))
+        write_atomically(
+            path,
+            lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata),
+        )
 
     def resume(self, path: Path, facts: Facts, is_kept: Callable[[int], bool]) -> list[Facts]:
         """Take up the run that ``path`` holds, and return the history of its finished epochs.
 
-        It is left alone if it is another run or damaged, or if ``is_kept(epochs done)`` says that checkpoints are missing that are
-        wanted now.
+        It is left alone if it is another run or damaged, or if ``is_kept(epochs done)`` says that
+        checkpoints are missing that are wanted now.
         """
         with (
             suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
@@ -266,22 +298,32 @@ class Trainer:
             seal = metadata.pop("seal")
             is_wanted = metadata["facts"] == sha256_of_facts(facts) and is_kept(len(history))
             if is_wanted and seal == _seal(metadata, tensors):
-                self.network.load_state_dict({name: tensors[f"weights.{name}"] for name in self.network.state_dict()})
+                self.network.load_state_dict(
+                    {name: tensors[f"weights.{name}"] for name in self.network.state_dict()}
+                )
                 for name, parameter in self.network.named_parameters():
                     if f"momentum.{name}" in tensors:
-                        self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].to(self.device)
+                        self.optimizer.state[parameter]["momentum_buffer"] = tensors[
+                            f"momentum.{name}"
+                        ].to(self.device)
                 return history
         return []
 
 
 def _seal(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
     """Return the SHA-256 of what is kept to resume a run, so that damaged weights are never trained on."""
-    digests = {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in tensors.items()}
+    digests = {
+        name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+        for name, tensor in tensors.items()
+    }
     return sha256_of_facts({**metadata, "tensors": digests})
 
 
 def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Tensor:
-    """Return images (n, channels, height, width) mirrored and shifted at random as the recipe says; edges are repeated."""
+    """Return images (n, channels, height, width) mirrored and shifted at random as the recipe says.
+
+    Edges are repeated.
+    """
     n, _, height, width = images.shape
     if recipe.flip:
         is_mirrored = torch.as_tensor(random.random(n) < 0.5)
@@ -291,16 +333,22 @@ def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Te
         padded = nn.functional.pad(images, (largest,) * 4, mode="replicate")
         offsets = torch.as_tensor(random.integers(0, 2 * largest + 1, size=(2, n, 1)))
         rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
-        images = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        images = padded[
+            torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]
+        ].permute(0, 3, 1, 2)
     return images
 
 
 def accuracy(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> float:
     """Return the share of rows that the network, in evaluation mode and float32, classifies correctly."""
-    return int((predicted_classes(network, dataset, rows, device) == dataset.labels(rows)).sum()) / len(rows)
+    return int(
+        (predicted_classes(network, dataset, rows, device) == dataset.labels(rows)).sum()
+    ) / len(rows)
 
 
-def predicted_classes(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> np.ndarray:
+def predicted_classes(
+    network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device
+) -> np.ndarray:
     """Return the predicted class of each row, int64, by a network in evaluation mode."""
     parts = []
     with torch.no_grad():
@@ -310,6 +358,10 @@ def predicted_classes(network: nn.Module, dataset: Dataset, rows: np.ndarray, de
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-def images_and_labels(dataset: Dataset, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+def images_and_labels(
+    dataset: Dataset, rows: np.ndarray, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Return float32 images in [0, 1], shape (n, channels, height, width), and int64 labels, shape (n,), of some rows."""
-    return torch.as_tensor(dataset.pixels(rows), device=device), torch.as_tensor(dataset.labels(rows), device=device)
+    return torch.as_tensor(dataset.pixels(rows), device=device), torch.as_tensor(
+        dataset.labels(rows), device=device
+    )

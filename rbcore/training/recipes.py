@@ -52,7 +52,11 @@ class Recipe:
         rise = max(1, round(WARM_UP * n_steps))
         if step < rise:
             return self.learning_rate * (step + 1) / rise
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
+        return (
+            self.learning_rate
+            * 0.5
+            * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
+        )
 
     @property
     def description(self) -> str:
@@ -111,7 +115,11 @@ def recipe_for(dataset: str, model: str, name: str = "modern", epochs: int | Non
     """
     if name not in NAMES:
         raise unknown_name("recipe", name, list(NAMES))
-    fitting = (recipe for data, network, recipe in MODERN if data in (ANY, dataset) and network in (ANY, model))
+    fitting = (
+        recipe
+        for data, network, recipe in MODERN
+        if data in (ANY, dataset) and network in (ANY, model)
+    )
     recipe = PAPER if name == "paper" else next(fitting)
     if epochs is None:
         return recipe
@@ -131,7 +139,8 @@ def kept_epochs(keep: str, n_epochs: int) -> tuple[int, ...]:
     Parameters
     ----------
     keep
-        ``all``, or a number: 3 keeps first, middle and last; N keeps N, evenly spaced, the last always.
+        ``all``, or a number: 3 keeps first, middle and last; N keeps N, evenly
+        spaced, the last always.
     """
     if keep == "all":
         return tuple(range(1, n_epochs + 1))

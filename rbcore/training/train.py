@@ -1,8 +1,9 @@
 """Train a network and keep a checkpoint of its epochs.
 
-One seed fixes the split of the data, the initial weights, and, epoch by epoch, the order of the batches, the augmentation and
-the dropout. Since every epoch has its own random streams, a run that was killed goes on from its last finished epoch and
-ends, on a CPU, with the same bits as one that was not.
+One seed fixes the split of the data, the initial weights, and, epoch by epoch, the order of
+the batches, the augmentation and the dropout. Since every epoch has its own random streams, a
+run that was killed goes on from its last finished epoch and ends, on a CPU, with the same bits
+as one that was not.
 """
 
 import json
@@ -42,9 +43,12 @@ NO_WEIGHTS = "none"
 
 
 def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
-    """Return the name of a run: what sets it apart from its siblings; a mitigated one is named after its plain one.
+    """Return the name of a run: what sets it apart from its siblings.
 
-    Where the files decide what the dataset is, eight digits of its fingerprint are in the name: two folders share none.
+    A mitigated one is named after its plain one.
+
+    Where the files decide what the dataset is, eight digits of its fingerprint are in the name: two
+    folders share none.
     """
     split = f"-val{dataset.validation:g}" if dataset.validation else ""
     plain = f"{recipe.name}-{dataset.size}px-{recipe.epochs}ep-seed{dataset.seed}{split}"
@@ -52,7 +56,9 @@ def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | 
     return plain + content + (mitigation.suffix if mitigation else "")
 
 
-def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Facts:
+def run_facts(
+    dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Facts:
     """Return what a run's sidecar says of its data and its network."""
     return {
         "dataset": dataset.name,
@@ -73,7 +79,9 @@ def run_facts(dataset: Dataset, model: str, name: str, mean: tuple[float, ...], 
 def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> int:
     """Return about how many bytes the checkpoints of a training run will take, with what is kept to resume it."""
     with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
-        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+        network = build_network(
+            model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std
+        )
     # To resume, weights and momentum are kept too, and for a moment their successors beside them.
     return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 4)
 
@@ -103,25 +111,29 @@ def train(
     epochs
         Passes over the training split; the recipe's own where none is given.
     run
-        Name of the run; made of recipe, size, epochs, seed, validation split and mitigation where none is given.
+        Name of the run; made of recipe, size, epochs, seed, validation split and mitigation
+        where none is given.
     keep
         ``all``, 3 (first, middle, last) or N checkpoints.
     weights
-        Where training starts: ``none``, random weights; ``imagenet``, or a file of these weights, for torchvision's models.
-        Where nothing is said: ImageNet's if the model has them, as in the paper.
+        Where training starts: ``none``, random weights; ``imagenet``, or a file of these
+        weights, for torchvision's models. Where nothing is said: ImageNet's if the model has
+        them, as in the paper.
     mitigation
-        What is done about a bias, if anything: `Regularizer`, the fairness term; `AdversarialTraining`; or `Reweighting` of groups. Initial
-        weights, batches, augmentation and dropout are those of the plain run of the same seed, and so is the number of steps.
+        What is done about a bias, if anything: `Regularizer`, the fairness term;
+        `AdversarialTraining`; or `Reweighting` of groups. Initial weights, batches, augmentation
+        and dropout are those of the plain run of the same seed, and so is the number of steps.
     device
         ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
     progress, cancel
-        Called after every step: steps done and in all. A run that was cancelled or killed goes on from its last finished
-        epoch when it is called again.
+        Called after every step: steps done and in all. A run that was cancelled or killed goes on
+        from its last finished epoch when it is called again.
 
     Returns
     -------
     Run
-        A complete run of the same name and recipe is returned as it is, since training it again would give the same.
+        A complete run of the same name and recipe is returned as it is, since training it again
+        would give the same.
 
     Raises
     ------
@@ -130,7 +142,8 @@ def train(
     StoreError
         If the cache cannot be written or the disk is too short, before anything is trained.
     TrainingError
-        If the loss is no longer finite, not even one image fits into memory, or the mitigation has nobody to compare.
+        If the loss is no longer finite, not even one image fits into memory, or the mitigation has
+        nobody to compare.
     UnknownNameError
         If the mitigation's partition or group does not exist.
     """
@@ -159,28 +172,42 @@ def train(
     make_folder(folder)
     refuse_if_disk_is_short(folder, announced_bytes(dataset, model, chosen, keep))
     torch_device = resolve_device(device)
-    environment = {"torch": torch.__version__, "python": platform.python_version(), "device": str(torch_device)}
+    environment = {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(torch_device),
+    }
     with torch.random.fork_rng([torch_device] if torch_device.type == "cuda" else []):
         torch.manual_seed(dataset.seed)
-        network = build_network(model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std)
+        network = build_network(
+            model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std
+        )
         if start != NO_WEIGHTS:
-            environment |= {f"start_{what}": value for what, value in load_imagenet(model, network, str(start)).items()}
+            environment |= {
+                f"start_{what}": value
+                for what, value in load_imagenet(model, network, str(start)).items()
+            }
         trainer = Trainer(network, dataset, chosen, torch_device, on_samples)
         kept_before = set(existing.epochs) if existing else set()
-        history = trainer.resume(folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before)
+        history = trainer.resume(
+            folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before
+        )
         for epoch in range(len(history) + 1, chosen.epochs + 1):
             so_far = f", test accuracy {history[-1]['test_accuracy']:.1%}" if history else ""
             measured = trainer.train_epoch(epoch, so_far, progress, cancel)
             held_out = [split for split in ("validation", "test") if split in dataset.splits]
             measured |= {
-                f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device) for split in held_out
+                f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
+                for split in held_out
             }
             history.append({"epoch": epoch, **measured})
             if epoch in kept:
                 found: Facts = {
                     "created": now(),
                     **measured,
-                    "train_accuracy": accuracy(network, dataset, dataset.rows("train"), torch_device),
+                    "train_accuracy": accuracy(
+                        network, dataset, dataset.rows("train"), torch_device
+                    ),
                     **{f"n_{split}": len(dataset.rows(split)) for split in dataset.splits},
                     "history": history,
                 }
@@ -196,7 +223,9 @@ def _named_weights(start: str | os.PathLike[str]) -> str:
     if start in (NO_WEIGHTS, IMAGENET):
         return str(start)
     if not is_file(Path(start)):
-        raise CheckpointError(f"The weights {str(start)!r} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}.")
+        raise CheckpointError(
+            f"The weights {str(start)!r} do not exist; name a file, {IMAGENET!r} or {NO_WEIGHTS!r}."
+        )
     return f"{Path(start).name} sha256:{sha256_of_file(Path(start))}"
 
 

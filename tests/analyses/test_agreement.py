@@ -15,9 +15,11 @@ def test_agreement_on_paper():
     first, second = np.array([0.5, -0.5, -0.1, 0.2, np.nan]), np.array([0.1, -0.7, 0.3, 0.2, 1.0])
     found = sign_agreement(first, second)
     assert (found.n, found.n_same, found.n_undefined, found.share) == (4, 3, 1, 0.75)
-    # signs: + - - + and + - + +; by chance 2/4 * 3/4 + 2/4 * 1/4 = 1/2, so kappa = (3/4 - 1/2) / (1/2)
+    # signs: + - - + and + - + +; by chance 2/4 * 3/4 + 2/4 * 1/4 = 1/2, so kappa =
+    # (3/4 - 1/2) / (1/2)
     assert found.kappa == pytest.approx(0.5)
-    # differences 0.4, 0.2, -0.4, 0: mean 0.05; squared deviations 0.1225 + 0.0225 + 0.2025 + 0.0025 = 0.35, over 3
+    # differences 0.4, 0.2, -0.4, 0: mean 0.05; squared deviations 0.1225 + 0.0225 + 0.2025 +
+    # 0.0025 = 0.35, over 3
     assert found.mean_difference == pytest.approx(0.05)
     assert found.variance_of_differences == pytest.approx(0.35 / 3)
     expected = stats.ttest_1samp([0.4, 0.2, -0.4, 0.0], 0).confidence_interval(0.95)
@@ -29,14 +31,24 @@ def test_the_papers_percentages_with_their_denominators():
     ones = np.ones(151)
     flipped = np.where(np.arange(151) < 125, 1.0, -1.0)
     assert round(100 * sign_agreement(ones, flipped).share) == 83  # section 7.1: 125 of 151
-    assert sign_agreement(ones, flipped).kappa == 0  # one side never changes its sign, so chance explains it all
+    assert (
+        sign_agreement(ones, flipped).kappa == 0
+    )  # one side never changes its sign, so chance explains it all
 
 
 def test_tables_of_different_data_are_not_compared():
-    rows = {"sample_id": ["a", "b", "c", "d"], "class": ["x", "x", "y", "y"], "distance": [1.0, 2.0, 3.0, 4.0]}
+    rows = {
+        "sample_id": ["a", "b", "c", "d"],
+        "class": ["x", "x", "y", "y"],
+        "distance": [1.0, 2.0, 3.0, 4.0],
+    }
     first = pd.DataFrame(rows).assign(is_correct=True, status="found", bound="upper")
-    second = first.iloc[::-1].assign(**{"class": ["y", "y", "z", "x"]})  # in another order: b is the one that moved
-    with pytest.raises(MeasureError, match="disagree on the class of 1 images, the first being 'b': 'x' and 'z'"):
+    second = first.iloc[::-1].assign(
+        **{"class": ["y", "y", "z", "x"]}
+    )  # in another order: b is the one that moved
+    with pytest.raises(
+        MeasureError, match="disagree on the class of 1 images, the first being 'b': 'x' and 'z'"
+    ):
         paired_sigmas(first, second, ["class"])
 
 
@@ -92,7 +104,9 @@ def test_shipped_digits_by_epoch():
     run = rb.list_runs("digits", "small_cnn")[0]
     pairs = epoch_pairs(run, "deepfool", ["class"], "first")
     signs = [
-        np.sign(rb.robustness_bias(rb.stored_distances(run, epoch, "deepfool").rows, "class")["sigma"])
+        np.sign(
+            rb.robustness_bias(rb.stored_distances(run, epoch, "deepfool").rows, "class")["sigma"]
+        )
         for epoch in (1, 12)
     ]
     assert agreement_of(pairs).n_same == int((signs[0] == signs[1]).sum())

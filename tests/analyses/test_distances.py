@@ -1,4 +1,6 @@
-"""Medians, budgets, composition, pre-training and published distances: numbers worked out another way."""
+"""Medians, budgets, composition, pre-training and published distances: numbers worked
+out another way.
+"""
 
 import json
 import shutil
@@ -26,7 +28,8 @@ def test_median_and_its_interval_from_order_statistics():
     values = np.random.default_rng(0).exponential(size=100)
     found = analyses.median_distance(table(values, "x" * 100))
     assert found.median == np.sort(values)[49:51].mean() and found.n == 100
-    # the widest pair of order statistics that 95% asks for: ranks 40 and 61 of 100, by the binomial distribution
+    # the widest pair of order statistics that 95% asks for: ranks 40 and 61 of 100, by the
+    # binomial distribution
     rank = int(stats.binom.ppf(0.025, 100, 0.5))
     assert rank == 40
     assert found.low == np.sort(values)[rank - 1] and found.high == np.sort(values)[100 - rank]
@@ -46,7 +49,9 @@ def test_misclassified_images_count_as_the_policy_says():
 
 
 def test_shipped_exact_distances_have_a_median():
-    stored = rb.stored_distances(rb.list_runs("digits", "logistic_regression")[0], "last", "exact").rows
+    stored = rb.stored_distances(
+        rb.list_runs("digits", "logistic_regression")[0], "last", "exact"
+    ).rows
     found = analyses.median_distance(stored, policy=Policy(misclassified="exclude"))
     assert found.median == stored["distance"].median() and found.low < found.median < found.high
 
@@ -54,11 +59,21 @@ def test_shipped_exact_distances_have_a_median():
 def test_fooled_or_not_at_one_budget():
     rows = table([0.2, 0.5, 0.6, np.nan, 0.1], "xxxxy", [True, True, True, False, True])
     found = analyses.fooled_at(rows, "group").set_index("group")
-    assert found.loc["x", ["n", "n_correct", "n_fooled"]].tolist() == [4, 3, 2]  # 0.5 itself is within the budget
+    assert found.loc["x", ["n", "n_correct", "n_fooled"]].tolist() == [
+        4,
+        3,
+        2,
+    ]  # 0.5 itself is within the budget
     assert found.loc["x", "share"] == pytest.approx(2 / 3) and found.loc["x", "robust"] == 1 / 4
     exact = stats.binomtest(2, 3).proportion_ci(0.95, method="exact")
-    np.testing.assert_allclose(found.loc["x", ["low", "high"]].astype(float), [exact.low, exact.high])
-    none = analyses.fooled_at(rows.assign(is_correct=[True] * 3 + [False] * 2), "group").set_index("group").loc["y"]
+    np.testing.assert_allclose(
+        found.loc["x", ["low", "high"]].astype(float), [exact.low, exact.high]
+    )
+    none = (
+        analyses.fooled_at(rows.assign(is_correct=[True] * 3 + [False] * 2), "group")
+        .set_index("group")
+        .loc["y"]
+    )
     assert none["n_correct"] == 0 and np.isnan(none["share"])
     with pytest.raises(MeasureError, match="budget=0"):
         analyses.fooled_at(rows, "group", budget=0)
@@ -68,7 +83,9 @@ def test_standardizing_takes_the_finest_mix_that_serves():
     # in both ages, a lies as far as b; but a is mostly young, and the young lie far
     young, old = [4.0] * 30, [1.0] * 10
     rows = table(
-        young + old + young[:10] + old * 3, "a" * 40 + "b" * 40, age=[10] * 30 + [50] * 10 + [10] * 10 + [50] * 30
+        young + old + young[:10] + old * 3,
+        "a" * 40 + "b" * 40,
+        age=[10] * 30 + [50] * 10 + [10] * 10 + [50] * 30,
     )
     fine = "age:5,30,60"  # the same two bins: empty ones do not count
     found = analyses.raw_and_standardized(rows, "group", [fine]).set_index("group")
@@ -101,12 +118,24 @@ def test_pretraining_pairs_runs_of_one_model(cache):
 
 def test_ug100_is_read_from_its_files(tmp_path):
     (tmp_path / "cifar10-test-labels.json").write_text("[3, 8, 8]")
-    bounds = {"0": {"lower": 1.0, "upper": 2.0}, "1": {"lower": None, "upper": 1.0}, "2": {"lower": 1.0, "upper": 1.0}}
+    bounds = {
+        "0": {"lower": 1.0, "upper": 2.0},
+        "1": {"lower": None, "upper": 1.0},
+        "2": {"lower": 1.0, "upper": 1.0},
+    }
     (tmp_path / "mip-cifar10-a-standard.json").write_text(json.dumps(bounds))
-    attacks = {"0": {"deepfool": 1.7, "carlini": None}, "1": {"deepfool": 1.0}, "2": {"deepfool": None}}
+    attacks = {
+        "0": {"deepfool": 1.7, "carlini": None},
+        "1": {"deepfool": 1.0},
+        "2": {"deepfool": None},
+    }
     (tmp_path / "strong-cifar10-a-standard.json").write_text(json.dumps(attacks))
     exact, n_left_out = analyses.ug100_table(tmp_path, "a", "exact")
-    assert n_left_out == 2 and exact["distance"].tolist() == [1.5] and exact["class"].tolist() == ["cat"]
+    assert (
+        n_left_out == 2
+        and exact["distance"].tolist() == [1.5]
+        and exact["class"].tolist() == ["cat"]
+    )
     carlini, _ = analyses.ug100_table(tmp_path, "a", "carlini")
     assert carlini["status"].tolist() == ["failed"]
     with pytest.raises(UnknownNameError, match="network of UG100"):

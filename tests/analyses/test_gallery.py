@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbcore.analyses import choose_images, fooled_at, median_images, order_images, taken_for, verdict_at_budget
+from rbcore.analyses import (
+    choose_images,
+    fooled_at,
+    median_images,
+    order_images,
+    taken_for,
+    verdict_at_budget,
+)
 from rbcore.errors import MeasureError
 
 ROWS = pd.DataFrame(
@@ -30,7 +37,9 @@ def test_images_are_chosen_by_every_condition():
     assert chosen(low=0.2, high=0.3) == "dcb"
     assert chosen(true_class="dog", high=0.25) == "b"
     assert chosen(ends_as=1) == "ec"
-    assert chosen(status="misclassified") == "a" and chosen(status="misclassified", ends_as=1) == "a"
+    assert (
+        chosen(status="misclassified") == "a" and chosen(status="misclassified", ends_as=1) == "a"
+    )
     assert chosen(status="misclassified", low=0.1) == ""
     assert list(taken_for(ROWS)) == [1, 0, 1, 0, 1]
     with pytest.raises(MeasureError, match=r"at least 2 and at most 1"):
@@ -68,5 +77,7 @@ def test_the_sentence_at_a_budget_names_both_ends():
         "Within 0.25 at least 100% [16%, 100%] of the 2 correct images of r are fooled, "
         "and 0% [0%, 84%] of the 2 correct images of l."
     )
-    assert verdict_at_budget(fooled_at(ROWS.iloc[:2], "side", budget=0.3)).endswith("correct images of l are fooled.")
+    assert verdict_at_budget(fooled_at(ROWS.iloc[:2], "side", budget=0.3)).endswith(
+        "correct images of l are fooled."
+    )
     assert "none can be fooled" in verdict_at_budget(fooled_at(ROWS.iloc[4:], "side", budget=0.3))

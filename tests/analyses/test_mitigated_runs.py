@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
-from rbcore.analyses import KINDS, mitigated_runs, mitigation_in_words, plain_of, protected_by, trade_off
+from rbcore.analyses import (
+    KINDS,
+    mitigated_runs,
+    mitigation_in_words,
+    plain_of,
+    protected_by,
+    trade_off,
+)
 from rbcore.training import recipes
 from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
 from rbcore.training.recipes import Recipe
@@ -43,7 +50,9 @@ def test_siblings_differ_in_their_mitigation_only():
     assert mitigation_in_words(runs[2]) == "adversarial training (epsilon 0.25, steps 1)"
     assert mitigation_in_words(runs[3]) == "re-weighting for class = 8 (share 0.5)"
     assert mitigation_in_words(runs[4]) == "re-weighting for all groups of class"
-    assert mitigation_in_words(runs[0]).startswith("fairness term for class = 8 (alpha 0.5, clip 1, form runner_up")
+    assert mitigation_in_words(runs[0]).startswith(
+        "fairness term for class = 8 (alpha 0.5, clip 1, form runner_up"
+    )
     assert all(plain_of(run) == plain for run in [plain, *runs])
     alone = train(MODEL, rb.load_dataset("digits", seed=5), mitigation=MITIGATIONS[3])
     assert plain_of(alone) is None
@@ -58,24 +67,41 @@ def test_the_trade_off_has_a_row_for_each_run_that_is_measured():
         rb.estimate_distances(rb.load_model(MODEL, digits, run=run.name), digits, "exact")
     table, missing = trade_off([plain, fair, weighted], "class", "8", "exact", 1, tau=0.3)
     assert missing == [weighted] and list(table["run"]) == [plain.name, fair.name]
-    assert list(table["kind"]) == [KINDS["plain"], KINDS["regularizer"]] and list(table["setting"]) == [
+    assert list(table["kind"]) == [KINDS["plain"], KINDS["regularizer"]] and list(
+        table["setting"]
+    ) == [
         "plain",
         "alpha 2",
     ]
     for run, (_, row) in zip((plain, fair), table.iterrows(), strict=True):
         rows = rb.stored_distances(run, 1, "exact").rows
         bias = rb.robustness_bias(rows, "class").set_index("group").loc["8"]
-        assert (row["sigma"], row["low"], row["high"]) == pytest.approx((bias["sigma"], bias["low"], bias["high"]))
-        assert row["size"] == abs(row["sigma"]) and 0 <= row["size_low"] <= row["size"] <= row["size_high"]
+        assert (row["sigma"], row["low"], row["high"]) == pytest.approx(
+            (bias["sigma"], bias["low"], bias["high"])
+        )
+        assert (
+            row["size"] == abs(row["sigma"])
+            and 0 <= row["size_low"] <= row["size"] <= row["size_high"]
+        )
         assert (row["n"], row["n_group"]) == (len(rows), bias["n"])
-        assert row["accuracy_low"] < row["accuracy"] == rows["is_correct"].mean() < row["accuracy_high"]
+        assert (
+            row["accuracy_low"]
+            < row["accuracy"]
+            == rows["is_correct"].mean()
+            < row["accuracy_high"]
+        )
         eight = rows["class"] == "8"
         far = rows["distance"] > 0.3
         sides = [
-            (far & side & rows["is_correct"]).sum() / (side & rows["is_correct"]).sum() for side in (eight, ~eight)
+            (far & side & rows["is_correct"]).sum() / (side & rows["is_correct"]).sum()
+            for side in (eight, ~eight)
         ]
         assert row["rb"] == pytest.approx(abs(sides[0] - sides[1]))
-        assert row["auc_group"] == pytest.approx(rows["distance"].where(rows["is_correct"], 0.0)[eight].mean())
-        assert row["auc_rest"] == pytest.approx(rows["distance"].where(rows["is_correct"], 0.0)[~eight].mean())
+        assert row["auc_group"] == pytest.approx(
+            rows["distance"].where(rows["is_correct"], 0.0)[eight].mean()
+        )
+        assert row["auc_rest"] == pytest.approx(
+            rows["distance"].where(rows["is_correct"], 0.0)[~eight].mean()
+        )
     assert trade_off([plain], "class", "8", "exact", 2)[0].empty
     assert pd.isna(table["alpha"].iloc[0]) and np.isclose(table["alpha"].iloc[1], 2.0)

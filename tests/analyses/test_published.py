@@ -1,4 +1,6 @@
-"""The measures against distances that others measured and published (UG100): L-infinity, three CIFAR-10 models."""
+"""The measures against distances that others measured and published (UG100): L-infinity, three
+CIFAR-10 models.
+"""
 
 import numpy as np
 import pandas as pd
@@ -14,14 +16,18 @@ def test_attacks_and_exact_distances_agree_on_the_sign_of_every_class(shared_dat
     exact, n_left_out = ug100_table(shared_data / "ug100", model, "exact")
     found, _ = ug100_table(shared_data / "ug100", model, attack)
     assert len(exact) > 1000 and n_left_out < 0.6 * (len(exact) + n_left_out)
-    assert (found["distance"] >= exact["distance"] * 0.9).mean() > 0.99  # an attack is an upper bound
+    assert (
+        found["distance"] >= exact["distance"] * 0.9
+    ).mean() > 0.99  # an attack is an upper bound
     signs = [np.sign(robustness_bias(table, "class")["sigma"]) for table in (exact, found)]
     assert len(signs[0]) == 10
     assert (signs[0] == signs[1]).all()
 
 
 def test_agreement_over_all_classes_and_networks(shared_data):
-    """30 signs a pair of methods, all the same: so the interval of the share starts at 30 / (30 + z^2), Wilson's for n of n."""
+    """30 signs a pair of methods, all the same: so the interval of the share starts at 30 / (30 +
+    z^2), Wilson's for n of n.
+    """
     for first, second in (("exact", "deepfool"), ("exact", "carlini"), ("deepfool", "carlini")):
         pairs = pd.concat(
             paired_sigmas(

@@ -1,4 +1,6 @@
-"""Figures 1 and 2: their claims, and distances by geometry instead of by the library's closed form."""
+"""Figures 1 and 2: their claims, and distances by geometry instead of by the
+library's closed form.
+"""
 
 import numpy as np
 import pytest
@@ -13,9 +15,14 @@ from rbcore.inference import robustness_bias
 
 def test_figure_1_same_points_same_accuracy_other_bias():
     unlike, like = budget_toys()
-    for toy, expected in ((unlike, {"round": 0.7, "cross": 0.3}), (like, {"round": 0.3, "cross": 0.3})):
+    for toy, expected in (
+        (unlike, {"round": 0.7, "cross": 0.3}),
+        (like, {"round": 0.3, "cross": 0.3}),
+    ):
         assert toy.distances["is_correct"].all() and len(toy.distances) == 80
-        fooled = fooled_at(toy.distances, "group", budget=BUDGET_TOY_TAU).set_index("group")["share"]
+        fooled = fooled_at(toy.distances, "group", budget=BUDGET_TOY_TAU).set_index("group")[
+            "share"
+        ]
         assert fooled.to_dict() == pytest.approx(expected)
     np.testing.assert_array_equal(unlike.distances[["x", "y"]], like.distances[["x", "y"]])
     # by hand: the first boundary is the vertical line x = 1/2, the second is turned by 60 degrees
@@ -29,7 +36,9 @@ def test_figure_2_is_a_fitted_logistic_regression_whose_brown_class_is_closest()
     rows = toy.distances
     bias = robustness_bias(rows, "class").set_index("group")
     assert bias.loc["brown", "high"] < 0 and bias["sigma"].idxmin() == "brown"
-    assert bias["accuracy"].max() - bias["accuracy"].min() < 0.05  # "all three classes achieve similar accuracy"
+    assert (
+        bias["accuracy"].max() - bias["accuracy"].min() < 0.05
+    )  # "all three classes achieve similar accuracy"
     points = rows[["x", "y"]].to_numpy()
     again = LogisticRegression(C=1e3, max_iter=10_000).fit(points, rows["label"])
     np.testing.assert_array_equal(again.predict(points), rows["prediction"])
@@ -44,10 +53,14 @@ def test_distances_are_those_a_search_finds():
             crossing = {
                 "type": "eq",
                 "fun": lambda z, own=own, other=other: (
-                    (toy.weights[own] - toy.weights[other]) @ z + toy.biases[own] - toy.biases[other]
+                    (toy.weights[own] - toy.weights[other]) @ z
+                    + toy.biases[own]
+                    - toy.biases[other]
                 ),
             }
-            found = minimize(lambda z, point=point: ((z - point) ** 2).sum(), point, constraints=[crossing])
+            found = minimize(
+                lambda z, point=point: ((z - point) ** 2).sum(), point, constraints=[crossing]
+            )
             best = min(best, float(np.sqrt(found.fun)))
         assert row["distance"] == pytest.approx(best, rel=1e-3)
 

@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.serving import ROOT, copy_without_results, serve
 
-# Package scope, not session: while Playwright is open an event loop runs in this thread, which other tests must not meet.
+# Package scope, not session: while Playwright is open an event loop runs in this thread, which
+# other tests must not meet.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +24,12 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
     with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+        options = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-dev-shm-usage",
+        ]
         launched = playwright.chromium.launch(executable_path=chromium, args=options)
         yield launched
         launched.close()
@@ -50,7 +56,9 @@ def empty(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def watched(context: BrowserContext) -> list[str]:
-    """Collect what must not happen on any page: errors of the page's scripts, requests to other machines."""
+    """Collect what must not happen on any page: errors of the page's scripts, requests to
+    other machines.
+    """
     problems: list[str] = []
 
     def see(request) -> None:
@@ -65,7 +73,9 @@ def watched(context: BrowserContext) -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A tab of a new visitor; at the end no page of theirs may show an exception, fail in a script, or have left this machine."""
+    """A tab of a new visitor; at the end no page of theirs may show an exception, fail in a script,
+    or have left this machine.
+    """
     with browser.new_context(viewport={"width": 1280, "height": 1000}) as context:
         problems = watched(context)
         yield context.new_page()

@@ -1,4 +1,5 @@
-"""Screenshots of every page, to look at: ``python -m tests.browser.screenshots FOLDER``; and the README's picture.
+"""Screenshots of every page, to look at: ``python -m tests.browser.screenshots FOLDER``; and
+the README's picture.
 
 Wide and narrow, light and dark, of the app with what ships computed.
 """
@@ -19,7 +20,9 @@ PICTURE, PICTURE_HEIGHT = ROOT / "assets" / "curves.png", 960
 
 
 def main(folder: Path, readme: bool = False) -> None:
-    """Write one PNG a page, width and color scheme into the folder; with --readme, the README's picture too."""
+    """Write one PNG a page, width and color scheme into the folder; with --readme, the
+    README's picture too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as cache,
@@ -27,11 +30,14 @@ def main(folder: Path, readme: bool = False) -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
         )
         for scheme in ("light", "dark"):
             for width, height in HEIGHTS.items():
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                page = browser.new_page(
+                    viewport={"width": width, "height": height}, color_scheme=scheme
+                )
                 page.goto(address, wait_until="domcontentloaded")
                 expect(page.get_by_role("heading").first).to_be_visible()
                 for title, path in menu_paths(page).items():
@@ -39,7 +45,9 @@ def main(folder: Path, readme: bool = False) -> None:
                     page.goto(address + path, wait_until="domcontentloaded")
                     settled(page)
                     page.wait_for_timeout(2500)
-                    page.set_viewport_size({"width": width, "height": _content_height(page, height)})
+                    page.set_viewport_size(
+                        {"width": width, "height": _content_height(page, height)}
+                    )
                     page.wait_for_timeout(500)
                     page.screenshot(path=folder / f"{name}-{scheme}-{width}.png")
                     if readme and (name, scheme, width) == ("curves", "light", 1280):
@@ -54,7 +62,9 @@ def main(folder: Path, readme: bool = False) -> None:
 def _content_height(page: Page, least: int) -> int:
     """Return how high a window must be to show all of a page: Streamlit scrolls inside it."""
     scrolled = page.locator("[data-testid=stMain], [data-testid=stSidebarContent]")
-    return max(least, *scrolled.evaluate_all("elements => elements.map(element => element.scrollHeight)"))
+    return max(
+        least, *scrolled.evaluate_all("elements => elements.map(element => element.scrollHeight)")
+    )
 
 
 if __name__ == "__main__":

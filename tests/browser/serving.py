@@ -23,14 +23,18 @@ expect.set_options(timeout=30_000)
 
 @contextmanager
 def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
-    """Run the app of a checkout with this cache and these environment variables; give its address, and stop it at the end."""
+    """Run the app of a checkout with this cache and these environment variables; give its address,
+    and stop it at the end.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     command += ["--server.address=127.0.0.1", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    environment = {name: value for name, value in os.environ.items() if name != "RBCORE_UTKFACE_ROOT"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "RBCORE_UTKFACE_ROOT"
+    }
     log = cache.with_name(f"{cache.name}.log")
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -47,7 +51,9 @@ def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
             server.terminate()
             try:
                 server.wait(10)
-            except subprocess.TimeoutExpired:  # a job in its thread holds the interpreter until its next step
+            except (
+                subprocess.TimeoutExpired
+            ):  # a job in its thread holds the interpreter until its next step
                 server.kill()
                 server.wait()
 
@@ -76,7 +82,9 @@ def copy_without_results(folder: Path) -> Path:
 
 def settled(page: Page) -> Page:
     """Wait until the page's script has ended."""
-    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+    expect(
+        page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    ).to_be_visible()
     return page
 
 
@@ -88,19 +96,29 @@ def visit(page: Page, address: str, title: str) -> Page:
 
 
 def menu_paths(page: Page) -> dict[str, str]:
-    """Return the path of every page of the menu by its title, as the sidebar of an open page lists them."""
+    """Return the path of every page of the menu by its title, as the sidebar of an open
+    page lists them.
+    """
     links = page.get_by_test_id("stSidebarNav").get_by_role("link")
     expect(links.first).to_be_attached()
-    return {link.inner_text().strip(): urlsplit(link.get_attribute("href")).path for link in links.all()}
+    return {
+        link.inner_text().strip(): urlsplit(link.get_attribute("href")).path for link in links.all()
+    }
 
 
 def picker(page: Page, label: str) -> Locator:
     """Return the field of a picker by its label, or how its label begins."""
-    return page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{re.escape(label)}")).locator("input")
+    return (
+        page.get_by_test_id("stSelectbox")
+        .filter(has_text=re.compile(f"^{re.escape(label)}"))
+        .locator("input")
+    )
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a picker as a visitor would: again, if the page closed the list while it was being drawn anew."""
+    """Choose an option of a picker as a visitor would: again, if the page closed the list while it
+    was being drawn anew.
+    """
     offered = page.get_by_role("option", name=option, exact=True)
     for _ in range(3):
         picker(page, label).click()
@@ -120,10 +138,14 @@ def expect_picked(page: Page, picked: dict[str, str]) -> None:
 
 
 def extents(page: Page, marks: str) -> list[tuple[float, float]]:
-    """Return width and height in pixels of a kind of marks of the page's charts, without those of legends and axes."""
+    """Return width and height in pixels of a kind of marks of the page's charts, without those of
+    legends and axes.
+    """
     found = page.locator(f'[data-testid="stVegaLiteChart"] svg .mark-{marks}.role-mark path')
     expect(found.first).to_be_attached()
     return [
         tuple(extent)
-        for extent in found.evaluate_all("marks => marks.map(m => [m.getBBox().width, m.getBBox().height])")
+        for extent in found.evaluate_all(
+            "marks => marks.map(m => [m.getBBox().width, m.getBBox().height])"
+        )
     ]

@@ -37,8 +37,12 @@ def test_odd_names_of_groups_stay_text(full, full_cache, page):
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))
     visit(page, f"{full}/agreement?dataset=digits&model=logistic_regression&epoch=3", TITLE)
     assert extents(page, "symbol")
-    legend = page.locator('[data-testid="stVegaLiteChart"] svg .role-legend-label text').all_text_contents()
+    legend = page.locator(
+        '[data-testid="stVegaLiteChart"] svg .role-legend-label text'
+    ).all_text_contents()
     shown = {text.rstrip("…") for text in legend}
     assert all(any(name.startswith(text) for text in shown if text) for name in ODD_GROUPS)
-    visit(page, f"{full}/epochs?dataset=digits&model=logistic_regression&played=3", "Through training")
+    visit(
+        page, f"{full}/epochs?dataset=digits&model=logistic_regression&played=3", "Through training"
+    )
     assert extents(page, "line")

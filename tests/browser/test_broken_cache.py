@@ -1,4 +1,6 @@
-"""Every page of the menu, whatever state the cache is in: no page error, no outside request, and what is damaged is named."""
+"""Every page of the menu, whatever state the cache is in: no page error, no outside request, and
+what is damaged is named.
+"""
 
 import shutil
 from pathlib import Path
@@ -28,7 +30,9 @@ def walk(page: Page, address: str, query: str = "dataset=digits") -> list[str]:
 
 @pytest.fixture(scope="module")
 def broken(browser, tmp_path_factory):
-    """Address of the app with a damaged sidecar, a truncated table, altered weights and an unreadable file; and their names."""
+    """Address of the app with a damaged sidecar, a truncated table, altered weights and an
+    unreadable file; and their names.
+    """
     cache = tmp_path_factory.mktemp("broken") / "cache"
     source = store.bundled_root() / RUNS / SHIPPED_RUN
     damaged = shutil.copytree(source, cache / RUNS / "damaged") / "epoch-0012.json"
@@ -58,7 +62,9 @@ def test_every_page_with_a_half_broken_cache_names_the_files(broken, page):
     for text in walk(page, address):
         for file in files:
             assert str(file) in text and "Delete it" in text
-    visit(page, f"{address}/curves?dataset=digits", "Robustness curves")  # another model's distances
+    visit(
+        page, f"{address}/curves?dataset=digits", "Robustness curves"
+    )  # another model's distances
     expect(page.locator('[data-testid="stVegaLiteChart"] svg')).to_have_count(2)
 
 

@@ -1,4 +1,6 @@
-"""Curves, as a visitor uses them: click a curve or the legend, drag over tau, look at all models and methods."""
+"""Curves, as a visitor uses them: click a curve or the legend, drag over tau, look at all
+models and methods.
+"""
 
 import re
 
@@ -19,8 +21,9 @@ def click_curve(page: Page, number: int) -> None:
         page.locator(f"{CHART} .mark-trail.role-mark path")
         .nth(number)
         .evaluate(
-            "path => { const box = path.getBBox(); const at = new DOMPoint(path.getPointAtLength(2).x, path.getPointAtLength(2).y);"
-            " const on = at.matrixTransform(path.getScreenCTM()); return [on.x, on.y]; }"
+            "path => { const box = path.getBBox(); const at = new "
+            "DOMPoint(path.getPointAtLength(2).x, path.getPointAtLength(2).y); const on = "
+            "at.matrixTransform(path.getScreenCTM()); return [on.x, on.y]; }"
         )
     )
     page.mouse.click(x + 1, y)
@@ -50,14 +53,18 @@ def test_a_click_highlights_and_a_brush_leads_to_exactly_those_images(full, page
     inside = rows["distance"].between(low, high)
     own = rows["class"] == "9"
     expect(
-        page.get_by_role("button", name=f"{(inside & own).sum()} of {own.sum()} test images of digit 9")
+        page.get_by_role(
+            "button", name=f"{(inside & own).sum()} of {own.sum()} test images of digit 9"
+        )
     ).to_be_visible()
     page.get_by_role("button", name=f"{inside.sum()} of 360 test images of all groups").click()
     expect(page.get_by_text(f"{inside.sum()} of 360 test images fit and are shown")).to_be_visible()
     expect(picker(page, "Group")).to_have_value("all groups")
 
 
-@pytest.mark.parametrize(("figure", "n_lines"), [("RB(P, tau)", 10), ("all models and methods", 60)])
+@pytest.mark.parametrize(
+    ("figure", "n_lines"), [("RB(P, tau)", 10), ("all models and methods", 60)]
+)
 def test_every_figure_draws_every_group(full, page, figure, n_lines):
     visit(page, f"{full}/curves?dataset=digits", TITLE)
     choose(page, "Show", figure)

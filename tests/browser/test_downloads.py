@@ -27,7 +27,9 @@ def test_every_file_opens_again(full, page, tmp_path):
     page.get_by_role("button", name="Download", exact=True).nth(1).click()
     image = Image.open(io.BytesIO(download(page, "sigma: PNG")))
     image.load()
-    assert image.format == "PNG" and min(image.size) > 300 and len(image.convert("L").getcolors()) > 10
+    assert (
+        image.format == "PNG" and min(image.size) > 300 and len(image.convert("L").getcolors()) > 10
+    )
     drawing = ElementTree.fromstring(download(page, "sigma: SVG"))  # noqa: S314
     texts = {text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")}
     bias = rb.robustness_bias(shipped().rows, "class")
@@ -42,7 +44,9 @@ def test_every_file_opens_again(full, page, tmp_path):
     opened.goto((tmp_path / "report.html").as_uri())
     expect(opened.get_by_role("heading", name="Robustness bias:")).to_be_visible()
     expect(opened.get_by_text(wording.verdict(bias))).to_be_visible()
-    sizes = opened.locator("img").evaluate_all("images => images.map(i => i.complete && i.naturalWidth)")
+    sizes = opened.locator("img").evaluate_all(
+        "images => images.map(i => i.complete && i.naturalWidth)"
+    )
     assert len(sizes) == 2 and np.all(np.array(sizes) > 200)
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     opened.close()

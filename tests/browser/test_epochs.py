@@ -19,7 +19,9 @@ def test_epochs_are_played_to_the_last(full, page):
     expect(page.get_by_text("Epoch 1 of 12: accuracy")).to_be_visible()
 
 
-@pytest.mark.parametrize(("path", "title"), [("epochs", TITLE), ("agreement", "Do the methods agree?")])
+@pytest.mark.parametrize(
+    ("path", "title"), [("epochs", TITLE), ("agreement", "Do the methods agree?")]
+)
 def test_nothing_trained_is_said_calmly(empty, page, path, title):
     visit(page, f"{empty}/{path}", title)
     expect(page.get_by_test_id("stAlert")).to_contain_text("No small_cnn is trained on Toy faces")

@@ -1,4 +1,6 @@
-"""A newcomer without any result: train, estimate, see curves, cancel a long job and use the app meanwhile."""
+"""A newcomer without any result: train, estimate, see curves, cancel a long job and use
+the app meanwhile.
+"""
 
 import re
 
@@ -22,15 +24,17 @@ def train(page: Page, epochs: str, seed: str) -> None:
 def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     visit(page, f"{empty}/compute?dataset=digits", "Compute")
     train(page, epochs="1", seed="0")
-    ready = page.get_by_test_id("stAlert").filter(has_text=re.compile("run .* is ready, test accuracy"))
+    ready = page.get_by_test_id("stAlert").filter(
+        has_text=re.compile("run .* is ready, test accuracy")
+    )
     expect(ready).to_be_visible(timeout=90_000)  # a first training on a busy machine
     run = picker(page, "Run").input_value()
     assert "1ep-seed0" in run
     fill(page, "Test images", "100")
     page.get_by_role("button", name="Estimate", exact=True).click()
-    expect(page.get_by_test_id("stAlert").filter(has_text="distances of 100 images are ready")).to_be_visible(
-        timeout=60_000
-    )
+    expect(
+        page.get_by_test_id("stAlert").filter(has_text="distances of 100 images are ready")
+    ).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Curves").click()
     expect(page.get_by_role("heading", name="Robustness curves", exact=True)).to_be_visible()
     settled(page)
@@ -41,8 +45,12 @@ def test_from_nothing_to_curves_and_a_cancelled_job(empty, page):
     page.get_by_role("link", name="Compute").click()
     train(page, epochs="1000", seed="1")
     expect(page.get_by_text("training epoch")).to_be_visible()
-    other = visit(page.context.new_page(), f"{empty}/images?dataset=digits", "Images at the boundary")
-    expect(other.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
+    other = visit(
+        page.context.new_page(), f"{empty}/images?dataset=digits", "Images at the boundary"
+    )
+    expect(other.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(
+        12
+    )
     other.close()
     expect(page.get_by_text("training epoch")).to_be_visible()
     expect(page.get_by_text("Training of the newest run")).to_be_visible(timeout=30_000)

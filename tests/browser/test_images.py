@@ -38,9 +38,13 @@ def test_filters_are_in_the_address_and_come_back_with_it(full, page):
     )
     rows = shipped("logistic_regression", method="exact").rows
     n = int(rows["distance"].between(0.3, 0.5).sum())
-    expect(page.get_by_text(f"{n} of 360 test images fit and are shown, most robust first")).to_be_visible()
+    expect(
+        page.get_by_text(f"{n} of 360 test images fit and are shown, most robust first")
+    ).to_be_visible()
     page.reload(wait_until="domcontentloaded")
-    expect(page.get_by_text(f"{n} of 360 test images fit and are shown, most robust first")).to_be_visible()
+    expect(
+        page.get_by_text(f"{n} of 360 test images fit and are shown, most robust first")
+    ).to_be_visible()
     expect(picker(page, "Order")).to_have_value("most robust first")
 
 
@@ -50,4 +54,6 @@ def test_one_budget_shows_each_group_with_its_bar_and_its_image(full, page):
     bars = extents(page, "rect")
     assert len(bars) == 10 and all(width > 1 and height > 5 for width, height in bars)
     expect(page.get_by_text(re.compile(r"fooled \d: \S+ [≤>] 0\.6"))).to_have_count(10)
-    expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(10)
+    expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(
+        10
+    )

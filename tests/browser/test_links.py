@@ -36,12 +36,15 @@ def test_a_link_is_restored_by_a_server_that_has_served_nothing_yet(browser, pag
     with serve(ROOT, tmp_path / "cache") as address:
         visit(page, f"{address}/images?{QUERY}", "Images at the boundary")
         expect_restored(page)
-        expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
+        expect(
+            page.get_by_role("img", name="clean, perturbation magnified, perturbed")
+        ).to_have_count(12)
         expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_text(MENU)
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("", "Who is fooled first?"), ("curves", "Robustness curves"), ("compute", "Compute")]
+    ("path", "title"),
+    [("", "Who is fooled first?"), ("curves", "Robustness curves"), ("compute", "Compute")],
 )
 def test_a_link_is_restored_by_a_warm_server(full, page, path, title):
     visit(page, f"{full}/{path}?{QUERY}", title)

@@ -14,7 +14,9 @@ MODEL = "logistic_regression"
 
 @pytest.fixture(scope="module")
 def address(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app with a linear model of the digits, plain, attacked in training, and with more weight on the eights."""
+    """Address of the app with a linear model of the digits, plain, attacked in training, and with
+    more weight on the eights.
+    """
     cache = tmp_path_factory.mktemp("mitigated") / "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RBCORE_CACHE", str(cache))
@@ -31,7 +33,9 @@ def address(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def link(address: str, **query: str) -> str:
     plain = find_run("digits", MODEL).name
     asked = {"dataset": "digits", "model": MODEL, "method": "exact", "run": plain, **query}
-    return f"{address}/mitigation?" + "&".join(f"{key}={value.replace('+', '%2B')}" for key, value in asked.items())
+    return f"{address}/mitigation?" + "&".join(
+        f"{key}={value.replace('+', '%2B')}" for key, value in asked.items()
+    )
 
 
 def test_the_page_answers_what_changed_and_a_click_compares_another_run(address, page):
@@ -42,7 +46,9 @@ def test_the_page_answers_what_changed_and_a_click_compares_another_run(address,
     sentence = page.get_by_role("heading", name="sigma of 8 went from")
     expect(sentence).to_contain_text("95% interval")
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(4)
-    for chart in page.get_by_test_id("stVegaLiteChart").all()[:2]:  # plain and mitigated: the group and the rest
+    for chart in page.get_by_test_id("stVegaLiteChart").all()[
+        :2
+    ]:  # plain and mitigated: the group and the rest
         chart.scroll_into_view_if_needed()
         expect(chart.locator("svg .mark-line.role-mark path")).to_have_count(2)
     said = sentence.inner_text()
@@ -55,7 +61,9 @@ def test_the_page_answers_what_changed_and_a_click_compares_another_run(address,
 
 def test_missing_distances_are_computed_from_the_page(address, page):
     visit(page, link(address, mitigated="term"), "Mitigation")
-    expect(page.get_by_test_id("stAlert").filter(has_text="not computed yet for: term.")).to_be_visible()
+    expect(
+        page.get_by_test_id("stAlert").filter(has_text="not computed yet for: term.")
+    ).to_be_visible()
     page.get_by_role("button", name="Compute the 1 missing").click()
     expect(page.get_by_role("heading", name="sigma of 8 went from")).to_be_visible(timeout=120_000)
     settled(page)

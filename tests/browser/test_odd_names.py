@@ -1,4 +1,6 @@
-"""Names that a page could take for its own language, on the pages whose charts are labeled by them."""
+"""Names that a page could take for its own language, on the pages whose charts are
+labeled by them.
+"""
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +13,9 @@ from tests.pages.app import shipped
 
 @pytest.fixture
 def odd(browser, tmp_path):
-    """Address of the app with the digits' classes called otherwise in the distances of one network."""
+    """Address of the app with the digits' classes called otherwise in the distances
+    of one network.
+    """
     cache = tmp_path / "cache"
     (cache / "distances").mkdir(parents=True)
     stored = shipped("logistic_regression", 12)
@@ -29,11 +33,16 @@ def test_the_heatmap_and_one_budget_show_them_as_text(odd, page):
     visit(page, f"{odd}/heatmap?{query}", "Models and epochs")
     cells = page.locator('[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path')
     expect(cells.first).to_be_attached()
-    labels = [text.rstrip("…") for text in page.locator('[data-testid="stVegaLiteChart"] svg text').all_text_contents()]
+    labels = [
+        text.rstrip("…")
+        for text in page.locator('[data-testid="stVegaLiteChart"] svg text').all_text_contents()
+    ]
     for name in ODD_GROUPS:
         assert any(len(text) > 2 and name.startswith(text) for text in labels)
         assert page.locator(f'path[aria-label*="group: {name};"]').count() > 0
-    page.locator('path[aria-label*="group: a|b;"][aria-label*="epoch: 12;"]').first.click(force=True)
+    page.locator('path[aria-label*="group: a|b;"][aria-label*="epoch: 12;"]').first.click(
+        force=True
+    )
     expect(page.get_by_text("a|b · logistic_regression, epoch 12, deepfool: sigma")).to_be_visible()
     page.get_by_role("link", name="Its images").click()
     expect(page.get_by_role("heading", name="Images at the boundary")).to_be_visible()

@@ -11,7 +11,13 @@ TITLES = {
     "/images": "Images at the boundary",
     "/compute": "Compute",
 }
-ODD_GROUPS = ["<script>alert(1)</script>", "a|b", "😀 :smile:", "*x* _y_ $z$ `q`", "[a](http://example.org)"]
+ODD_GROUPS = [
+    "<script>alert(1)</script>",
+    "a|b",
+    "😀 :smile:",
+    "*x* _y_ $z$ `q`",
+    "[a](http://example.org)",
+]
 
 
 @pytest.mark.parametrize("path", TITLES)
@@ -23,7 +29,9 @@ def test_each_page_shows_what_it_is_for(full, page, path):
     elif path == "/heatmap":
         assert len(extents(page, "rect")) == 2 * 3 * 2
     elif path == "/images":
-        expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
+        expect(
+            page.get_by_role("img", name="clean, perturbation magnified, perturbed")
+        ).to_have_count(12)
     else:
         expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
         expect(page.get_by_role("button", name="Estimate", exact=True)).to_be_enabled()
@@ -75,10 +83,14 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))
-    visit(page, f"{full}/curves?dataset=digits&model=logistic_regression&epoch=2", TITLES["/curves"])
+    visit(
+        page, f"{full}/curves?dataset=digits&model=logistic_regression&epoch=2", TITLES["/curves"]
+    )
     expect(page.get_by_role("heading").filter(has_text="interval")).to_contain_text("robust")
     assert len(extents(page, "line")) == len(ODD_GROUPS)
-    legend = page.locator('[data-testid="stVegaLiteChart"] svg .role-legend-label text').all_text_contents()
+    legend = page.locator(
+        '[data-testid="stVegaLiteChart"] svg .role-legend-label text'
+    ).all_text_contents()
     for name in ODD_GROUPS:
         assert any(text.startswith(f"{name} (n = ") for text in legend)
         choose(page, "Highlight", name)
@@ -90,11 +102,15 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
 
 def test_missing_distances_are_computed_from_the_page_that_lacks_them(full, page):
     visit(
-        page, f"{full}/images?dataset=digits&model=logistic_regression&epoch=1&method=deepfool:paper", TITLES["/images"]
+        page,
+        f"{full}/images?dataset=digits&model=logistic_regression&epoch=1&method=deepfool:paper",
+        TITLES["/images"],
     )
     expect(page.get_by_test_id("stAlert")).to_contain_text("not computed yet")
     page.get_by_role("button", name="Compute them now").click()
-    expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(12)
+    expect(page.get_by_role("img", name="clean, perturbation magnified, perturbed")).to_have_count(
+        12
+    )
     page.get_by_role("link", name="Curves").click()
     assert len(extents(page, "line")) == 10
     expect(picker(page, "Distance method")).to_have_value("deepfool:paper")
@@ -102,7 +118,11 @@ def test_missing_distances_are_computed_from_the_page_that_lacks_them(full, page
 
 def test_a_narrow_screen_shows_the_images_in_order(full, page):
     page.set_viewport_size({"width": 400, "height": 900})
-    visit(page, f"{full}/images?dataset=digits&model=logistic_regression&method=exact", TITLES["/images"])
+    visit(
+        page,
+        f"{full}/images?dataset=digits&model=logistic_regression&method=exact",
+        TITLES["/images"],
+    )
     texts = page.get_by_text("· distance")
     expect(texts).to_have_count(12)
     from_top = sorted(texts.all(), key=lambda text: text.bounding_box()["y"])

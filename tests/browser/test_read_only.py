@@ -12,14 +12,21 @@ def test_every_page_shows_and_none_starts_anything(browser, page, tmp_path):
     with serve(ROOT, cache, RBCORE_READ_ONLY="1") as address:
         visit(page, f"{address}/curves", "Robustness curves")
         for path in menu_paths(page).values():
-            page.goto(f"{address}{path}?dataset=digits&model=logistic_regression", wait_until="domcontentloaded")
+            page.goto(
+                f"{address}{path}?dataset=digits&model=logistic_regression",
+                wait_until="domcontentloaded",
+            )
             expect(page.get_by_role("heading").first).to_be_visible()
             settled(page)
             for name in STARTS:
                 assert page.get_by_role("button", name=name, exact=True).count() == 0, (path, name)
             assert page.get_by_test_id("stFileUploader").count() == 0
         visit(page, f"{address}/compute", "Compute")
-        expect(page.get_by_test_id("stAlert")).to_contain_text("This server only shows what is computed already")
+        expect(page.get_by_test_id("stAlert")).to_contain_text(
+            "This server only shows what is computed already"
+        )
         visit(page, f"{address}/curves?dataset=digits&method=deepfool:paper", "Robustness curves")
-        expect(page.get_by_test_id("stAlert")).to_contain_text("These distances are not computed yet")
+        expect(page.get_by_test_id("stAlert")).to_contain_text(
+            "These distances are not computed yet"
+        )
         assert not cache.exists()

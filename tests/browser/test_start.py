@@ -1,4 +1,6 @@
-"""The pages a newcomer meets: the toy that is dragged, the lesson, the method, and what they can bring."""
+"""The pages a newcomer meets: the toy that is dragged, the lesson, the method, and what
+they can bring.
+"""
 
 import re
 from pathlib import Path
@@ -15,7 +17,9 @@ def shares(page: Page) -> dict[str, int]:
     """Return how many points of each group the bars count, by the words beside them."""
     texts = page.locator('[data-testid="stVegaLiteChart"] svg text').all_text_contents()
     names = [text for text in texts if text in ("blue", "brown", "green", "round", "cross")]
-    counts = [int(match[1]) for text in texts if (match := re.fullmatch(r"\d+% \((\d+) of \d+\)", text))]
+    counts = [
+        int(match[1]) for text in texts if (match := re.fullmatch(r"\d+% \((\d+) of \d+\)", text))
+    ]
     return dict(zip(names, counts, strict=True))
 
 
@@ -45,7 +49,8 @@ def test_switching_the_classifier_changes_the_bars_and_a_link_leads_to_the_curve
     expect(page.get_by_text(re.compile(r"\(\d+ of 40\)")).first).to_be_attached()
     after = shares(page)
     assert (
-        before["round"] < before["cross"] and abs(after["round"] - after["cross"]) < before["cross"] - before["round"]
+        before["round"] < before["cross"]
+        and abs(after["round"] - after["cross"]) < before["cross"] - before["round"]
     )
     page.get_by_role("link", name="The curves behind this").click()
     expect(page.get_by_role("heading", name="Robustness curves", exact=True)).to_be_visible()
@@ -57,8 +62,14 @@ def test_the_lesson_goes_on_by_a_click_and_its_step_and_guess_are_in_the_link(fu
     expect(page).to_have_url(re.compile("guess=dim"))
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_role("heading", name="How much must be changed?")).to_be_visible()
-    expect(page.get_by_role("img", name=re.compile("A face in (dim|bright) light"))).to_have_count(6, timeout=90_000)
-    for title in ("By how much do the groups differ?", "Could it be chance?", "Can training mend it?"):
+    expect(page.get_by_role("img", name=re.compile("A face in (dim|bright) light"))).to_have_count(
+        6, timeout=90_000
+    )
+    for title in (
+        "By how much do the groups differ?",
+        "Could it be chance?",
+        "Can training mend it?",
+    ):
         page.get_by_role("button", name="Next").click()
         expect(page.get_by_role("heading", name=title)).to_be_visible()
         settled(page)

@@ -17,7 +17,9 @@ def drawn() -> alt.Chart:
 def test_a_chart_of_more_rows_than_a_notebook_may_show_becomes_svg_with_all_its_marks():
     root = ElementTree.fromstring(chart_svg(drawn()))  # noqa: S314 (our own text)
     marks = [
-        path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("aria-roledescription") == "point"
+        path
+        for path in root.iter("{http://www.w3.org/2000/svg}path")
+        if path.get("aria-roledescription") == "point"
     ]
     assert len(marks) == len(POINTS)
 

@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from rbcore.analyses import ALL, REST, compare, curves_of_sides
-from rbcore.charts import BIASES, MEASURES, before_after_curves, changes_chart, chart_svg, trade_off_chart
+from rbcore.charts import (
+    BIASES,
+    MEASURES,
+    before_after_curves,
+    changes_chart,
+    chart_svg,
+    trade_off_chart,
+)
 from tests.analyses.test_mitigation import other_model
 from tests.charts.test_charts import data_of
 from tests.inference.samples import many_groups
@@ -19,7 +26,9 @@ def test_the_panels_share_their_axes_and_hold_one_model_each(pair):
     table = curves_of_sides(*pair, "group", "g0", taus=np.linspace(0, 3, 50))
     chart = before_after_curves(table, titles=("plain", "alpha 1"), tau=0.5)
     drawn = [rows for rows in data_of(chart) if "when" in rows]
-    assert [set(rows["when"]) for rows in drawn] == [{"before"}, {"after"}] and {len(rows) for rows in drawn} == {100}
+    assert [set(rows["when"]) for rows in drawn] == [{"before"}, {"after"}] and {
+        len(rows) for rows in drawn
+    } == {100}
     assert set(drawn[0]["side"]) == {"g0 (n = 60)", "the rest (n = 150)"}
     panels = chart.to_dict()["hconcat"]
     assert [panel["title"] for panel in panels] == ["plain", "alpha 1"]
@@ -35,9 +44,17 @@ def test_changes_are_colored_by_what_is_shown(pair, measure):
     assert list(drawn["who"]) == ["g0", REST, ALL, "g1", "g2"]
     for row in drawn.itertuples():
         assert (row.start, row.end) == pytest.approx((row.before + row.low, row.before + row.high))
-        expected = "no change shown" if row.low <= 0 <= row.high else "went up" if row.change > 0 else "went down"
+        expected = (
+            "no change shown"
+            if row.low <= 0 <= row.high
+            else "went up"
+            if row.change > 0
+            else "went down"
+        )
         assert row.shown == expected
-    assert {"distance": "went up", "accuracy": "went down"}.get(measure, "went up") in set(drawn["shown"])
+    assert {"distance": "went up", "accuracy": "went down"}.get(measure, "went up") in set(
+        drawn["shown"]
+    )
     assert chart_svg(chart).startswith("<svg")
 
 
@@ -48,11 +65,19 @@ COSTS = pd.DataFrame(
         "setting": ["plain", "alpha 1", "alpha 3", "epsilon 0.5", "share 0.5"],
         "alpha": [None, 1.0, 3.0, None, None],
         "trained_tau": [None, 0.5, 0.5, None, None],
-        "family": ["", "kind regularizer", "kind regularizer", "kind adversarial", "kind reweighting"],
+        "family": [
+            "",
+            "kind regularizer",
+            "kind regularizer",
+            "kind adversarial",
+            "kind reweighting",
+        ],
         "n": 100,
         "n_group": 20,
         **{name: 0.3 for column in BIASES.values() for name in column},
-        **dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "auc_group", "auc_rest"), 0.9),
+        **dict.fromkeys(
+            ("accuracy", "accuracy_low", "accuracy_high", "auc_group", "auc_rest"), 0.9
+        ),
     }
 )
 
@@ -63,5 +88,7 @@ def test_each_run_is_a_mark_and_terms_are_joined(bias):
     sizes = [len(rows) for rows in data_of(chart)]
     assert sizes == [5, 2, 1]  # marks, the line over alpha, the ring
     encoding = chart.to_dict()["layer"][4]["encoding"]
-    assert encoding["y"]["field"] == BIASES[bias][0] and len(encoding["shape"]["scale"]["range"]) == 4
+    assert (
+        encoding["y"]["field"] == BIASES[bias][0] and len(encoding["shape"]["scale"]["range"]) == 4
+    )
     assert chart_svg(chart).startswith("<svg")

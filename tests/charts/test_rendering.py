@@ -6,7 +6,9 @@ from rbcore.charts.rendering import magnification, perturbation_picture, rounded
 def test_the_largest_change_is_shown_as_black_or_white():
     clean = np.full((1, 2, 2), 0.5, np.float32)
     perturbed = clean + np.array([[[0.1, -0.2], [0.0, 0.05]]], np.float32)
-    np.testing.assert_allclose(perturbation_picture(clean, perturbed), [[[0.75, 0.0], [0.5, 0.625]]], atol=1e-6)
+    np.testing.assert_allclose(
+        perturbation_picture(clean, perturbed), [[[0.75, 0.0], [0.5, 0.625]]], atol=1e-6
+    )
     assert round(magnification(clean, perturbed), 4) == 2.5
     assert magnification(clean, clean) == 1
 
@@ -27,5 +29,7 @@ def test_a_strip_shows_three_panels():
 
 
 def test_an_8_bit_file_holds_the_nearest_of_256_levels():
-    np.testing.assert_allclose(rounded(np.array([0.5, -1.0, 2.0, 0.3 / 255])), [128 / 255, 0, 1, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        rounded(np.array([0.5, -1.0, 2.0, 0.3 / 255])), [128 / 255, 0, 1, 0], rtol=1e-6
+    )
     assert rounded(np.zeros(1)).dtype == np.float32

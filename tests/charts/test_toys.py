@@ -43,9 +43,16 @@ def test_the_bars_count_what_is_correct_and_farther_than_tau(tau, left, right):
 def test_the_band_is_one_path_with_gaps_between_the_lines():
     toy = class_toy()
     chart = toy_explorer(
-        toy.distances.assign(classifier=""), toy.boundaries.assign(classifier=""), tau=0.1, tau_max=0.3
+        toy.distances.assign(classifier=""),
+        toy.boundaries.assign(classifier=""),
+        tau=0.1,
+        tau_max=0.3,
     )
-    path = next(pd.DataFrame(rows) for rows in chart.to_dict()["datasets"].values() if "position" in pd.DataFrame(rows))
+    path = next(
+        pd.DataFrame(rows)
+        for rows in chart.to_dict()["datasets"].values()
+        if "position" in pd.DataFrame(rows)
+    )
     assert path["x"].isna().sum() == 3 and len(path) == len(toy.boundaries) + 3
     assert "NaN" not in chart_svg(chart)
 
@@ -66,6 +73,9 @@ def test_sigma_at_one_mix_stands_below_sigma_as_measured():
         }
     )
     table = raw_and_standardized(rows, "site", ["age"])
-    drawn = max((pd.DataFrame(rows) for rows in mix_intervals(table).to_dict()["datasets"].values()), key=len)
+    drawn = max(
+        (pd.DataFrame(rows) for rows in mix_intervals(table).to_dict()["datasets"].values()),
+        key=len,
+    )
     assert list(drawn["kind"]) == ["as measured"] * 2 + ["at one mix"] * 2
     np.testing.assert_allclose(drawn["sigma"], [*table["sigma"], *table["standardized"]])

@@ -39,16 +39,32 @@ def table_of(*arguments):
 
 
 def test_help_names_every_command():
-    done = subprocess.run([sys.executable, "-m", "rbcore", "--help"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "rbcore", "--help"], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0
-    for command in ("datasets", "models", "methods", "train", "grid", "estimate", "bias", "reproduce", "verify"):
+    for command in (
+        "datasets",
+        "models",
+        "methods",
+        "train",
+        "grid",
+        "estimate",
+        "bias",
+        "reproduce",
+        "verify",
+    ):
         assert command in done.stdout
         assert run(command, "--help").returncode == 0
 
 
 @pytest.mark.parametrize(
     ("command", "names"),
-    [("datasets", rb.datasets.DATASETS), ("models", rb.models.MODELS), ("methods", rb.distances.METHODS)],
+    [
+        ("datasets", rb.datasets.DATASETS),
+        ("models", rb.models.MODELS),
+        ("methods", rb.distances.METHODS),
+    ],
 )
 def test_registries_are_listed_in_every_format(command, names):
     assert list(table_of(command)["name"]) == list(names)
@@ -67,57 +83,105 @@ def test_bias_prints_what_the_library_measures():
 
 
 def test_bias_takes_every_epoch():
-    table = table_of("bias", "digits", "logistic_regression", "exact", "--by", "class", "--epoch", "all")
+    table = table_of(
+        "bias", "digits", "logistic_regression", "exact", "--by", "class", "--epoch", "all"
+    )
     assert len(table) == 120 and list(table["epoch"].unique()) == list(range(1, 13))
 
 
 @pytest.mark.slow
 def test_train_estimate_bias_verify_on_faces(tmp_path, monkeypatch):
-    """The whole way of a new user with a folder of faces, where nothing ships: to verify that is the work of another test."""
+    """The whole way of a new user with a folder of faces, where nothing ships: to verify that is
+    the work of another test.
+    """
     monkeypatch.setattr(store, "bundled_root", lambda: tmp_path / "nothing")
     faces = write_faces(tmp_path / "faces", n=100)
     (faces / "61_1_20170109142408075.jpg").write_bytes(b"")
     done = run(
-        "train", "utkface", "small_cnn", "--epochs", 2, "--size", 16, "--seed", 1, "--root", faces, "--run", "mine"
+        "train",
+        "utkface",
+        "small_cnn",
+        "--epochs",
+        2,
+        "--size",
+        16,
+        "--seed",
+        1,
+        "--root",
+        faces,
+        "--run",
+        "mine",
     )
     assert done.returncode == 0, done.stderr
     assert "skipped 61_1_20170109142408075.jpg: the name is not" in done.stderr
     assert "checkpoints will take about" in done.stderr and "training epoch 2 of 2" in done.stderr
     assert "mine" in done.stdout and "training" not in done.stdout
     table = table_of(
-        "estimate", "utkface", "small_cnn", "deepfool", "--limit", 12, "--epoch", "all", "--set", "steps=20"
+        "estimate",
+        "utkface",
+        "small_cnn",
+        "deepfool",
+        "--limit",
+        12,
+        "--epoch",
+        "all",
+        "--set",
+        "steps=20",
     )
     assert list(table["n"]) == [12, 12] and list(table["epoch"]) == [1, 2]
     verified = table_of("verify", "--rows", 2)
     assert len(verified) == 2 and verified["ok"].all() and (verified["recomputed"] == 2).all()
-    groups = table_of("bias", "utkface", "small_cnn", "deepfool", "--by", "gender", "--set", "steps=20")
+    groups = table_of(
+        "bias", "utkface", "small_cnn", "deepfool", "--by", "gender", "--set", "steps=20"
+    )
     assert set(groups["group"]) == {"male", "female"} and groups["n"].sum() == 12
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("estimate", "digits", "small_cnn", "depfool"), "no method 'depfool'. Did you mean 'deepfool'"),
+        (
+            ("estimate", "digits", "small_cnn", "depfool"),
+            "no method 'depfool'. Did you mean 'deepfool'",
+        ),
         (("estimate", "digits", "small_cn", "deepfool"), "no model 'small_cn'"),
         (("estimate", "digit", "small_cnn", "deepfool"), "no dataset 'digit'"),
         (("estimate", "digits", "small_cnn", "deepfool", "--epoch", "77"), "no epoch of run"),
-        (("estimate", "digits", "small_cnn", "deepfool", "--run", "x"), "no run of small_cnn on digits 'x'"),
-        (("estimate", "digits", "small_cnn", "deepfool", "--set", "steps"), "not of the form NAME=VALUE"),
-        (("estimate", "digits", "small_cnn", "deepfool", "--device", "tpu"), "'tpu' is not a device"),
+        (
+            ("estimate", "digits", "small_cnn", "deepfool", "--run", "x"),
+            "no run of small_cnn on digits 'x'",
+        ),
+        (
+            ("estimate", "digits", "small_cnn", "deepfool", "--set", "steps"),
+            "not of the form NAME=VALUE",
+        ),
+        (
+            ("estimate", "digits", "small_cnn", "deepfool", "--device", "tpu"),
+            "'tpu' is not a device",
+        ),
         (("estimate", "digits", "small_cnn", "exact"), "not linear"),
         (("bias", "digits", "small_cnn", "deepfool", "--by", "race"), "no partition 'race'"),
         (
             ("bias", "digits", "small_cnn", "deepfool:paper", "--by", "class"),
             "python -m rbcore estimate digits small_cnn deepfool:paper",
         ),
-        (("train", "utkface", "small_cnn", "--root", "/nowhere/faces"), "/nowhere/faces does not exist"),
+        (
+            ("train", "utkface", "small_cnn", "--root", "/nowhere/faces"),
+            "/nowhere/faces does not exist",
+        ),
         (("train", "utkface", "small_cnn"), "UTKFace needs the folder"),
         (("train", "digits", "small_cnn", "--keep", "some"), "keep='some'"),
         (("train", "digits", "utk_classifier"), "16"),
         (("train", "digits", "small_cnn", "--seed", "-1"), "seed=-1 is no seed"),
         (("train", "digits", "small_cnn", "--size", "0"), "size 0"),
-        (("bias", "digits", "*", "deepfool", "--by", "class"), "no complete plain run of * on digits"),
-        (("bias", "digits", "small_cnn", "deepfool", "--by", "class", "--rest", "others"), "no policy rest 'others'"),
+        (
+            ("bias", "digits", "*", "deepfool", "--by", "class"),
+            "no complete plain run of * on digits",
+        ),
+        (
+            ("bias", "digits", "small_cnn", "deepfool", "--by", "class", "--rest", "others"),
+            "no policy rest 'others'",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -132,7 +196,9 @@ def test_mistakes_get_one_sentence_and_exit_code_2(arguments, message):
 @pytest.mark.slow
 def test_verify_finds_what_was_altered(cache, tmp_path, monkeypatch):
     run_ = rb.list_runs("digits", "small_cnn")[0]
-    stored, sound = (rb.stored_distances(run_, "last", method) for method in ("deepfool", "minimal"))
+    stored, sound = (
+        rb.stored_distances(run_, "last", method) for method in ("deepfool", "minimal")
+    )
     few = tmp_path / "few shipped"  # to verify all that ships is the work of tests/test_bundled.py
     (few / "distances").mkdir(parents=True)
     for table in (stored, sound):
@@ -140,7 +206,9 @@ def test_verify_finds_what_was_altered(cache, tmp_path, monkeypatch):
     shutil.copytree(run_.folder, few / run_.folder.relative_to(store.bundled_root()))
     monkeypatch.setattr(store, "bundled_root", lambda: few)
     changed = stored.rows.assign(distance=stored.rows["distance"] * 0.5)
-    honest = store.write_table(changed, stored.key_facts, stored.provenance)  # checksum fits, numbers do not
+    honest = store.write_table(
+        changed, stored.key_facts, stored.provenance
+    )  # checksum fits, numbers do not
     truncated = cache / "distances" / ("0" * 32 + ".parquet")
     truncated.write_bytes(stored.path.read_bytes()[:500])
     renamed = cache / "distances" / ("1" * 32 + ".parquet")

@@ -1,4 +1,6 @@
-"""Small image files that ask for much: of memory, of time, or for what is not theirs. Nothing here is a real picture."""
+"""Small image files that ask for much: of memory, of time, or for what is not theirs. Nothing here
+is a real picture.
+"""
 
 import io
 import struct
@@ -9,31 +11,53 @@ from PIL import Image
 
 
 def png(
-    width: int, height: int, *, kind: int = 2, rows: int | None = None, before: list[tuple[bytes, bytes]] = ()
+    width: int,
+    height: int,
+    *,
+    kind: int = 2,
+    rows: int | None = None,
+    before: list[tuple[bytes, bytes]] = (),
 ) -> bytes:
-    """Return a PNG file of one color; ``kind`` 2 is RGB, 6 RGBA; ``rows`` of it are there, the others are missing."""
+    """Return a PNG file of one color; ``kind`` 2 is RGB, 6 RGBA; ``rows`` of it are there, the
+    others are missing.
+    """
     header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     packer = zlib.compressobj(9)
     row = bytes(1 + width * {0: 1, 2: 3, 6: 4}[kind])
-    pixels = b"".join([packer.compress(row) for _ in range(height if rows is None else rows)] + [packer.flush()])
+    pixels = b"".join(
+        [packer.compress(row) for _ in range(height if rows is None else rows)] + [packer.flush()]
+    )
     return png_of([(b"IHDR", header), *before, (b"IDAT", pixels), (b"IEND", b"")])
 
 
 def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
     """Return a PNG file of the given pieces, with their checksums."""
     pieces = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(pieces)
 
 
-def jpeg(width: int, height: int, *, mode: str = "RGB", head: bytes = b"", scans: int = 0, **options: object) -> bytes:
-    """Return a small JPEG file whose header claims other sides; ``head`` is put at its start, ``scans`` more scans at its end."""
+def jpeg(
+    width: int,
+    height: int,
+    *,
+    mode: str = "RGB",
+    head: bytes = b"",
+    scans: int = 0,
+    **options: object,
+) -> bytes:
+    """Return a small JPEG file whose header claims other sides; ``head`` is put at its start,
+    ``scans`` more scans at its end.
+    """
     buffer = io.BytesIO()
     Image.new(mode, (16, 16)).save(buffer, "JPEG", **options)
     content = bytearray(buffer.getvalue())
     place = next(
-        place for place in range(2, len(content)) if content[place] == 0xFF and content[place + 1] in (0xC0, 0xC2)
+        place
+        for place in range(2, len(content))
+        if content[place] == 0xFF and content[place + 1] in (0xC0, 0xC2)
     )
     content[place + 5 : place + 9] = struct.pack(">HH", height, width)
     scan = content[content.rindex(b"\xff\xda") : -2]
@@ -46,7 +70,9 @@ def segment(marker: int, data: bytes) -> bytes:
 
 
 def tags(n: int, size: int, total: int) -> bytes:
-    """Return EXIF data of ``total`` bytes with ``n`` entries, each of which refers to the same ``size`` bytes."""
+    """Return EXIF data of ``total`` bytes with ``n`` entries, each of which refers to the same
+    ``size`` bytes.
+    """
     entries = b"".join(struct.pack(">HHLL", 1000 + k, 7, size, 8) for k in range(n))
     return (b"MM\0*" + struct.pack(">LH", 8, n) + entries).ljust(total, b"\0")
 

@@ -60,25 +60,39 @@ def test_folds_decide_the_split_and_names_are_found(tmp_path):
         assert (sample["split"] == "test") == sample["sample_id"].startswith("4@")
         user, _, rest = sample["sample_id"].partition("/")
         with Image.open(tmp_path / "aligned" / user / f"landmark_aligned_face.{rest}") as image:
-            np.testing.assert_array_equal(dataset.images[row], np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+            np.testing.assert_array_equal(
+                dataset.images[row], np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            )
 
 
 def test_the_other_kind_of_images_serves_where_it_is_alone(tmp_path):
     aligned = load_dataset("adience", root=write_adience(tmp_path), size=20)
     for path in sorted((tmp_path / "aligned").rglob("*.jpg")):
-        target = tmp_path / "faces" / path.parent.name / path.name.replace("landmark_aligned", "coarse_tilt_aligned")
+        target = (
+            tmp_path
+            / "faces"
+            / path.parent.name
+            / path.name.replace("landmark_aligned", "coarse_tilt_aligned")
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
-    with pytest.raises(DatasetError, match="None of the 80 images that the fold files name could be read in .*aligned"):
+    with pytest.raises(
+        DatasetError,
+        match="None of the 80 images that the fold files name could be read in .*aligned",
+    ):
         load_dataset("adience", root=tmp_path, size=20)
     (tmp_path / "aligned").rename(tmp_path / "old")
     assert load_dataset("adience", root=tmp_path, size=20).fingerprint == aligned.fingerprint
 
 
 def test_absent_images_duplicates_and_bad_rows_are_counted_and_named(tmp_path):
-    rows = [[(f"{fold}@N0", f"{i}.jpg", str(i), "(0, 2)", "f") for i in range(4)] for fold in range(5)]
+    rows = [
+        [(f"{fold}@N0", f"{i}.jpg", str(i), "(0, 2)", "f") for i in range(4)] for fold in range(5)
+    ]
     rows[1].append(rows[1][0])
-    rows[2].append(rows[1][1])  # in another fold: the first fold keeps it, so none is in train and test
+    rows[2].append(
+        rows[1][1]
+    )  # in another fold: the first fold keeps it, so none is in train and test
     rows[3] += [
         ("3@N0", "x.jpg", "9", "None", "f"),
         ("3@N0", "y.jpg", "9", "99", "f"),
@@ -87,7 +101,10 @@ def test_absent_images_duplicates_and_bad_rows_are_counted_and_named(tmp_path):
     write_folds(tmp_path, rows)
     for fold in range(5):
         for i in range(3):  # the fourth of each fold is absent
-            write_noise_image(tmp_path / "faces" / f"{fold}@N0" / f"coarse_tilt_aligned_face.{i}.{i}.jpg", seed=fold)
+            write_noise_image(
+                tmp_path / "faces" / f"{fold}@N0" / f"coarse_tilt_aligned_face.{i}.{i}.jpg",
+                seed=fold,
+            )
     dataset = load_dataset("adience", root=tmp_path, size=20)
     assert len(dataset.samples) == 15
     skipped = [(skip.file, skip.reason) for skip in dataset.skipped]
@@ -120,11 +137,22 @@ def test_fold_files_that_are_missing_or_no_text_are_named(tmp_path):
 
 
 def test_the_real_folds(shared_data, tmp_path):
-    """Counts of the paper and its released code; images are drawn at a few real paths, since the real ones are not here."""
+    """Counts of the paper and its released code; images are drawn at a few real paths, since the
+    real ones are not here.
+    """
     faces, skipped = read_folds(shared_data / "adience")
     test = [face for face in faces.values() if face.split == "test"]
     assert (len(faces) - len(test), len(test)) == (14_007, 3_445)
-    assert [Counter(face.label for face in test)[k] for k in range(8)] == [199, 570, 340, 225, 1072, 513, 252, 274]
+    assert [Counter(face.label for face in test)[k] for k in range(8)] == [
+        199,
+        570,
+        340,
+        225,
+        1072,
+        513,
+        252,
+        274,
+    ]
     assert Counter(face.gender for face in test) == {"female": 1848, "male": 1597}
     assert sum(int(skip.reason.split()[0]) for skip in skipped) == 19_370 - 14_007 - 3_445
     for fold in range(5):

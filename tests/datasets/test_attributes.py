@@ -56,7 +56,9 @@ def test_a_corrected_attribute_is_what_is_shown_and_nothing_is_computed_again(tm
     after = estimate_distances(load_model("logistic_regression", again), again, METHOD)
     assert counts(after) == swapped
     pd.testing.assert_series_equal(after["distance"], before["distance"])
-    assert len(stored_distances(run, "last", METHOD).provenance["computed"]) == 1  # nothing more was computed
+    assert (
+        len(stored_distances(run, "last", METHOD).provenance["computed"]) == 1
+    )  # nothing more was computed
 
 
 def test_a_group_that_is_added_later_needs_no_measurement(tmp_path):
@@ -84,7 +86,8 @@ def test_metadata_that_cannot_be_used_any_more_is_named(tmp_path):
     estimate_distances(load_model("logistic_regression", dataset), dataset, METHOD)
     (tmp_path / "metadata.csv").write_text("name,camera\n")
     with pytest.raises(
-        DatasetError, match=r"metadata\.csv was changed after distances were computed.*no column 'file'"
+        DatasetError,
+        match=r"metadata\.csv was changed after distances were computed.*no column 'file'",
     ):
         stored_distances(run, "last", METHOD)
 
@@ -115,10 +118,22 @@ def test_two_folders_share_no_name_and_a_run_is_found_by_its_data(tmp_path):
     assert load_model("logistic_regression", first).facts["run"] == one.name
     assert load_model("logistic_regression", second).facts["run"] == other.name
     for command in ("estimate", "bias"):
-        arguments = [command, "folder", "logistic_regression", METHOD, "--root", str(tmp_path / "first")]
-        done = CliRunner().invoke(cli, arguments + (["--by", "class", "--format", "csv"] if command == "bias" else []))
+        arguments = [
+            command,
+            "folder",
+            "logistic_regression",
+            METHOD,
+            "--root",
+            str(tmp_path / "first"),
+        ]
+        done = CliRunner().invoke(
+            cli, arguments + (["--by", "class", "--format", "csv"] if command == "bias" else [])
+        )
         assert done.exit_code == 0, done.output
-    assert stored_distances(one, "last", METHOD) is not None and stored_distances(other, "last", METHOD) is None
+    assert (
+        stored_distances(one, "last", METHOD) is not None
+        and stored_distances(other, "last", METHOD) is None
+    )
     with pytest.raises(DatasetError, match="trained on other content"):
         open_run("folder", "logistic_regression", root=tmp_path / "second", run=one.name)
 
@@ -159,7 +174,9 @@ def test_a_class_that_was_never_trained_is_named_as_that_and_not_as_least_robust
     assert "Emu" not in sentence.split(".")[0] and "emu (n = 24) was never trained" in sentence
     without = robustness_bias(rows[rows["class"] != "emu"], "class").set_index("group")
     assert without["p_holm"].notna().all()
-    assert np.isnan(robustness_bias(pd.DataFrame(rows.to_dict("list")), "class")["n_train"]).all()  # a stranger's table
+    assert np.isnan(
+        robustness_bias(pd.DataFrame(rows.to_dict("list")), "class")["n_train"]
+    ).all()  # a stranger's table
 
 
 def test_an_intersection_was_never_trained_where_one_of_its_parts_was_not():

@@ -11,7 +11,9 @@ from tests.official_layouts import noise_rows, write_cifar10, write_cifar100, wr
 
 
 def test_rows_keep_their_published_place_and_pixels(tmp_path):
-    """Row 3 of the third batch is row 20,003 of the training images, also where batches are shorter than published."""
+    """Row 3 of the third batch is row 20,003 of the training images, also where batches are shorter
+    than published.
+    """
     write_cifar10(tmp_path)
     dataset = load_dataset("cifar10", root=tmp_path, checksum=False)
     (row,) = dataset.rows_of(["cifar10-train-20003"])
@@ -26,7 +28,9 @@ def test_both_labels_of_cifar100_are_partitions(tmp_path):
     write_cifar100(tmp_path)
     fine = load_dataset("cifar100", root=tmp_path, checksum=False).samples
     coarse = load_dataset("cifar100super", root=tmp_path, checksum=False).samples
-    assert list(fine["class"]) == list(coarse["fine"]) and list(fine["coarse"]) == list(coarse["class"])
+    assert list(fine["class"]) == list(coarse["fine"]) and list(fine["coarse"]) == list(
+        coarse["class"]
+    )
     assert fine["label"].iat[139] == 39 and fine["class"].iat[139] == "keyboard"
     assert coarse["label"].iat[139] == 19 and coarse["class"].iat[139] == "vehicles_2"
 
@@ -42,10 +46,18 @@ def test_another_size_is_pillows_bilinear_of_each_image(tmp_path):
     write_cifar10(tmp_path)
     calls = []
     small, large = (
-        load_dataset("cifar10", root=tmp_path, checksum=False, size=size, progress=lambda *call: calls.append(call))
+        load_dataset(
+            "cifar10",
+            root=tmp_path,
+            checksum=False,
+            size=size,
+            progress=lambda *call: calls.append(call),
+        )
         for size in (32, 48)
     )
-    image = Image.fromarray(small.images[7].transpose(1, 2, 0)).resize((48, 48), Image.Resampling.BILINEAR)
+    image = Image.fromarray(small.images[7].transpose(1, 2, 0)).resize(
+        (48, 48), Image.Resampling.BILINEAR
+    )
     np.testing.assert_array_equal(large.images[7], np.asarray(image).transpose(2, 0, 1))
     assert calls[-1] == (120, 120, "decoding images at 48 px")
 
@@ -59,7 +71,11 @@ def test_another_size_is_pillows_bilinear_of_each_image(tmp_path):
             "data_batch_2 holds no rows of 3 x 32 x 32",
         ),
         ("data_batch_2", {"labels": [0] * 20}, "data_batch_2 holds no rows of 3 x 32 x 32"),
-        ("test_batch", {"data": noise_rows(20, 0), "labels": [0] * 19}, "test_batch does not hold 20 labels"),
+        (
+            "test_batch",
+            {"data": noise_rows(20, 0), "labels": [0] * 19},
+            "test_batch does not hold 20 labels",
+        ),
         ("test_batch", {"data": noise_rows(20, 0)}, "test_batch does not hold 20 labels"),
         (
             "test_batch",
@@ -67,8 +83,16 @@ def test_another_size_is_pillows_bilinear_of_each_image(tmp_path):
             "the label 10 in row 1, where 0 to 9 are known",
         ),
         ("test_batch", {"data": noise_rows(3, 0), "labels": [0, 1, -1]}, "the label -1 in row 2"),
-        ("test_batch", {"data": noise_rows(3, 0), "labels": [True, 1, 2]}, "the label True in row 0"),
-        ("batches.meta", {"label_names": ["cat"]}, "batches.meta does not name the 10 classes of CIFAR-10"),
+        (
+            "test_batch",
+            {"data": noise_rows(3, 0), "labels": [True, 1, 2]},
+            "the label True in row 0",
+        ),
+        (
+            "batches.meta",
+            {"label_names": ["cat"]},
+            "batches.meta does not name the 10 classes of CIFAR-10",
+        ),
     ],
 )
 def test_batches_that_make_no_sense_are_named(tmp_path, file, content, message):
@@ -93,19 +117,24 @@ def test_a_missing_file_is_named(tmp_path, file, checksum):
 def test_the_real_rows(shared_data, tmp_path):
     """Counts of the archive, and what is in the first test image: a cat, in the official order."""
     root = shared_data / "cifar"
-    with pytest.raises(DatasetError, match=r"data_batch_1 is not the published file \(MD5 cf0ea6f0"):
+    with pytest.raises(
+        DatasetError, match=r"data_batch_1 is not the published file \(MD5 cf0ea6f0"
+    ):
         load_dataset("cifar10", root=root)
     ten = load_dataset("cifar10", root=root, checksum=False)
     assert (len(ten.rows("train")), len(ten.rows("test"))) == (5170, 1017)
     first = ten.samples[ten.samples["split"] == "test"].head(5)
     assert list(first["class"]) == ["cat", "ship", "ship", "airplane", "frog"]
     assert first["sample_id"].iat[0] == "cifar10-test-00000"
-    hundred, coarse = (load_dataset(name, root=root, checksum=False) for name in ("cifar100", "cifar100super"))
+    hundred, coarse = (
+        load_dataset(name, root=root, checksum=False) for name in ("cifar100", "cifar100super")
+    )
     assert (len(hundred.rows("train")), len(hundred.rows("test"))) == (486, 916)
     assert coarse.samples.groupby("fine")["class"].nunique().max() == 1
     pairs = set(zip(coarse.samples["class"], coarse.samples["fine"], strict=True))
     assert {("people", "baby"), ("trees", "oak_tree"), ("vehicles_2", "tank")} <= pairs
-    # The file of the classes' names is the published one, so these names and its checksum are those of the real dataset.
+    # The file of the classes' names is the published one, so these names and its checksum are those
+    # of the real dataset.
     folder = tmp_path / "cifar-100-python"
     shutil.copytree(root / "cifar-100-python", folder)
     assert tuple(read_batch(folder / "meta", folder)["fine_label_names"]) == cifar.FINE

@@ -10,15 +10,20 @@ from tests.official_layouts import write_celeba, write_class_folders
 
 def column(name, *texts, **options):
     return read_column(
-        name, [None if text is None else Cell(text, line) for line, text in enumerate(texts, 2)], **options
+        name,
+        [None if text is None else Cell(text, line) for line, text in enumerate(texts, 2)],
+        **options,
     )
 
 
 def test_what_was_decided_about_a_column_is_said_in_one_line():
     assert column("race", "a", "b", "NA", None, "a").note == "race: 2 groups, 2 missing (line 4)"
-    ages = column("age", "20", "59", "old", "30", "41", "?", *["25"] * 9, *[str(k) for k in range(30, 45)])
+    ages = column(
+        "age", "20", "59", "old", "30", "41", "?", *["25"] * 9, *[str(k) for k in range(30, 45)]
+    )
     assert ages.note == (
-        "age: numbers 20 to 59, 1 not a number (line 4), in the group unknown, 1 missing (line 7), use bins such as age:25,37"
+        "age: numbers 20 to 59, 1 not a number (line 4), in the group unknown, 1 missing (line "
+        "7), use bins such as age:25,37"
     )
     assert ages.odd == ((4, "'old' in the column 'age' is no number, so it counts as unknown"),)
     codes = column("race", *"01234" * 6)
@@ -32,17 +37,23 @@ def test_a_column_of_80_000_is_refused_at_once(tmp_path):
     write_class_folders(tmp_path)
     header = ",".join(f"c{k}" for k in range(80_000))
     (tmp_path / "metadata.csv").write_text(f"file,{header}\ncat/0.jpg,{','.join(['1'] * 80_000)}\n")
-    with pytest.raises(DatasetError, match=r"has 80,001 columns; keep those that groups are made of, at most 1,000"):
+    with pytest.raises(
+        DatasetError, match=r"has 80,001 columns; keep those that groups are made of, at most 1,000"
+    ):
         load_dataset("folder", root=tmp_path, size=16)
 
 
 def test_a_fact_of_a_face_that_was_corrected_to_missing_is_unknown():
     assert parse_name("25_NA_1_2017.jpg") == {"gender": "unknown", "race": "Black", "age": 25}
     assert parse_name("25_0_none_2017.jpg") == {"gender": "male", "race": "unknown", "age": 25}
-    assert isinstance(parse_name("25_x_1_2017.jpg"), str) and isinstance(parse_name("53__0_2017.jpg"), str)
+    assert isinstance(parse_name("25_x_1_2017.jpg"), str) and isinstance(
+        parse_name("53__0_2017.jpg"), str
+    )
 
 
-def test_an_attribute_of_celeba_that_is_missing_is_unknown_and_a_missing_label_leaves_the_image_out(tmp_path):
+def test_an_attribute_of_celeba_that_is_missing_is_unknown_and_a_missing_label_leaves_the_image_out(
+    tmp_path,
+):
     write_celeba(tmp_path)
     path = next(tmp_path.rglob("list_attr_celeba.txt"))
     lines = path.read_text().splitlines()

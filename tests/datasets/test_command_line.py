@@ -45,13 +45,19 @@ def test_a_waived_checksum_holds_for_the_calls_that_follow(tmp_path):
 def test_an_own_folder_with_metadata_is_trained_and_compared_by_it(tmp_path):
     root = write_class_folders(tmp_path / "mine", n=20)
     files = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.*g"))]
-    lines = ["file,camera", *(f"{file},{('old', 'new')[k % 2]}" for k, file in enumerate(files)), "x,old"]
+    lines = [
+        "file,camera",
+        *(f"{file},{('old', 'new')[k % 2]}" for k, file in enumerate(files)),
+        "x,old",
+    ]
     (root / "metadata.csv").write_text("\n".join(lines))
     done = run("train", "folder", "small_cnn", "--epochs", 1, "--size", 16, "--root", root)
     assert done.returncode == 0, done.stderr
     assert "skipped metadata.csv: line 42: there is no image 'x'" in done.stderr
     assert run("estimate", "folder", "small_cnn", "deepfool", "--set", "steps=20").returncode == 0
-    groups = table_of("bias", "folder", "small_cnn", "deepfool", "--by", "camera", "--set", "steps=20")
+    groups = table_of(
+        "bias", "folder", "small_cnn", "deepfool", "--by", "camera", "--set", "steps=20"
+    )
     assert set(groups["group"]) == {"old", "new"} and groups["n"].sum() == 8
     wrong = run("bias", "folder", "small_cnn", "deepfool", "--by", "camra", "--set", "steps=20")
     assert wrong.returncode == 2 and "Did you mean 'camera'" in wrong.stderr

@@ -24,7 +24,10 @@ def splits_of(dataset):
 
 def each_dataset():
     """Every dataset; 8,000 toy faces take seconds to draw."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("toyfaces")) for name in DATASETS]
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith("toyfaces"))
+        for name in DATASETS
+    ]
 
 
 @pytest.fixture(scope="module", params=each_dataset())
@@ -69,14 +72,18 @@ def test_samples_carry_labels_and_partitions(loaded):
     assert (samples["class"] == samples["label"].map(dict(enumerate(dataset.classes)))).all()
     assert spec.partitions[0] == dataset.partitions[0] == "class"
     assert dataset.partitions == tuple(partition_names(samples.drop(columns="split")))
-    codes = {by for by in dataset.partitions if is_numeric_dtype(samples[by])}  # made-up faces have five ages only
+    codes = {
+        by for by in dataset.partitions if is_numeric_dtype(samples[by])
+    }  # made-up faces have five ages only
     assert set(spec.partitions) == set(dataset.partitions) - codes
     for by in dataset.partitions:
         assert group_labels(samples, by).nunique() > 1
 
 
 def test_fingerprint_follows_the_content_only(loaded, tmp_path):
-    """Another seed is other content where it draws the split, and the same where the split is published."""
+    """Another seed is other content where it draws the split, and the same where the
+    split is published.
+    """
     spec, root, dataset = loaded
     assert load_made_up(spec.name, root).fingerprint == dataset.fingerprint
     reseeded = load_made_up(spec.name, root, seed=1)
@@ -101,7 +108,9 @@ def test_another_size_or_a_refusal(loaded):
 
 
 def test_first_rows_are_a_fair_draw(loaded):
-    """``--limit`` takes the first rows: they must not be sorted by anything a reader could group by."""
+    """``--limit`` takes the first rows: they must not be sorted by anything a reader
+    could group by.
+    """
     _, _, dataset = loaded
     labels = dataset.labels(dataset.rows("train"))
     assert len(set(labels[:20])) > 1
@@ -148,7 +157,9 @@ def test_the_folder_comes_from_the_environment_or_is_remembered(name, tmp_path, 
 def test_files_that_are_not_the_published_ones_need_a_word(name, tmp_path):
     root = LAYOUTS[name].write(tmp_path / "files")
     first = DATASETS[name].official.files[0]
-    with pytest.raises(DatasetError, match=rf"{first.name} is not the published file .*{first.md5}.*--no-checksum"):
+    with pytest.raises(
+        DatasetError, match=rf"{first.name} is not the published file .*{first.md5}.*--no-checksum"
+    ):
         load_dataset(name, root=root, size=12)
     load_dataset(name, root=root, size=12, checksum=False)
     load_dataset(name, root=root, size=12)  # the word is remembered with the folder ...

@@ -15,9 +15,12 @@ def files_in(folder, n=4):
 
 
 def test_too_little_room_is_said_before_anything_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000)
+    )
     with pytest.raises(
-        StoreError, match=r"take 0\.0 GB but .* has 0\.0 GB left; choose a smaller size or set RBCORE_CACHE"
+        StoreError,
+        match=r"take 0\.0 GB but .* has 0\.0 GB left; choose a smaller size or set RBCORE_CACHE",
     ):
         decoded.decode_files("x", files_in(tmp_path), 64, no_progress, root=tmp_path)
 
@@ -55,9 +58,16 @@ def test_files_that_vanish_are_named_and_not_remembered(tmp_path):
 def test_nothing_usable_is_an_empty_array(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     for _ in range(2):
-        found = decoded.decode_files("x", {"a.jpg": tmp_path / "a.jpg"}, 20, no_progress, root=tmp_path)
+        found = decoded.decode_files(
+            "x", {"a.jpg": tmp_path / "a.jpg"}, 20, no_progress, root=tmp_path
+        )
         assert found.images.shape == (0, 3, 20, 20) and len(found.broken) == 1
-    assert decoded.decode_files("x", {}, 20, no_progress, root=tmp_path).images.shape == (0, 3, 20, 20)
+    assert decoded.decode_files("x", {}, 20, no_progress, root=tmp_path).images.shape == (
+        0,
+        3,
+        20,
+        20,
+    )
 
 
 def test_damaged_pixels_are_decoded_again(tmp_path, cache):
@@ -68,15 +78,25 @@ def test_damaged_pixels_are_decoded_again(tmp_path, cache):
     for path in sorted((cache / "datasets").iterdir()):
         for what in damages(path, 25):
             again = decoded.decode_files("x", files, 8, no_progress, root=tmp_path)
-            assert (again.images == expected).all() and (again.sha256, again.names) == (digest, list(files)), what
+            assert (again.images == expected).all() and (again.sha256, again.names) == (
+                digest,
+                list(files),
+            ), what
 
 
 def test_an_array_of_another_dataset_is_not_taken_for_it(tmp_path, cache):
-    one = np.array(decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress, root=tmp_path).images)
+    one = np.array(
+        decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress, root=tmp_path).images
+    )
     (array,) = (cache / "datasets").glob("*.npy")
-    other = {f"{i}.jpg": write_noise_image(tmp_path / "two" / f"{i}.jpg", seed=9 + i) for i in range(4)}
+    other = {
+        f"{i}.jpg": write_noise_image(tmp_path / "two" / f"{i}.jpg", seed=9 + i) for i in range(4)
+    }
     expected = np.array(decoded.decode_files("y", other, 8, no_progress, root=tmp_path).images)
     (stranger,) = (cache / "datasets").glob("y-*.npy")
     shutil.copy(stranger, array)
     assert (expected != one).any()
-    assert (decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress, root=tmp_path).images == one).all()
+    assert (
+        decoded.decode_files("x", files_in(tmp_path / "one"), 8, no_progress, root=tmp_path).images
+        == one
+    ).all()

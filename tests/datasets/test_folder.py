@@ -37,7 +37,9 @@ def write_png_header(path, width, height):
     """Write a small file that claims to be large."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    body = b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 
 
@@ -46,10 +48,16 @@ def test_class_folders_are_split_by_class_and_seed(tmp_path):
     dataset = load(tmp_path)
     assert dataset.classes == ("cat", "dog", "emu")
     counts = dataset.samples.groupby(["class", "split"]).size()
-    assert (counts.xs("test", level="split") == 2).all() and (counts.xs("train", level="split") == 8).all()
-    chosen = [set(load(tmp_path, seed=seed).samples.query("split == 'test'")["sample_id"]) for seed in range(3)]
+    assert (counts.xs("test", level="split") == 2).all() and (
+        counts.xs("train", level="split") == 8
+    ).all()
+    chosen = [
+        set(load(tmp_path, seed=seed).samples.query("split == 'test'")["sample_id"])
+        for seed in range(3)
+    ]
     assert (
-        chosen[0] == set(dataset.samples.query("split == 'test'")["sample_id"]) and chosen[0] != chosen[1] != chosen[2]
+        chosen[0] == set(dataset.samples.query("split == 'test'")["sample_id"])
+        and chosen[0] != chosen[1] != chosen[2]
     )
 
 
@@ -66,7 +74,9 @@ def test_train_and_test_folders_decide_where_there_are_both(tmp_path):
 
 
 def test_pixels_are_those_of_the_named_file(tmp_path):
-    """Files of one name in two classes are two images, and a broken one does not shift the others."""
+    """Files of one name in two classes are two images, and a broken one does not
+    shift the others.
+    """
     write_class_folders(tmp_path)
     (tmp_path / "cat" / "4.jpg").write_bytes(b"no image")
     dataset = load(tmp_path)
@@ -74,7 +84,9 @@ def test_pixels_are_those_of_the_named_file(tmp_path):
     assert {"cat/3.png", "dog/3.png"} <= set(dataset.samples["sample_id"])
     for row, sample in dataset.samples.iterrows():
         with Image.open(tmp_path / sample["sample_id"]) as image:
-            expected = np.asarray(image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+            expected = np.asarray(
+                image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR)
+            ).transpose(2, 0, 1)
         np.testing.assert_array_equal(dataset.images[row], expected)
         assert sample["class"] == sample["sample_id"].split("/")[0]
 
@@ -158,7 +170,10 @@ def test_class_names_that_cannot_be_written_down_are_said(tmp_path, name):
     dataset = load(tmp_path)
     assert dataset.classes == ("cat", "dog")
     (skip,) = dataset.skipped
-    assert skip.reason == "its name is too long or holds control characters; rename it" and skip.file.isascii()
+    assert (
+        skip.reason == "its name is too long or holds control characters; rename it"
+        and skip.file.isascii()
+    )
 
 
 def test_few_images_are_enough(tmp_path):
@@ -169,20 +184,23 @@ def test_few_images_are_enough(tmp_path):
     (tmp_path / "gnu" / "0.jpg").write_bytes(b"")
     dataset = load(tmp_path)
     counts = dataset.samples.groupby(["class", "split"]).size().to_dict()
-    assert counts == {(name, split): 1 for name in ("cat", "dog") for split in ("test", "train")} | {
-        ("emu", "train"): 1
-    }
+    assert counts == {
+        (name, split): 1 for name in ("cat", "dog") for split in ("test", "train")
+    } | {("emu", "train"): 1}
     assert "class is left out" in reasons(dataset)["gnu"]
 
 
 def test_folders_of_no_use_say_what_is_wanted(tmp_path):
     write_class_folders(tmp_path / "one", ("cat",))
     with pytest.raises(
-        DatasetError, match=r"one holds usable images of 1 classes, .* train/<class>/ and test/<class>/"
+        DatasetError,
+        match=r"one holds usable images of 1 classes, .* train/<class>/ and test/<class>/",
     ):
         load(tmp_path / "one")
     write_class_folders(tmp_path / "half" / "train")
-    with pytest.raises(DatasetError, match="of 0 classes.*train/cat: it is a folder within a class folder"):
+    with pytest.raises(
+        DatasetError, match="of 0 classes.*train/cat: it is a folder within a class folder"
+    ):
         load(tmp_path / "half")
     write_class_folders(tmp_path / "split" / "train")
     (tmp_path / "split" / "test").mkdir()
@@ -193,7 +211,10 @@ def test_folders_of_no_use_say_what_is_wanted(tmp_path):
 def test_columns_become_partitions_or_numbers(tmp_path):
     write_class_folders(tmp_path)
     files = [f"{name}/{i}.{('jpg', 'png')[i % 2]}" for name in ("cat", "dog") for i in range(10)]
-    rows = [f"{file},{('in', 'out')[k % 2]},{k},{k / 4},{k:03d}x" for k, file in reversed(list(enumerate(files)))]
+    rows = [
+        f"{file},{('in', 'out')[k % 2]},{k},{k / 4},{k:03d}x"
+        for k, file in reversed(list(enumerate(files)))
+    ]
     dataset = metadata(tmp_path, "file, place ,count,weight,code", *rows)
     assert not dataset.skipped
     assert (
@@ -271,7 +292,9 @@ def test_columns_that_cannot_be_used_are_named(tmp_path):
     write_class_folders(tmp_path, n=150)
     files = [f"{name}/{i}.{('jpg', 'png')[i % 2]}" for name in ("cat", "dog") for i in range(150)]
     rows = [f"{file},1,2,in,photo {k},,x,y,z,out,q" for k, file in enumerate(files)]
-    dataset = metadata(tmp_path, f"file,label,class,place,photo,,empty*,a:b,{'n' * 300},place,none", *rows)
+    dataset = metadata(
+        tmp_path, f"file,label,class,place,photo,,empty*,a:b,{'n' * 300},place,none", *rows
+    )
     assert dataset.partitions == ("class", "place", "none")
     assert set(dataset.samples["place"]) == {"in"}
     said = lines_said(dataset)
@@ -287,7 +310,10 @@ def test_columns_that_cannot_be_used_are_named(tmp_path):
         assert any(line.startswith("the column " + start) for line in said), (start, said)
     assert dataset.notes == (
         "place: 1 group",
-        "photo: left out, since it holds 300 different values and more than 200 groups cannot be compared",
+        (
+            "photo: left out, since it holds 300 different values and more than 200 groups "
+            "cannot be compared"
+        ),
         "none: 1 group",
     )
 
@@ -308,28 +334,39 @@ def test_columns_that_cannot_be_used_are_named(tmp_path):
 def test_only_plain_finite_numbers_are_numbers(tmp_path, values, expected):
     write_class_folders(tmp_path, n=1)
     write_noise_image(tmp_path / "cat" / "1.jpg")
-    rows = [f"{file},{value}" for file, value in zip(["cat/0.jpg", "dog/0.jpg"], values, strict=True)]
-    samples = metadata(tmp_path, "file,value", *rows, f"cat/1.jpg,{values[0]}").samples.set_index("sample_id")
+    rows = [
+        f"{file},{value}" for file, value in zip(["cat/0.jpg", "dog/0.jpg"], values, strict=True)
+    ]
+    samples = metadata(tmp_path, "file,value", *rows, f"cat/1.jpg,{values[0]}").samples.set_index(
+        "sample_id"
+    )
     assert samples.loc[["cat/0.jpg", "dog/0.jpg"], "value"].tolist() == expected
 
 
 def test_files_that_are_no_metadata_are_refused_with_the_remedy(tmp_path):
     root = write_class_folders(tmp_path / "root")
     with pytest.raises(
-        DatasetError, match=r"metadata\.csv is not UTF-8 text \(byte 0xe9 in line 2\); save it as CSV UTF-8"
+        DatasetError,
+        match=r"metadata\.csv is not UTF-8 text \(byte 0xe9 in line 2\); save it as CSV UTF-8",
     ):
         metadata(root, "file,place", "cat/0.jpg,café", encoding="latin1")
-    with pytest.raises(DatasetError, match=r"has no column 'file' but 'image, place'; .* commas, semicolons or tabs"):
+    with pytest.raises(
+        DatasetError,
+        match=r"has no column 'file' but 'image, place'; .* commas, semicolons or tabs",
+    ):
         metadata(root, "image,place", "cat/0.jpg,in")
     with pytest.raises(DatasetError, match="has no column 'file' but ''"):
         metadata(root)
     with pytest.raises(
-        DatasetError, match=r"No line of .*metadata\.csv can be used; the first, line 2: there is no image 'x'"
+        DatasetError,
+        match=r"No line of .*metadata\.csv can be used; the first, line 2: there is no image 'x'",
     ):
         metadata(root, "file,place", "x,in", "y,in")
     (root / "metadata.csv").unlink()
     (root / "metadata.csv").symlink_to("/etc/passwd")
-    with pytest.raises(DatasetError, match=r"leads outside the folder\); put the file itself there"):
+    with pytest.raises(
+        DatasetError, match=r"leads outside the folder\); put the file itself there"
+    ):
         load(root)
     (root / "metadata.csv").unlink()
     (root / "metadata.csv").mkdir()
@@ -351,22 +388,37 @@ def test_a_byte_order_mark_and_decomposed_accents_are_understood(tmp_path):
 
 def test_huge_fields_and_endless_quotes_are_survived(tmp_path):
     write_class_folders(tmp_path)
-    dataset = metadata(tmp_path, "file,place", "cat/0.jpg,in", f"cat/1.png,{'x' * 300_000}", "dog/0.jpg,out")
-    assert any(line.startswith("line 3: no valid CSV (field larger than field limit") for line in lines_said(dataset))
+    dataset = metadata(
+        tmp_path, "file,place", "cat/0.jpg,in", f"cat/1.png,{'x' * 300_000}", "dog/0.jpg,out"
+    )
+    assert any(
+        line.startswith("line 3: no valid CSV (field larger than field limit")
+        for line in lines_said(dataset)
+    )
     assert set(dataset.samples["place"]) == {"in", "out", "unknown"}
-    dataset = metadata(tmp_path, "file,place", "cat/0.jpg,in", 'cat/1.png,"never closed', *["dog/0.jpg,out"] * 20_000)
+    dataset = metadata(
+        tmp_path,
+        "file,place",
+        "cat/0.jpg,in",
+        'cat/1.png,"never closed',
+        *["dog/0.jpg,out"] * 20_000,
+    )
     assert len(dataset.samples) == 20 and len(dataset.skipped) <= 1003
     assert any("no valid CSV" in line for line in lines_said(dataset))
 
 
 @pytest.mark.slow
 def test_the_real_folder(shared_data, tmp_path):
-    """20,000 + 4,000 JPEG files of CIFAR-10 are found, and every tenth of each class decoded, small: only counts are looked at."""
+    """20,000 + 4,000 JPEG files of CIFAR-10 are found, and every tenth of each class decoded,
+    small: only counts are looked at.
+    """
     root = shared_data / "cifar10-jpeg"
     found, skipped = find_images(root)
     assert not skipped
     counts = Counter((facts.split, facts.name) for facts in found.values())
-    assert len(counts) == 20 and all(n == {"train": 2000, "test": 400}[split] for (split, _), n in counts.items())
+    assert len(counts) == 20 and all(
+        n == {"train": 2000, "test": 400}[split] for (split, _), n in counts.items()
+    )
     by_class = groupby(sorted(found), lambda file: file.rpartition("/")[0])
     tenth = [file for _, files in by_class for file in list(files)[::10]]
     for file in tenth:
@@ -375,4 +427,8 @@ def test_the_real_folder(shared_data, tmp_path):
     dataset = load_dataset("folder", root=tmp_path, size=8)
     assert (len(dataset.rows("train")), len(dataset.rows("test"))) == (2000, 400)
     assert not dataset.skipped and len(dataset.classes) == 10
-    assert (dataset.samples.groupby(["split", "class"]).size().unstack("split") == [40, 200]).all().all()
+    assert (
+        (dataset.samples.groupby(["split", "class"]).size().unstack("split") == [40, 200])
+        .all()
+        .all()
+    )

@@ -40,7 +40,9 @@ def test_transparent_pixels_are_composited_on_white(tmp_path, alpha):
     assert marks == (TRANSPARENT,)
     Image.fromarray(colors).convert("LA").save(path)
     gray = Image.fromarray(colors).convert("L").getpixel((0, 7))
-    assert seen(path)[0][7, 0].tolist() == on_white((gray,) * 3, alpha) and seen(path)[1] == (TRANSPARENT,)
+    assert seen(path)[0][7, 0].tolist() == on_white((gray,) * 3, alpha) and seen(path)[1] == (
+        TRANSPARENT,
+    )
 
 
 def test_what_is_fully_opaque_is_not_counted_as_transparent(tmp_path):
@@ -52,13 +54,19 @@ def test_what_is_fully_opaque_is_not_counted_as_transparent(tmp_path):
     assert marks == ()
 
 
-@pytest.mark.parametrize(("mode", "key"), [("RGB", (255, 0, 0)), ("L", 76), ("P", 0), ("1", 0), ("I;16", 76 * 257)])
+@pytest.mark.parametrize(
+    ("mode", "key"), [("RGB", (255, 0, 0)), ("L", 76), ("P", 0), ("1", 0), ("I;16", 76 * 257)]
+)
 def test_one_transparent_value_is_white_and_the_others_stay(tmp_path, mode, key):
-    """A red square, or its gray, black or 16-bit twin, that the file calls transparent; the rest is bright."""
+    """A red square, or its gray, black or 16-bit twin, that the file calls transparent; the
+    rest is bright.
+    """
     picture = Image.new("RGB", (8, 8), (255, 0, 0))
     picture.paste((250, 250, 250), (4, 0, 8, 8))
     if mode == "I;16":
-        values = np.broadcast_to(np.where(np.arange(8) < 4, key, 60_000).astype(np.uint16), (8, 8)).copy()
+        values = np.broadcast_to(
+            np.where(np.arange(8) < 4, key, 60_000).astype(np.uint16), (8, 8)
+        ).copy()
         picture = Image.fromarray(values)
     elif mode == "P":
         picture = picture.quantize(2)
@@ -69,7 +77,9 @@ def test_one_transparent_value_is_white_and_the_others_stay(tmp_path, mode, key)
     picture.save(tmp_path / "a.png", transparency=key)
     pixels, marks = seen(tmp_path / "a.png")
     assert (pixels[:, :4] == 255).all() and marks == (TRANSPARENT,)
-    assert (pixels[:, 4:] == (60_000 // 256 if mode == "I;16" else 255 if mode == "1" else 250)).all()
+    assert (
+        pixels[:, 4:] == (60_000 // 256 if mode == "I;16" else 255 if mode == "1" else 250)
+    ).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -98,7 +108,9 @@ def test_16_bits_are_scaled_and_cmyk_is_ink(tmp_path):
     Image.fromarray(levels).save(tmp_path / "gray.png")
     pixels, _ = seen(tmp_path / "gray.png")
     assert np.abs(pixels - levels[..., None] / 257).max() <= 1 and (pixels.std(axis=2) == 0).all()
-    Image.new("CMYK", (8, 8), (255, 100, 0, 0)).save(tmp_path / "ink.jpg", quality=100, subsampling=0)
+    Image.new("CMYK", (8, 8), (255, 100, 0, 0)).save(
+        tmp_path / "ink.jpg", quality=100, subsampling=0
+    )
     pixels, _ = seen(tmp_path / "ink.jpg")
     assert np.abs(pixels.astype(int) - (0, 155, 255)).max() <= 2
 
@@ -136,27 +148,41 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 
 
 @pytest.mark.skipif(
-    not hasattr(resource, "RUSAGE_SELF") or sys.platform != "linux", reason="memory is measured on Linux"
+    not hasattr(resource, "RUSAGE_SELF") or sys.platform != "linux",
+    reason="memory is measured on Linux",
 )
 @pytest.mark.slow
 def test_no_file_takes_more_than_320_megabytes(tmp_path):
     """Each in a process of its own; 124 kB took 2.6 GB before."""
     paths = write_hostile(tmp_path)
-    done = subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True
+    )
     lines = [line.split("|") for line in done.stdout.splitlines()]
     assert {line[0] for line in lines} == {path.name for path in paths}
     assert max(int(line[1]) for line in lines) <= 320, lines
     said = {line[0]: line[2] for line in lines}
-    assert {name for name, answer in said.items() if answer == "read"} == {"64 megapixels.png", "64 megapixels.jpg"}
-    assert said["alpha.png"] == "its 8000 x 8000 pixels take 589 MB to decode; more than 300 MB are not spent"
+    assert {name for name, answer in said.items() if answer == "read"} == {
+        "64 megapixels.png",
+        "64 megapixels.jpg",
+    }
+    assert (
+        said["alpha.png"]
+        == "its 8000 x 8000 pixels take 589 MB to decode; more than 300 MB are not spent"
+    )
     assert said["one long row.png"] == "64000000 x 1 pixels have a side longer than 32,000"
     assert said["tags.jpg"] == "its EXIF data hold 5,000 entries, more than 500"
     assert "2010 scans" in said["scans.jpg"] and "beside its pixels" in said["long text.png"]
-    assert "100,000 pieces" in said["many pieces.png"] and "header is longer than 16 MB" in said["long header.jpg"]
+    assert (
+        "100,000 pieces" in said["many pieces.png"]
+        and "header is longer than 16 MB" in said["long header.jpg"]
+    )
 
 
 def test_a_large_photograph_is_decoded_at_half_its_size_and_looks_the_same(tmp_path, monkeypatch):
-    """Where memory is short a JPEG file is halved in decoding: the picture stays within 3 of 255 levels."""
+    """Where memory is short a JPEG file is halved in decoding: the picture stays within
+    3 of 255 levels.
+    """
     x = np.linspace(0, 250, 640)
     smooth = np.stack(np.broadcast_arrays(x[None], x[:, None] / 2, 128.0), axis=2).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
@@ -170,6 +196,8 @@ def test_a_palette_image_without_its_palette_is_no_readable_image(tmp_path):
     """Pillow fails an assertion on it."""
     path = tmp_path / "a.png"
     header = struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)  # color type 3: indices into a palette
-    path.write_bytes(png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(9 * 8))), (b"IEND", b"")]))
+    path.write_bytes(
+        png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(9 * 8))), (b"IEND", b"")])
+    )
     reason = read_image(path, tmp_path, 8, ("PNG",), False)
     assert isinstance(reason, str) and reason.startswith("no readable PNG")

@@ -41,8 +41,12 @@ def publish_cifar10(folder, url):
         packed.add(source / "cifar-10-batches-py", "cifar-10-batches-py")
     inner = source / "cifar-10-batches-py"
     real = DATASETS["cifar10"].official
-    files = tuple(OfficialFile(file.name, md5_of_file(inner / file.name, inner)) for file in real.files)
-    archive = Archive(f"{url}/cifar-10-python.tar.gz", md5_of_file(folder / "cifar-10-python.tar.gz", folder))
+    files = tuple(
+        OfficialFile(file.name, md5_of_file(inner / file.name, inner)) for file in real.files
+    )
+    archive = Archive(
+        f"{url}/cifar-10-python.tar.gz", md5_of_file(folder / "cifar-10-python.tar.gz", folder)
+    )
     return replace(real, files=files, archives=(archive,))
 
 
@@ -53,14 +57,20 @@ def with_official(monkeypatch, name, official):
 @pytest.mark.parametrize("where", ["file", "http"])
 def test_cifar10_is_fetched_checked_unpacked_and_remembered(server, tmp_path, monkeypatch, where):
     folder, url = server
-    with_official(monkeypatch, "cifar10", publish_cifar10(folder, folder.as_uri() if where == "file" else url))
+    with_official(
+        monkeypatch, "cifar10", publish_cifar10(folder, folder.as_uri() if where == "file" else url)
+    )
     calls = []
     target = tmp_path / "target"
-    dataset = load_dataset("cifar10", root=target, download=True, progress=lambda *call: calls.append(call))
+    dataset = load_dataset(
+        "cifar10", root=target, download=True, progress=lambda *call: calls.append(call)
+    )
     assert len(dataset.samples) == 120
     assert [path.name for path in target.iterdir()] == ["cifar-10-batches-py"]
     downloads = [call for call in calls if "downloading" in call[2]]
-    assert downloads[-1][0] == downloads[-1][1] and all(done < total for done, total, _ in downloads[:-1])
+    assert downloads[-1][0] == downloads[-1][1] and all(
+        done < total for done, total, _ in downloads[:-1]
+    )
     (folder / "cifar-10-python.tar.gz").unlink()
     assert (
         load_dataset("cifar10", download=True).fingerprint == dataset.fingerprint
@@ -84,7 +94,9 @@ def test_files_that_are_there_are_left_as_they_are(server, tmp_path, monkeypatch
     before = batch.read_bytes()
     with pytest.raises(DatasetError, match="data_batch_1 is not the published file"):
         load_dataset("cifar10", root=mine, download=True)
-    assert batch.read_bytes() == before and (mine / "cifar-10-batches-py" / "data_batch_2").is_file()
+    assert (
+        batch.read_bytes() == before and (mine / "cifar-10-batches-py" / "data_batch_2").is_file()
+    )
 
 
 def test_an_archive_fetched_by_hand_is_used_and_kept(server, tmp_path, monkeypatch):
@@ -103,7 +115,9 @@ def test_single_files_are_fetched_as_they_are(server, tmp_path, monkeypatch):
     )
     archives = tuple(Archive(f"{url}/FashionMNIST/raw/{file.name}", file.md5) for file in files)
     with_official(
-        monkeypatch, "fashion_mnist", replace(DATASETS["fashion_mnist"].official, files=files, archives=archives)
+        monkeypatch,
+        "fashion_mnist",
+        replace(DATASETS["fashion_mnist"].official, files=files, archives=archives),
     )
     assert len(load_dataset("fashion_mnist", root=tmp_path / "target", download=True).samples) == 60
 
@@ -111,28 +125,45 @@ def test_single_files_are_fetched_as_they_are(server, tmp_path, monkeypatch):
 def test_another_file_than_the_published_one_is_not_kept(server, tmp_path, monkeypatch):
     folder, url = server
     official = publish_cifar10(folder, url)
-    with_official(monkeypatch, "cifar10", replace(official, archives=(replace(official.archives[0], md5="0" * 32),)))
-    with pytest.raises(DatasetError, match=r"What came from http.* is not the published file \(MD5 .*, published 0000"):
+    with_official(
+        monkeypatch,
+        "cifar10",
+        replace(official, archives=(replace(official.archives[0], md5="0" * 32),)),
+    )
+    with pytest.raises(
+        DatasetError,
+        match=r"What came from http.* is not the published file \(MD5 .*, published 0000",
+    ):
         load_dataset("cifar10", root=tmp_path / "target", download=True)
     assert not [path for path in (tmp_path / "target").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:9/x.tar.gz", "http://does-not-exist.invalid/x.tar.gz", "file:///nowhere/x.tar.gz"]
+    "url",
+    [
+        "http://127.0.0.1:9/x.tar.gz",
+        "http://does-not-exist.invalid/x.tar.gz",
+        "file:///nowhere/x.tar.gz",
+    ],
 )
 def test_offline_is_one_sentence_with_the_remedy(tmp_path, monkeypatch, url):
     real = DATASETS["cifar10"].official
     with_official(monkeypatch, "cifar10", replace(real, archives=(Archive(url, "0" * 32),)))
     with pytest.raises(
-        DatasetError, match=rf"^CIFAR-10 could not be downloaded from {url} \(.*\); get it .*kriz.* --root\.$"
+        DatasetError,
+        match=rf"^CIFAR-10 could not be downloaded from {url} \(.*\); get it .*kriz.* --root\.$",
     ):
         load_dataset("cifar10", root=tmp_path, download=True)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "cache" not in path.parts]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and "cache" not in path.parts
+    ]
 
 
 def test_a_missing_page_is_said(server, tmp_path):
     _, url = server
-    official = Official("inside", (OfficialFile("a", ""),), (Archive(f"{url}/gone.tar.gz", ""),), "https://page")
+    official = Official(
+        "inside", (OfficialFile("a", ""),), (Archive(f"{url}/gone.tar.gz", ""),), "https://page"
+    )
     with pytest.raises(DatasetError, match="gone.tar.gz .File not found"):
         official.download(tmp_path, "It", no_progress)
 
@@ -157,7 +188,9 @@ def test_archives_write_nothing_but_the_named_files(tmp_path, kind):
     archive = Archive(path.as_uri(), hashlib.md5(path.read_bytes()).hexdigest())  # noqa: S324
     target = tmp_path / "target" / "deep"
     with pytest.raises(DatasetError, match="does not hold what was published"):
-        Official("inside", (OfficialFile("a", ""),), (archive,), "https://page").download(target, "It", no_progress)
+        Official("inside", (OfficialFile("a", ""),), (archive,), "https://page").download(
+            target, "It", no_progress
+        )
     assert not (target / "inside" / "a").exists()
     assert not [found for found in (tmp_path / "target").rglob("*") if found.is_file()]
 

@@ -36,11 +36,29 @@ def test_regular_files_below_the_root_are_opened_and_nothing_else(tmp_path):
     (root / "device").symlink_to("/dev/zero")
     (tmp_path / "linked").symlink_to(root)
     for name in ("in/a.txt", "good"):
-        assert read_below(root / name, root) == b"inside" == read_below(tmp_path / "linked" / name, tmp_path / "linked")
+        assert (
+            read_below(root / name, root)
+            == b"inside"
+            == read_below(tmp_path / "linked" / name, tmp_path / "linked")
+        )
     for name, reason in (
-        *(("bad", "outside"), ("up/b.txt", "outside"), ("device", "outside"), ("../b.txt", "outside")),
-        *(("pipe", "pipe, socket or device"), ("socket", "pipe, socket or device"), ("in", "it is a folder")),
-        *(("absent", "No such file"), ("x" * 5000, "too long"), ("circle", "Too many levels"), ("a\0b", "null")),
+        *(
+            ("bad", "outside"),
+            ("up/b.txt", "outside"),
+            ("device", "outside"),
+            ("../b.txt", "outside"),
+        ),
+        *(
+            ("pipe", "pipe, socket or device"),
+            ("socket", "pipe, socket or device"),
+            ("in", "it is a folder"),
+        ),
+        *(
+            ("absent", "No such file"),
+            ("x" * 5000, "too long"),
+            ("circle", "Too many levels"),
+            ("a\0b", "null"),
+        ),
     ):
         with pytest.raises(OSError, match=reason):
             open_below(root / name, root)
@@ -72,7 +90,10 @@ def found(root, pattern):
 
 def load(name, root):
     return load_dataset(
-        name, root=root, size=16, checksum=False if name in ("cifar10", "fashion_mnist", "celeba") else None
+        name,
+        root=root,
+        size=16,
+        checksum=False if name in ("cifar10", "fashion_mnist", "celeba") else None,
     )
 
 
@@ -91,7 +112,10 @@ def test_a_pipe_or_a_link_outside_among_the_images_is_named_and_not_opened(tmp_p
     after = load(name, root)
     assert len(after.samples) == len(before.samples) - 1
     (skip,) = set(after.skipped) - set(before.skipped)
-    assert path.name in skip.file and ("pipe" if kind == "pipe" else "leads outside the folder") in skip.reason
+    assert (
+        path.name in skip.file
+        and ("pipe" if kind == "pipe" else "leads outside the folder") in skip.reason
+    )
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link"])
@@ -123,7 +147,9 @@ def test_a_folder_of_a_user_of_adience_that_leads_outside_is_not_followed(tmp_pa
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
-@pytest.mark.parametrize("root", ["x" * 5000, "/" + "y/" * 3000, "a\0b", "~nobody-of-that-name/x", "/dev/null"])
+@pytest.mark.parametrize(
+    "root", ["x" * 5000, "/" + "y/" * 3000, "a\0b", "~nobody-of-that-name/x", "/dev/null"]
+)
 def test_a_path_that_cannot_be_is_refused_in_a_short_sentence(name, root):
     with pytest.raises(DatasetError, match="does not exist or is no folder") as raised:
         load_dataset(name, root=root)
@@ -134,7 +160,10 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     """As root nothing is unwritable, so the cache is put where no folder can be made."""
     write_class_folders(tmp_path / "mine")
     monkeypatch.setenv("RBCORE_CACHE", "/proc/none")
-    with pytest.raises(StoreError, match=r"Cannot write /proc/none/.*Set RBCORE_CACHE to a folder that can be written"):
+    with pytest.raises(
+        StoreError,
+        match=r"Cannot write /proc/none/.*Set RBCORE_CACHE to a folder that can be written",
+    ):
         load_dataset("folder", root=tmp_path / "mine", size=16)
 
 

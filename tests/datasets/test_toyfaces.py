@@ -21,7 +21,9 @@ FINGERPRINTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_the_drawing_is_the_same_everywhere(name):
-    """What ships was computed on these very bytes; a change of the drawing must come with a new bundle."""
+    """What ships was computed on these very bytes; a change of the drawing must come
+    with a new bundle.
+    """
     faces = rb.load_dataset(name)
     assert faces.fingerprint == FINGERPRINTS[name]
     assert len(faces.rows("train")) == 6400 and len(faces.rows("test")) == 1600
@@ -105,7 +107,9 @@ def test_other_sizes_are_refused():
 
 @pytest.mark.slow
 def test_an_attack_finds_the_planted_bias_and_no_other(plain, strong):
-    """In small what benchmarks/toyfaces_strengths.py shows: distances by attack on a trained model, here a linear one."""
+    """In small what benchmarks/toyfaces_strengths.py shows: distances by attack on a trained model,
+    here a linear one.
+    """
     sigmas = {}
     for name, faces in (("plain", plain), ("strong", strong)):
         run = train("logistic_regression", faces, epochs=4, run=name, keep="1")

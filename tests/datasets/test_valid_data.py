@@ -1,4 +1,6 @@
-"""Odd but valid data are accepted with the right values; `python -m benchmarks.robustness` runs the same cases, each in a process."""
+"""Odd but valid data are accepted with the right values; `python -m benchmarks.robustness` runs the
+same cases, each in a process.
+"""
 
 import pytest
 

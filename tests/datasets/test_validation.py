@@ -1,4 +1,6 @@
-"""A validation split: of the training images, stratified by label, seeded, and kept apart by content."""
+"""A validation split: of the training images, stratified by label, seeded, and kept
+apart by content.
+"""
 
 import numpy as np
 import pandas as pd
@@ -40,17 +42,28 @@ def test_it_takes_the_share_of_every_label_from_the_training_images(digits):
 def test_the_seed_draws_it_and_the_fingerprint_tells_it_apart(digits):
     again = load_dataset("digits", validation=0.2)
     assert np.array_equal(again.rows("validation"), digits.rows("validation"))
-    fingerprints = [load_dataset("digits", validation=share).fingerprint for share in (0, 0.2, 0.25)]
-    assert fingerprints[0] == PLAIN_DIGITS and fingerprints[1] == digits.fingerprint == again.fingerprint
+    fingerprints = [
+        load_dataset("digits", validation=share).fingerprint for share in (0, 0.2, 0.25)
+    ]
+    assert (
+        fingerprints[0] == PLAIN_DIGITS
+        and fingerprints[1] == digits.fingerprint == again.fingerprint
+    )
     assert len({*fingerprints, load_dataset("digits", seed=1, validation=0.2).fingerprint}) == 4
-    faces = [set(load_dataset("digits", seed=seed, validation=0.2).rows("validation")) for seed in (0, 1)]
+    faces = [
+        set(load_dataset("digits", seed=seed, validation=0.2).rows("validation")) for seed in (0, 1)
+    ]
     assert faces[0] != faces[1]
 
 
 def tiny(labels):
     n = len(labels)
     samples = pd.DataFrame(
-        {"sample_id": np.arange(n).astype(str), "split": ["test"] + ["train"] * (n - 1), "label": labels}
+        {
+            "sample_id": np.arange(n).astype(str),
+            "split": ["test"] + ["train"] * (n - 1),
+            "label": labels,
+        }
     )
     return make_dataset(
         name="tiny",
@@ -68,7 +81,9 @@ def tiny(labels):
 def test_the_last_training_image_of_a_label_stays():
     found = with_validation(tiny([0, 0, 1, 1, 1]), 0.9)
     assert found.samples.loc[found.samples["split"] == "train", "label"].tolist() == [0, 1]
-    with pytest.raises(DatasetError, match=r"validation=0\.9 of the 2 training images of 'tiny' sets none aside"):
+    with pytest.raises(
+        DatasetError, match=r"validation=0\.9 of the 2 training images of 'tiny' sets none aside"
+    ):
         with_validation(tiny([0, 0, 1]), 0.9)
 
 
@@ -80,7 +95,9 @@ def test_a_share_without_meaning_is_refused(share):
 
 def test_a_dataset_without_one_says_how_to_get_it():
     whole = load_dataset("digits")
-    with pytest.raises(DatasetError, match=r"without a validation split; load it with validation=0\.2"):
+    with pytest.raises(
+        DatasetError, match=r"without a validation split; load it with validation=0\.2"
+    ):
         whole.rows("validation")
     with pytest.raises(UnknownNameError, match="no split 'trian'. Did you mean 'train'"):
         whole.rows("trian")
@@ -89,10 +106,16 @@ def test_a_dataset_without_one_says_how_to_get_it():
 def test_runs_and_distances_of_it_are_kept_apart(digits):
     found = train("logistic_regression", digits, epochs=2)
     assert found.name == "modern-8px-2ep-seed0-val0.2"
-    assert (found.facts["validation"], found.facts["n_validation"], found.facts["n_train"]) == (0.2, 287, 1150)
+    assert (found.facts["validation"], found.facts["n_validation"], found.facts["n_train"]) == (
+        0.2,
+        287,
+        1150,
+    )
     model = load_model("logistic_regression", digits)
     rows = rb.estimate_distances(model, digits, "exact", split="validation")
-    assert set(rows["sample_id"]) == set(digits.samples["sample_id"].iloc[digits.rows("validation")])
+    assert set(rows["sample_id"]) == set(
+        digits.samples["sample_id"].iloc[digits.rows("validation")]
+    )
     assert found.facts["validation_accuracy"] == pytest.approx(rows["is_correct"].mean())
     assert found.facts["history"][-1]["validation_accuracy"] == found.facts["validation_accuracy"]
     assert stored_distances(found, "last", "exact") is None
@@ -111,7 +134,9 @@ def test_runs_and_distances_of_it_are_kept_apart(digits):
 
 @pytest.mark.slow
 def test_the_command_line_estimates_and_verifies_on_it(cache, monkeypatch):
-    name = table_of("train", "digits", "logistic_regression", "--validation", 0.25, "--epochs", 1)["run"].item()
+    name = table_of("train", "digits", "logistic_regression", "--validation", 0.25, "--epochs", 1)[
+        "run"
+    ].item()
     on_it = ("digits", "logistic_regression", "exact", "--run", name, "--split", "validation")
     done = run("bias", *on_it, "--by", "class")
     assert done.returncode == 2 and done.stderr.strip().endswith(f"--run {name} --split validation")
@@ -125,6 +150,13 @@ def test_the_command_line_estimates_and_verifies_on_it(cache, monkeypatch):
         findings = verify(rows=3)
     assert findings["ok"].all() and findings["recomputed"].tolist() == [3]
     done = run(
-        "estimate", "digits", "logistic_regression", "exact", "--split", "validation", "--run", "modern-8px-12ep-seed0"
+        "estimate",
+        "digits",
+        "logistic_regression",
+        "exact",
+        "--split",
+        "validation",
+        "--run",
+        "modern-8px-12ep-seed0",
     )
     assert done.returncode == 2 and "without a validation split" in done.stderr

@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 
 
 class Residual(nn.Module):
-    """Convolutions with BatchNorm: two pairs that fold, one BatchNorm after a sum that does not, one convolution used twice."""
+    """Convolutions with BatchNorm: two pairs that fold, one BatchNorm after a sum that does not,
+    one convolution used twice.
+    """
 
     def __init__(self):
         super().__init__()
@@ -56,8 +58,15 @@ def test_folding_changes_no_answer_and_leaves_the_network_alone(residual):
     fused = folded(residual, images)
     assert fused is not None
     torch.testing.assert_close(fused(images), residual(images), rtol=1e-5, atol=1e-6)
-    left = [node for node in fused.graph.nodes if "norm" in str(node.target) or str(node.target)[:1] == "a"]
-    assert {str(node.target) for node in left} >= {"after", "shared_norm"}  # those that no convolution alone feeds
+    left = [
+        node
+        for node in fused.graph.nodes
+        if "norm" in str(node.target) or str(node.target)[:1] == "a"
+    ]
+    assert {str(node.target) for node in left} >= {
+        "after",
+        "shared_norm",
+    }  # those that no convolution alone feeds
     assert not {"norm", "another"} & {str(node.target) for node in fused.graph.nodes}
     assert all(torch.equal(before[name], value) for name, value in residual.state_dict().items())
 
@@ -104,14 +113,19 @@ def test_blocks_are_all_of_one_size_and_change_no_answer_and_no_gradient(n):
     assert set(seen) == {4} and len(logits) == n
     torch.testing.assert_close(logits, network(moved[1]), rtol=1e-12, atol=0)
     slopes = [
-        torch.autograd.grad(out[:, 0].sum(), x)[0] for out, x in ((logits, moved[0]), (network(moved[1]), moved[1]))
+        torch.autograd.grad(out[:, 0].sum(), x)[0]
+        for out, x in ((logits, moved[0]), (network(moved[1]), moved[1]))
     ]
     torch.testing.assert_close(*slopes, rtol=1e-12, atol=0)
 
 
 def test_bytes_of_an_image_are_what_autograd_keeps():
-    """A layer keeps its input for the weights it need not train: nothing; Tanh keeps its output of 16 numbers of 8 bytes."""
-    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 16), nn.Tanh()).double().requires_grad_(False)
+    """A layer keeps its input for the weights it need not train: nothing; Tanh keeps its output of
+    16 numbers of 8 bytes.
+    """
+    network = (
+        nn.Sequential(nn.Flatten(), nn.Linear(6, 16), nn.Tanh()).double().requires_grad_(False)
+    )
     image = torch.rand(1, 1, 1, 6, dtype=torch.float64)
     assert bytes_an_image(network, image) == 16 * 8 + 6 * 8
 
@@ -121,7 +135,9 @@ def test_large_images_come_in_small_blocks():
     assert block_of(smooth_network(torch.float64), image) == BLOCK
 
     def heavy(images):
-        return (images.repeat(1, 1, 1, 2**20).exp()).sum((1, 2, 3))[:, None]  # 50 MB that autograd keeps
+        return (images.repeat(1, 1, 1, 2**20).exp()).sum((1, 2, 3))[
+            :, None
+        ]  # 50 MB that autograd keeps
 
     assert block_of(heavy, image) == 4
 
@@ -130,7 +146,9 @@ def test_a_pass_takes_no_more_than_its_share_of_what_is_free(monkeypatch):
     network, image = smooth_network(torch.float64), torch.rand(1, 1, 1, 6, dtype=torch.float64)
     one = bytes_an_image(network, image)
     monkeypatch.setattr(batching, "free_bytes", lambda device: 1000 * one)
-    assert batching.largest_size(network, image) == int(1000 * batching.MEMORY_SHARE / batching.WORKSPACE)
+    assert batching.largest_size(network, image) == int(
+        1000 * batching.MEMORY_SHARE / batching.WORKSPACE
+    )
     monkeypatch.setattr(batching, "free_bytes", lambda device: 5 * one)
     assert batching.largest_size(network, image) == batching.fastest_size(network, image) == 1
 
@@ -168,7 +186,9 @@ def test_out_of_memory_halves_the_pass_and_changes_nothing():
     images, labels = problem()
     method = resolve_method("deepfool")
     told = []
-    engine = Engine(Crowded(5), lambda rows: images[rows], labels, *method, np.arange(4), batch_size=32)
+    engine = Engine(
+        Crowded(5), lambda rows: images[rows], labels, *method, np.arange(4), batch_size=32
+    )
     found = engine.estimate(np.arange(30), told.append)
     assert engine.batch_size == 4 and sum(told) == 30
     plain = estimate_arrays(smooth_network(torch.float64), images, labels, *method)
@@ -188,13 +208,23 @@ def test_another_error_of_torch_is_not_taken_for_want_of_memory():
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        estimate_arrays(smooth_network(torch.float64), images, labels, Method("x", "x", broken, "upper", "x"), {})
+        estimate_arrays(
+            smooth_network(torch.float64),
+            images,
+            labels,
+            Method("x", "x", broken, "upper", "x"),
+            {},
+        )
 
 
 def test_the_measured_size_is_used_and_recorded_once():
     images, labels = problem()
     engine = Engine(
-        smooth_network(torch.float64), lambda rows: images[rows], labels, *resolve_method("minimal"), np.arange(4)
+        smooth_network(torch.float64),
+        lambda rows: images[rows],
+        labels,
+        *resolve_method("minimal"),
+        np.arange(4),
     )
     size = engine.batch_size
     assert 1 <= size <= batching.LARGEST_SIZE["cpu"] and engine.batch_size == size
@@ -208,11 +238,16 @@ def test_passes_without_gradients_are_split_and_joined():
 
 
 def test_gradients_of_several_classes_are_those_of_each():
-    network, images = smooth_network(torch.float64), torch.rand(4, 1, 1, 6, dtype=torch.float64, requires_grad=True)
+    network, images = (
+        smooth_network(torch.float64),
+        torch.rand(4, 1, 1, 6, dtype=torch.float64, requires_grad=True),
+    )
     values = network(images).T
     one_by_one = gradients(values, images)
     ones = torch.eye(3, dtype=torch.float64)[:, :, None].expand(-1, -1, 4)
-    (batched,) = torch.autograd.grad(network(images).T, images, ones, is_grads_batched=True)  # what a GPU does
+    (batched,) = torch.autograd.grad(
+        network(images).T, images, ones, is_grads_batched=True
+    )  # what a GPU does
     torch.testing.assert_close(one_by_one, batched)
 
 
@@ -245,6 +280,10 @@ def test_cpu_and_gpu_agree():
     images = torch.rand(64, 3, 8, 8)
     labels = network(images).argmax(1).numpy()
     for name in ("deepfool", "minimal:fast", "minimal"):
-        on_cpu = estimate_arrays(network.cpu(), images.numpy(), labels, *resolve_method(name)).distance
-        on_gpu = estimate_arrays(network.cuda(), images.numpy(), labels, *resolve_method(name), device="cuda").distance
+        on_cpu = estimate_arrays(
+            network.cpu(), images.numpy(), labels, *resolve_method(name)
+        ).distance
+        on_gpu = estimate_arrays(
+            network.cuda(), images.numpy(), labels, *resolve_method(name), device="cuda"
+        ).distance
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3)

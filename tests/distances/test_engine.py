@@ -45,7 +45,9 @@ def test_misclassified_images_are_counted_not_attacked(digits, deepfool_on_digit
     assert (deepfool_on_digits.perturbed_prediction[wrong] == -1).all()
 
 
-@pytest.mark.parametrize("batch_size", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7)), 360])
+@pytest.mark.parametrize(
+    "batch_size", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7)), 360]
+)
 def test_a_distance_does_not_depend_on_its_batch(digits, deepfool_on_digits, batch_size):
     again = estimate_arrays(*digits, *DEEPFOOL, batch_size=batch_size)
     assert_same_distances(deepfool_on_digits, again)
@@ -72,7 +74,10 @@ def test_in_float64_neighbors_do_not_matter_at_all():
     network = smooth_network(torch.float64)
     points = np.random.default_rng(1).uniform(0.2, 0.8, size=(200, 6))
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
-    runs = [estimate_arrays(network, as_images(points), labels, *DEEPFOOL, batch_size=size) for size in (1, 7, 128)]
+    runs = [
+        estimate_arrays(network, as_images(points), labels, *DEEPFOOL, batch_size=size)
+        for size in (1, 7, 128)
+    ]
     for run in runs[1:]:
         np.testing.assert_allclose(run.distance, runs[0].distance, rtol=1e-9, atol=0)
     assert np.isfinite(runs[0].distance).sum() == 200
@@ -87,7 +92,9 @@ def test_scaling_the_logits_moves_no_distance():
     np.testing.assert_allclose(scaled.distance, plain.distance, rtol=1e-4)
 
 
-LINE = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32))
+LINE = linear_network(
+    np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32)
+)
 POINTS = as_images(np.array([[0.9, 0.5], [0.7, 0.2], [0.1, 0.4], [0.3, 0.9]], np.float32))
 LABELS = np.array([0, 0, 1, 1])
 
@@ -151,22 +158,32 @@ def test_no_image_of_the_digits_is_left_without_a_distance(digits):
 
 
 def test_an_image_that_fools_only_in_company_does_not_count():
-    """A network whose answer depends on the batch: alone, the perturbed image is classified correctly."""
+    """A network whose answer depends on the batch: alone, the perturbed image is
+    classified correctly.
+    """
 
     class Moody(nn.Module):
         def forward(self, images):
             logits = LINE(images)
-            return logits if len(images) == 1 else logits.flip(1) * (images.flatten(1).amax(1) > 0.95)[:, None] + logits
+            return (
+                logits
+                if len(images) == 1
+                else logits.flip(1) * (images.flatten(1).amax(1) > 0.95)[:, None] + logits
+            )
 
     method, parameters = attack_that(
-        lambda network, batch: AttackResult(batch.images + (0.96 - batch.images.amax((1, 2, 3), True)))
+        lambda network, batch: AttackResult(
+            batch.images + (0.96 - batch.images.amax((1, 2, 3), True))
+        )
     )
     found = estimate_arrays(Moody(), POINTS[:2], LABELS[:2], method, parameters)
     assert list(found.status) == ["failed"] * 2
 
 
 def test_outputs_of_an_attack_are_clipped_into_the_box():
-    method, parameters = attack_that(lambda network, batch: AttackResult(batch.images - torch.tensor([9.0, 0.0])))
+    method, parameters = attack_that(
+        lambda network, batch: AttackResult(batch.images - torch.tensor([9.0, 0.0]))
+    )
     found = estimate_arrays(LINE, POINTS[:2], LABELS[:2], method, parameters)
     np.testing.assert_allclose(found.distance, [0.9, 0.7], rtol=1e-6)
     assert list(found.status) == ["found"] * 2
@@ -195,16 +212,24 @@ def test_the_network_is_left_as_it_was(digits):
     network = nn.Sequential(dataset_network, nn.Dropout(0.5)).train()
     dataset_network.eval()
     next(iter(dataset_network.parameters())).requires_grad_(True)
-    wanted = [(m.training) for m in network.modules()], [p.requires_grad for p in network.parameters()]
+    wanted = (
+        [(m.training) for m in network.modules()],
+        [p.requires_grad for p in network.parameters()],
+    )
     estimate_arrays(network, images[:16], labels[:16], *DEEPFOOL)
-    assert ([(m.training) for m in network.modules()], [p.requires_grad for p in network.parameters()]) == wanted
+    assert (
+        [(m.training) for m in network.modules()],
+        [p.requires_grad for p in network.parameters()],
+    ) == wanted
     assert all(parameter.grad is None for parameter in network.parameters())
     next(iter(dataset_network.parameters())).requires_grad_(False)
 
 
 def test_passes_are_counted(digits):
     network, images, labels = digits
-    engine = Engine(network, lambda rows: images[rows], labels, *DEEPFOOL, fallback_targets=np.arange(8))
+    engine = Engine(
+        network, lambda rows: images[rows], labels, *DEEPFOOL, fallback_targets=np.arange(8)
+    )
     engine.estimate(np.arange(8))
     counts = engine.network.take_counts()
     assert counts["n_backward"] > 8 * 9 and counts["n_forward"] > counts["n_backward"]
@@ -225,10 +250,21 @@ def test_cancel_stops_in_the_middle_of_an_attack(digits):
 
 
 def test_parameters_are_resolved_checked_and_named():
-    assert resolve_method("deepfool:paper")[1] == {"steps": 100, "candidates": 10, "overshoot": 0.05}
+    assert resolve_method("deepfool:paper")[1] == {
+        "steps": 100,
+        "candidates": 10,
+        "overshoot": 0.05,
+    }
     assert resolve_method("deepfool:paper", {"steps": "7"})[1]["steps"] == 7
     assert resolve_method("deepfool:foolbox")[1] == resolve_method("deepfool")[1]
-    spelled = ["exact", "deepfool", "deepfool:paper", "carlini_wagner", "carlini_wagner:foolbox", "ddn"]
+    spelled = [
+        "exact",
+        "deepfool",
+        "deepfool:paper",
+        "carlini_wagner",
+        "carlini_wagner:foolbox",
+        "ddn",
+    ]
     assert [name for name in method_spellings() if name in spelled] == spelled
     assert {"minimal", "minimal:fast", "minimal:thorough"} <= set(method_spellings())
     for spelled, given, message in [
@@ -246,12 +282,17 @@ def test_parameters_are_resolved_checked_and_named():
 
 @pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].smoothed])
 def test_every_method_finds_the_boundary_of_a_plane(name):
-    """Registering a method is what tests it: distances to a plane in 16 pixels, where no bound clips."""
+    """Registering a method is what tests it: distances to a plane in 16 pixels, where
+    no bound clips.
+    """
     gaps = np.array([0.4, 0.2, -0.4, -0.2])
     normal = np.resize([1.0, -1.0], 16) / 4
-    points = np.full((4, 16), 0.5) + np.resize([0.05, 0.05, -0.05, -0.05], 16) + gaps[:, None] * normal
+    points = (
+        np.full((4, 16), 0.5) + np.resize([0.05, 0.05, -0.05, -0.05], 16) + gaps[:, None] * normal
+    )
     plane = linear_network(
-        np.stack([normal, 0 * normal]).astype(np.float32), np.array([-0.5 * normal.sum(), 0], np.float32)
+        np.stack([normal, 0 * normal]).astype(np.float32),
+        np.array([-0.5 * normal.sum(), 0], np.float32),
     )
     images, labels = as_images(points).astype(np.float32), np.array([0, 0, 1, 1])
     found = estimate_arrays(plane, images, labels, *resolve_method(name))
@@ -260,13 +301,21 @@ def test_every_method_finds_the_boundary_of_a_plane(name):
 
 @pytest.mark.parametrize(
     "spelled",
-    ["minimal", "minimal:fast", "minimal:fast candidates=2", "deepfool steps=7 overshoot=0.5", "smoothing n=50"],
+    [
+        "minimal",
+        "minimal:fast",
+        "minimal:fast candidates=2",
+        "deepfool steps=7 overshoot=0.5",
+        "smoothing n=50",
+    ],
 )
 def test_a_method_is_spelled_as_it_was_asked_for(spelled):
     assert format_method(*resolve_method(spelled)) == spelled
 
 
-@pytest.mark.parametrize("spelled", ["minimal:fast candidates", "minimal =3", "", "minimal:standard nonsense"])
+@pytest.mark.parametrize(
+    "spelled", ["minimal:fast candidates", "minimal =3", "", "minimal:standard nonsense"]
+)
 def test_what_is_no_method_is_refused(spelled):
     with pytest.raises((MethodError, UnknownNameError)):
         resolve_method(spelled)

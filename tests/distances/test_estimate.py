@@ -12,7 +12,12 @@ import torch
 from rbcore import store
 from rbcore.datasets import load_dataset
 from rbcore.distances import estimate
-from rbcore.distances.estimate import estimate_cost, estimate_distances, perturbed_images, stored_distances
+from rbcore.distances.estimate import (
+    estimate_cost,
+    estimate_distances,
+    perturbed_images,
+    stored_distances,
+)
 from rbcore.errors import Cancelled, DatasetError, MethodError, StoreError, UnknownNameError
 from rbcore.runs.checkpoints import find_run
 from rbcore.runs.loading import load_model, open_run
@@ -35,7 +40,9 @@ def test_the_table_has_one_row_a_test_image_and_the_facts_of_each(digits, small_
     table = estimate_distances(small_cnn, digits, PAPER)
     test = digits.samples.iloc[digits.rows("test")]
     assert list(table["sample_id"]) == list(test["sample_id"])
-    assert list(table["label"]) == list(test["label"]) and list(table["class"]) == list(test["class"])
+    assert list(table["label"]) == list(test["label"]) and list(table["class"]) == list(
+        test["class"]
+    )
     assert table["distance"].dtype == np.float64
     assert set(table["bound"]) == {"upper"}
     assert (table["is_correct"] == (table["prediction"] == table["label"])).all()
@@ -48,14 +55,18 @@ def test_what_is_stored_is_not_computed_again(digits, small_cnn, monkeypatch):
     calls = []
     monkeypatch.setattr(estimate.Engine, "estimate", lambda self, rows: calls.append(rows))
     pd.testing.assert_frame_equal(estimate_distances(small_cnn, digits, PAPER, limit=40), first)
-    pd.testing.assert_frame_equal(estimate_distances(small_cnn, digits, PAPER, limit=10), first.iloc[:10])
+    pd.testing.assert_frame_equal(
+        estimate_distances(small_cnn, digits, PAPER, limit=10), first.iloc[:10]
+    )
     assert not calls
 
 
 def test_more_images_extend_what_is_stored(digits, small_cnn):
     estimate_distances(small_cnn, digits, PAPER, limit=100)
     seen = []
-    whole = estimate_distances(small_cnn, digits, PAPER, progress=lambda *call: seen.append(call[:2]))
+    whole = estimate_distances(
+        small_cnn, digits, PAPER, progress=lambda *call: seen.append(call[:2])
+    )
     assert seen[0] == (100, 360) and seen[-1] == (360, 360)
     assert list(whole["sample_id"]) == list(digits.samples["sample_id"].iloc[digits.rows("test")])
     run = find_run("digits", "small_cnn")
@@ -68,9 +79,15 @@ def test_provenance_says_how_it_came_about(digits, small_cnn):
     stored = stored_distances(find_run("digits", "small_cnn"), "last", PAPER)
     (computed,) = stored.provenance["computed"]
     assert computed["rows"] == 20 and computed["batch_size"] == 10 and computed["device"] == "cpu"
-    assert computed["torch"] == torch.__version__.split("+")[0] or computed["torch"] == torch.__version__
+    assert (
+        computed["torch"] == torch.__version__.split("+")[0]
+        or computed["torch"] == torch.__version__
+    )
     assert computed["n_forward"] > computed["n_backward"] > 20 and computed["seconds"] > 0
-    assert stored.provenance["run"] == find_run("digits", "small_cnn").name and stored.provenance["epoch"] == 12
+    assert (
+        stored.provenance["run"] == find_run("digits", "small_cnn").name
+        and stored.provenance["epoch"] == 12
+    )
     assert stored.key_facts["parameters"] == {"steps": 100, "candidates": 10, "overshoot": 0.05}
 
 
@@ -86,7 +103,9 @@ def test_a_cancelled_estimate_goes_on_where_it_stopped(digits, small_cnn):
             cancel=lambda: max(reported) >= 128,
         )
     again = []
-    table = estimate_distances(small_cnn, digits, PAPER, batch_size=16, progress=lambda *call: again.append(call[0]))
+    table = estimate_distances(
+        small_cnn, digits, PAPER, batch_size=16, progress=lambda *call: again.append(call[0])
+    )
     assert again[0] == 64 and again[-1] == 360  # the second batch was in hand
     store_key = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).key_facts
     assert store.read_parts(store_key) == []
@@ -124,8 +143,12 @@ estimate.estimate_distances(load_model("small_cnn", digits), digits, "deepfool:p
 
 
 @pytest.mark.slow
-def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache, tmp_path, monkeypatch):
-    process = subprocess.Popen([sys.executable, "-c", KILLED], env={**os.environ, "RBCORE_CACHE": str(cache)})
+def test_a_killed_estimate_loses_only_the_batch_in_hand(
+    digits, small_cnn, cache, tmp_path, monkeypatch
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED], env={**os.environ, "RBCORE_CACHE": str(cache)}
+    )
     deadline = time.monotonic() + 60
     while len(list(cache.glob("parts/*/*.parquet"))) < 3:
         assert process.poll() is None and time.monotonic() < deadline
@@ -136,7 +159,9 @@ def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache
     assert 3 <= n_kept < 12
     computed, whole = [], estimate.Engine.estimate
     monkeypatch.setattr(
-        estimate.Engine, "estimate", lambda self, rows, done: computed.append(rows) or whole(self, rows, done)
+        estimate.Engine,
+        "estimate",
+        lambda self, rows, done: computed.append(rows) or whole(self, rows, done),
     )
     resumed = estimate_distances(small_cnn, digits, PAPER, batch_size=8)
     assert sum(map(len, computed)) == 360 - 32 * n_kept
@@ -145,8 +170,12 @@ def test_a_killed_estimate_loses_only_the_batch_in_hand(digits, small_cnn, cache
     pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
 
 
-def test_parts_that_a_table_holds_already_are_not_counted_twice(digits, small_cnn, cache, monkeypatch):
-    """A kill between the table's writing and the removal of its parts let the provenance count their rows again."""
+def test_parts_that_a_table_holds_already_are_not_counted_twice(
+    digits, small_cnn, cache, monkeypatch
+):
+    """A kill between the table's writing and the removal of its parts let the provenance count
+    their rows again.
+    """
 
     class Killed(BaseException):
         pass
@@ -160,7 +189,9 @@ def test_parts_that_a_table_holds_already_are_not_counted_twice(digits, small_cn
             estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)
     assert len(list(cache.glob("parts/*/*.parquet"))) == 2
     assert len(estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)) == 40
-    (computed,) = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).provenance["computed"]
+    (computed,) = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).provenance[
+        "computed"
+    ]
     assert computed["rows"] == 40 and not list(cache.glob("parts/*/*"))
 
 
@@ -170,10 +201,13 @@ def test_perturbed_images_are_those_of_the_stored_distances(digits, small_cnn):
     found = perturbed_images(small_cnn, digits, "deepfool", list(chosen["sample_id"]))
     assert list(found.table["sample_id"]) == list(chosen["sample_id"])
     np.testing.assert_allclose(found.table["distance"], chosen["distance"], rtol=1e-4)
-    np.testing.assert_array_equal(found.clean, digits.pixels(digits.rows_of(list(chosen["sample_id"]))))
+    np.testing.assert_array_equal(
+        found.clean, digits.pixels(digits.rows_of(list(chosen["sample_id"])))
+    )
     with torch.no_grad():
         before, after = (
-            small_cnn.network(torch.as_tensor(images)).softmax(1) for images in (found.clean, found.perturbed)
+            small_cnn.network(torch.as_tensor(images)).softmax(1)
+            for images in (found.clean, found.perturbed)
         )
     np.testing.assert_array_equal(after.argmax(1), chosen["perturbed_prediction"])
     np.testing.assert_allclose(found.table["probability"], before.amax(1), rtol=1e-5)
@@ -191,7 +225,9 @@ def test_a_run_brings_its_size_and_seed(digits):
 
 def test_a_model_chooses_the_run_of_its_dataset_and_refuses_others(digits):
     other = load_dataset("digits", seed=3)
-    with pytest.raises(DatasetError, match=r"size 8, seed 0, validation 0\) than was loaded \(size 8, seed 3"):
+    with pytest.raises(
+        DatasetError, match=r"size 8, seed 0, validation 0\) than was loaded \(size 8, seed 3"
+    ):
         load_model("small_cnn", other)
     train("logistic_regression", other, epochs=1, run="newest")
     assert load_model("logistic_regression", digits).facts["run"] != "newest"
@@ -242,7 +278,10 @@ def test_a_method_may_be_spelled_with_its_parameters(digits, small_cnn):
     spelled = estimate_distances(small_cnn, digits, "minimal:fast candidates=2", limit=6)
     given = estimate_distances(small_cnn, digits, "minimal:fast", limit=6, candidates=2)
     pd.testing.assert_frame_equal(spelled, given)
-    assert stored_distances(find_run("digits", "small_cnn"), "last", "minimal:fast candidates=2") is not None
+    assert (
+        stored_distances(find_run("digits", "small_cnn"), "last", "minimal:fast candidates=2")
+        is not None
+    )
     assert stored_distances(find_run("digits", "small_cnn"), "last", "minimal:fast") is None
 
 
@@ -258,7 +297,9 @@ def test_a_perturbed_image_had_again_has_the_stored_distance_and_prediction(digi
     table = estimate_distances(small_cnn, digits, "minimal", limit=40)
     chosen = table[table["is_correct"]].sample(5, random_state=0)
     again = perturbed_images(small_cnn, digits, "minimal", list(chosen["sample_id"]))
-    np.testing.assert_array_equal(again.table["distance"], chosen["distance"])  # to the bit, in other company
+    np.testing.assert_array_equal(
+        again.table["distance"], chosen["distance"]
+    )  # to the bit, in other company
     with torch.no_grad():
         predicted = small_cnn.network(torch.as_tensor(again.perturbed)).argmax(1).numpy()
     np.testing.assert_array_equal(predicted, chosen["perturbed_prediction"])

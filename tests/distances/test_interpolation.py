@@ -6,7 +6,13 @@ import pytest
 import torch
 
 import rbcore as rb
-from rbcore.distances.interpolation import BETWEEN, STEPS, clean_probabilities, rounded_predictions, walk
+from rbcore.distances.interpolation import (
+    BETWEEN,
+    STEPS,
+    clean_probabilities,
+    rounded_predictions,
+    walk,
+)
 from tests.toys import as_images, linear_network
 
 
@@ -37,8 +43,12 @@ def test_a_walk_crosses_where_the_boundary_lies():
 
 
 def test_beyond_the_changed_image_pixels_stop_at_black_and_white_or_where_it_stops():
-    assert walk(MODEL, image(0.5, 0.5), image(1.0, 0.0)).images[-1].ravel() == pytest.approx([1.0, 0.0])
-    assert walk(MODEL, image(0.5, 0.5), image(1.5, 0.5)).images[-1].ravel() == pytest.approx([1.5, 0.5])
+    assert walk(MODEL, image(0.5, 0.5), image(1.0, 0.0)).images[-1].ravel() == pytest.approx(
+        [1.0, 0.0]
+    )
+    assert walk(MODEL, image(0.5, 0.5), image(1.5, 0.5)).images[-1].ravel() == pytest.approx(
+        [1.5, 0.5]
+    )
 
 
 def test_a_walk_that_crosses_nothing_says_so():
@@ -46,7 +56,10 @@ def test_a_walk_that_crosses_nothing_says_so():
 
 
 def test_rounding_can_undo_a_change():
-    just, clear = image(0.5 + 1e-4, 0.1), image(0.6, 0.1)  # the levels around one half are 127 / 255 and 128 / 255
+    just, clear = (
+        image(0.5 + 1e-4, 0.1),
+        image(0.6, 0.1),
+    )  # the levels around one half are 127 / 255 and 128 / 255
     assert round(0.5001 * 255) == 128  # goes up, and stays in class 1
     down = image(0.4999, 0.1)  # class 0, and rounds down
     missing = np.full_like(just, np.nan)

@@ -32,7 +32,9 @@ def line_points(distances) -> np.ndarray:
     return as_images(points)
 
 
-def certificates(network, images, labels, batch_size=128, seeds=None, cancel=lambda: False, **parameters):
+def certificates(
+    network, images, labels, batch_size=128, seeds=None, cancel=lambda: False, **parameters
+):
     return estimate_arrays(
         network,
         images,
@@ -65,16 +67,26 @@ def test_votes_and_radii_are_those_of_a_plain_reference(toy):
     found = certificates(network, images, labels, noise=noise, n0=n0, n=n, alpha=alpha)
     statuses = []
     for row, image in enumerate(images):
-        passes = noisy_passes(torch.as_tensor(image[None]), np.array([row]), noise=noise, draws=n0 + n, size=50)
+        passes = noisy_passes(
+            torch.as_tensor(image[None]), np.array([row]), noise=noise, draws=n0 + n, size=50
+        )
         classes = [int(one) for copies in passes for one in network(copies).argmax(1)]
         guess = max(range(3), key=classes[:n0].count)
         votes = classes[n0:].count(guess)
-        lower = stats.binomtest(votes, n, alternative="greater").proportion_ci(1 - alpha, method="exact").low
+        lower = (
+            stats.binomtest(votes, n, alternative="greater")
+            .proportion_ci(1 - alpha, method="exact")
+            .low
+        )
         radius = noise * stats.norm.ppf(lower) if lower > 0.5 else 0.0
-        statuses.append("abstained" if lower <= 0.5 else "certified" if guess == labels[row] else "overruled")
+        statuses.append(
+            "abstained" if lower <= 0.5 else "certified" if guess == labels[row] else "overruled"
+        )
         assert found.columns["votes"][row] == votes
         assert found.columns["smoothed_prediction"][row] == (guess if lower > 0.5 else -1)
-        assert found.distance[row] == pytest.approx(radius if guess == labels[row] else 0.0, rel=1e-9)
+        assert found.distance[row] == pytest.approx(
+            radius if guess == labels[row] else 0.0, rel=1e-9
+        )
     assert list(found.status) == statuses
     assert {"abstained", "certified"} <= set(statuses)
 
@@ -94,11 +106,17 @@ def test_the_pass_size_is_measured_once_and_never_above_what_is_allowed():
 def test_the_lower_bound_is_that_of_clopper_and_pearson(n, share, alpha):
     votes = round(share * n)
     bound = float(lower_confidence_bound(np.array([votes]), n, alpha)[0])
-    reference = stats.binomtest(votes, n, alternative="greater").proportion_ci(1 - alpha, method="exact").low
+    reference = (
+        stats.binomtest(votes, n, alternative="greater")
+        .proportion_ci(1 - alpha, method="exact")
+        .low
+    )
     assert bound == pytest.approx(reference, rel=1e-7, abs=1e-10)
     assert bound <= votes / n
     if votes:
-        assert stats.binom.sf(votes - 1, n, bound) == pytest.approx(alpha, rel=1e-6)  # its definition
+        assert stats.binom.sf(votes - 1, n, bound) == pytest.approx(
+            alpha, rel=1e-6
+        )  # its definition
 
 
 def test_a_unanimous_vote_reaches_the_ceiling_exactly_and_the_papers_is_known():
@@ -118,7 +136,9 @@ def test_votes_depend_on_no_pass_and_no_order(toy, size):
     expected = certificates(network, images, labels, noise=0.3, n0=13, n=187)
     again = certificates(network, images, labels, batch_size=size, noise=0.3, n0=13, n=187)
     order = np.random.default_rng(0).permutation(len(images))
-    shuffled = certificates(network, images[order], labels[order], size, seeds=order, noise=0.3, n0=13, n=187)
+    shuffled = certificates(
+        network, images[order], labels[order], size, seeds=order, noise=0.3, n0=13, n=187
+    )
     for name in ("votes", "smoothed_prediction"):
         np.testing.assert_array_equal(again.columns[name], expected.columns[name])
         np.testing.assert_array_equal(shuffled.columns[name], expected.columns[name][order])
@@ -139,12 +159,18 @@ def test_votes_depend_on_no_neighbor(toy):
 @settings(max_examples=40, deadline=None)
 def test_noisy_copies_come_in_order_whole_and_independent_of_the_pass(n, draws, size, last):
     images = torch.rand(n, 2, 3, 2, generator=torch.Generator().manual_seed(0))
-    settings_ = {"noise": 0.5, "draws": draws, "layout": torch.channels_last if last else torch.contiguous_format}
+    settings_ = {
+        "noise": 0.5,
+        "draws": draws,
+        "layout": torch.channels_last if last else torch.contiguous_format,
+    }
     passes = [one.clone() for one in noisy_passes(images, np.arange(n), size=size, **settings_)]
     assert max(map(len, passes)) <= size
     copies = torch.cat(passes)
     assert copies.shape == (n * draws, 2, 3, 2)
-    reference = torch.cat([one.clone() for one in noisy_passes(images, np.arange(n), size=20, **settings_)])
+    reference = torch.cat(
+        [one.clone() for one in noisy_passes(images, np.arange(n), size=20, **settings_)]
+    )
     assert torch.equal(copies, reference)
     assert len(torch.unique(copies.flatten(1), dim=0)) == n * draws
 
@@ -153,12 +179,18 @@ def test_the_noise_is_normal_independent_and_of_the_deviation_asked_for():
     images = torch.full((2, 1, 1, 8), 0.25)
     draws = {}
     for stream in (0, 1):
-        passes = noisy_passes(images, np.array([3, 4]), noise=0.125, draws=4000, size=500, stream=stream)
-        draws[stream] = (torch.cat([one.clone() for one in passes]).view(2, -1).double() - 0.25).numpy() / 0.125
+        passes = noisy_passes(
+            images, np.array([3, 4]), noise=0.125, draws=4000, size=500, stream=stream
+        )
+        draws[stream] = (
+            torch.cat([one.clone() for one in passes]).view(2, -1).double() - 0.25
+        ).numpy() / 0.125
     samples = [*draws[0], *draws[1]]
     for sample in samples:
         assert stats.kstest(sample, "norm").pvalue > 1e-4
-        assert abs(np.corrcoef(sample[:16000], sample[16000:])[0, 1]) < 0.04  # early draws (n0) and late ones (n)
+        assert (
+            abs(np.corrcoef(sample[:16000], sample[16000:])[0, 1]) < 0.04
+        )  # early draws (n0) and late ones (n)
     assert np.abs(np.corrcoef(samples) - np.eye(4)).max() < 0.03
 
 
@@ -168,7 +200,10 @@ def test_noisy_images_are_never_clipped():
 
         def forward(self, images):
             shown = images.detach()
-            self.low, self.high = min(self.low, float(shown.min())), max(self.high, float(shown.max()))
+            self.low, self.high = (
+                min(self.low, float(shown.min())),
+                max(self.high, float(shown.max())),
+            )
             return LINE(images)
 
     network = Recording()
@@ -177,7 +212,9 @@ def test_noisy_images_are_never_clipped():
 
 
 class Sliver(nn.Module):
-    """Class 0 only where the first pixel is within 0.01 of 0.5, so that almost all noisy copies of such an image are class 1."""
+    """Class 0 only where the first pixel is within 0.01 of 0.5, so that almost all noisy copies of
+    such an image are class 1.
+    """
 
     def forward(self, images):
         gap = (images.flatten(1)[:, 0] - 0.5).abs()
@@ -186,14 +223,18 @@ class Sliver(nn.Module):
 
 def test_where_g_has_another_class_the_status_is_overruled_and_the_distance_zero():
     for method in ("smoothing", "smoothing_attack"):
-        found = estimate_arrays(Sliver(), line_points([0.001]), np.array([0]), *resolve_method(method))
+        found = estimate_arrays(
+            Sliver(), line_points([0.001]), np.array([0]), *resolve_method(method)
+        )
         assert list(found.status) == ["overruled"] and found.distance[0] == 0
         assert found.columns["smoothed_prediction"][0] == 1 and found.columns["votes"][0] > 900
         assert found.prediction[0] == 1 and found.columns["network_prediction"][0] == 0
 
 
 def test_where_the_network_is_wrong_g_may_be_right_and_is_certified_and_attacked():
-    """Class 1 only within 0.01 of 0.5, and 0 everywhere else up to 0.7: f says 1 there, and g says 0."""
+    """Class 1 only within 0.01 of 0.5, and 0 everywhere else up to 0.7: f says 1
+    there, and g says 0.
+    """
 
     class Pinhole(nn.Module):
         def forward(self, images):
@@ -207,11 +248,17 @@ def test_where_the_network_is_wrong_g_may_be_right_and_is_certified_and_attacked
     assert network(torch.as_tensor(images)).argmax(1).tolist() == [1, 1, 0]
     radii = certificates(network, images, labels, noise=0.1, n=2000)
     assert list(radii.status) == ["certified"] * 3 and (radii.distance[:2] > 0.1).all()
-    assert (radii.distance < [0.2, 0.195, 0.4]).all()  # how far g's boundary lies at most: f's, the pinhole left out
-    attacked = estimate_arrays(network, images, labels, *resolve_method("smoothing_attack", {"noise": 0.1}))
+    assert (
+        radii.distance < [0.2, 0.195, 0.4]
+    ).all()  # how far g's boundary lies at most: f's, the pinhole left out
+    attacked = estimate_arrays(
+        network, images, labels, *resolve_method("smoothing_attack", {"noise": 0.1})
+    )
     assert (attacked.distance >= radii.distance).all() and set(attacked.status) == {"found"}
     for found in (radii, attacked):
-        assert list(found.prediction) == [0, 0, 0] and list(found.columns["network_prediction"]) == [1, 1, 0]
+        assert list(found.prediction) == [0, 0, 0] and list(
+            found.columns["network_prediction"]
+        ) == [1, 1, 0]
 
 
 def test_where_no_class_has_the_majority_g_abstains():
@@ -219,12 +266,18 @@ def test_where_no_class_has_the_majority_g_abstains():
     assert list(found.status) == ["abstained"] * 3
     assert (found.distance == 0).all() and (found.columns["smoothed_prediction"] == -1).all()
     assert (found.columns["votes"] > 400).all()
-    assert set(found.prediction) <= {0, 1} and list(found.columns["network_prediction"]) == [0, 1, 0]
+    assert set(found.prediction) <= {0, 1} and list(found.columns["network_prediction"]) == [
+        0,
+        1,
+        0,
+    ]
     assert "abstained" in certificates(LINE, line_points([1e-4]), np.array([0])).status
 
 
 def test_votes_of_constructed_counts():
-    votes = np.array([[[9, 1, 0], [990, 5, 5]], [[0, 9, 1], [5, 990, 5]], [[4, 3, 3], [400, 300, 300]]])
+    votes = np.array(
+        [[[9, 1, 0], [990, 5, 5]], [[0, 9, 1], [5, 990, 5]], [[4, 3, 3], [400, 300, 300]]]
+    )
     found = certify(votes, np.array([0, 0, 0]), noise=0.5, alpha=0.001)
     assert list(found.status) == ["certified", "overruled", "abstained"]
     assert found.distance[0] > 0.9 and list(found.distance[1:]) == [0, 0]
@@ -232,15 +285,21 @@ def test_votes_of_constructed_counts():
     assert list(found.columns["votes"]) == [990, 990, 400]
     assert list(found.prediction) == [0, 1, 0]
     close = certify(np.array([[[3, 4, 3], [400, 330, 270]]]), np.array([0]), noise=0.5, alpha=0.001)
-    assert list(close.status) == ["abstained"] and list(close.prediction) == [0]  # the most votes of all
+    assert list(close.status) == ["abstained"] and list(close.prediction) == [
+        0
+    ]  # the most votes of all
 
 
 @pytest.mark.parametrize("distance", [0.05, 0.15])
 def test_radii_exceed_the_truth_no_more_often_than_alpha_says(distance):
-    """On a two-class linear network g's distance is f's, exactly: 2,000 seeded certificates at alpha = 0.05."""
+    """On a two-class linear network g's distance is f's, exactly: 2,000 seeded certificates
+    at alpha = 0.05.
+    """
     trials, alpha = 2000, 0.05
     images = np.repeat(line_points([distance]), trials, axis=0)
-    found = certificates(LINE, images, np.zeros(trials, int), batch_size=2000, noise=0.1, n0=10, n=200, alpha=alpha)
+    found = certificates(
+        LINE, images, np.zeros(trials, int), batch_size=2000, noise=0.1, n0=10, n=200, alpha=alpha
+    )
     n_above = int((found.distance > distance).sum())
     assert stats.binomtest(n_above, trials, alpha, alternative="greater").pvalue > 1e-3
     assert n_above > trials * alpha / 5  # nor is the bound so loose that this says nothing
@@ -252,7 +311,9 @@ def test_every_image_is_certified_and_reported_done():
 
     images, labels, reported = line_points([0.2, -0.2, 0.1]), np.array([0, 0, 0]), []
     method, parameters = resolve_method("smoothing", {"n": 50})
-    engine = Engine(LINE, lambda rows: images[rows], labels, method, parameters, np.arange(3), batch_size=16)
+    engine = Engine(
+        LINE, lambda rows: images[rows], labels, method, parameters, np.arange(3), batch_size=16
+    )
     found = engine.estimate(np.arange(3), reported.append)
     assert list(found.status) == ["certified", "overruled", "certified"]
     assert sum(reported) == 3
@@ -285,10 +346,14 @@ def test_bfloat16_certifies_the_bfloat16_network(digits):
     network, images, labels = digits
     full = certificates(network, images, labels, noise=0.3)
     half = certificates(network, images, labels, noise=0.3, precision="bfloat16")
-    same = (full.columns["smoothed_prediction"] == half.columns["smoothed_prediction"]) & (full.distance > 0)
+    same = (full.columns["smoothed_prediction"] == half.columns["smoothed_prediction"]) & (
+        full.distance > 0
+    )
     assert same.mean() > 0.8
     moved = np.abs(full.columns["votes"] - half.columns["votes"])[same]
-    assert 0 < moved.max() < 60 and np.median(moved) <= 10  # other sums, so another classifier, yet close
+    assert (
+        0 < moved.max() < 60 and np.median(moved) <= 10
+    )  # other sums, so another classifier, yet close
     assert "bfloat16" in resolve_method("smoothing")[0].description
     assert next(network.parameters()).dtype == torch.float32
     with pytest.raises(MethodError, match="needs a torch module"):
@@ -321,7 +386,9 @@ def test_parameters_are_checked():
 
 
 def test_what_is_said_of_g_is_not_said_of_f():
-    certificate, attack, other = (resolve_method(name)[0] for name in ("smoothing", "smoothing_attack", "deepfool"))
+    certificate, attack, other = (
+        resolve_method(name)[0] for name in ("smoothing", "smoothing_attack", "deepfool")
+    )
     assert certificate.smoothed and attack.smoothed and not other.smoothed
     assert (certificate.bound, attack.bound) == ("lower", "upper")
     assert "upper bounds of the smoothed classifier g" in attack.bound_note != other.bound_note
@@ -337,11 +404,15 @@ def test_the_attack_on_g_meets_the_exact_distance_of_a_linear_network():
     labels = network(torch.as_tensor(images)).argmax(1).numpy()
     exact = estimate_arrays(network, images, labels, *resolve_method("exact")).distance
     noise = 0.05
-    method, parameters = resolve_method("smoothing_attack", {"noise": noise, "n": 10_000, "steps": 30})
+    method, parameters = resolve_method(
+        "smoothing_attack", {"noise": noise, "n": 10_000, "steps": 30}
+    )
     attacked = estimate_arrays(network, images, labels, method, parameters, batch_size=2048)
     assert list(attacked.status) == ["found"] * 40
     assert (attacked.distance > exact).all()
-    assert np.median(attacked.distance - exact) < 1.5 * noise * 0.06  # the price of 10,000 votes, see the module
+    assert (
+        np.median(attacked.distance - exact) < 1.5 * noise * 0.06
+    )  # the price of 10,000 votes, see the module
     far = exact > 0.08
     assert far.sum() > 8 and (attacked.distance[far] < 1.06 * exact[far]).all()
     assert (attacked.perturbed_prediction == 1 - labels).all()
@@ -364,11 +435,18 @@ def test_certificate_and_attack_bracket_g_on_digits(digits):
     norms = np.sqrt(((perturbed.astype(float) - images[correct]) ** 2).sum((1, 2, 3)))
     np.testing.assert_allclose(attacked.distance[correct], norms, rtol=1e-6)
     passes = noisy_passes(
-        torch.as_tensor(perturbed), np.arange(correct.sum()), noise=0.125, draws=2000, size=500, stream=99
+        torch.as_tensor(perturbed),
+        np.arange(correct.sum()),
+        noise=0.125,
+        draws=2000,
+        size=500,
+        stream=99,
     )
     with torch.no_grad():
         classes = torch.cat([network(one).argmax(1) for one in passes]).view(-1, 2000).numpy()
-    modes = np.array([np.bincount(row, minlength=10).argmax() for row in classes])  # g's class, by votes of our own
+    modes = np.array(
+        [np.bincount(row, minlength=10).argmax() for row in classes]
+    )  # g's class, by votes of our own
     assert (modes != labels[correct]).all()
     assert (modes == attacked.columns["smoothed_prediction"][correct]).all()
 
@@ -380,8 +458,16 @@ def test_a_gpu_certifies_as_the_cpu_does(digits, precision):
     here = certificates(network, images, labels)
     method, parameters = resolve_method("smoothing", {"precision": precision})
     try:
-        there = estimate_arrays(network.to("cuda"), images, labels, method, parameters, device="cuda")
+        there = estimate_arrays(
+            network.to("cuda"), images, labels, method, parameters, device="cuda"
+        )
     finally:
         network.to("cpu")
-    votes = np.stack([here.columns["votes"], there.columns["votes"]])[:, here.status == "certified"] / 1000
-    assert (np.abs(votes[0] - votes[1]) <= 4.5 * np.sqrt(votes.mean(0) * (1 - votes.mean(0)) * 2 / 1000) + 0.02).all()
+    votes = (
+        np.stack([here.columns["votes"], there.columns["votes"]])[:, here.status == "certified"]
+        / 1000
+    )
+    assert (
+        np.abs(votes[0] - votes[1])
+        <= 4.5 * np.sqrt(votes.mean(0) * (1 - votes.mean(0)) * 2 / 1000) + 0.02
+    ).all()

@@ -13,8 +13,8 @@ def rows(**counts):
 def test_every_outcome_that_occurs_is_counted():
     text = statuses_in_words(rows(found=3, fallback=1, failed=2, misclassified=4), "minimal")
     assert text == (
-        "Of 10 images: 4 misclassified without any attack, 2 without a distance, 1 by the fallback, a walk to the nearest image "
-        "of another class."
+        "Of 10 images: 4 misclassified without any attack, 2 without a distance, 1 by the "
+        "fallback, a walk to the nearest image of another class."
     )
     assert statuses_in_words(rows(found=3), "minimal") == "Of 3 images: all have a distance."
 

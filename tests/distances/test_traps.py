@@ -1,6 +1,8 @@
-"""The traps that attack libraries leave open: each is shown in Foolbox itself first, then that our engine is not caught by it.
+"""The traps that attack libraries leave open: each is shown in Foolbox itself first, then that our
+engine is not caught by it.
 
-Trap 5, Carlini-Wagner's early stop that couples the images of a batch, is in test_foolbox_attacks.py.
+Trap 5, Carlini-Wagner's early stop that couples the images of a batch, is in
+test_foolbox_attacks.py.
 """
 
 import numpy as np
@@ -20,7 +22,9 @@ from rbcore.errors import Cancelled, MethodError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
 
-LINE = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32)).eval()
+LINE = linear_network(
+    np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32)
+).eval()
 """Class 0 where the first pixel exceeds 0.5: the distance is what it exceeds it by."""
 POINTS = as_images(np.array([[0.9, 0.5], [0.7, 0.2], [0.1, 0.4], [0.3, 0.9]], np.float32))
 LABELS = np.array([0, 0, 1, 1])
@@ -29,7 +33,13 @@ DISTANCES = np.array([0.4, 0.2, 0.4, 0.2])
 DEEPFOOL = resolve_method("deepfool")
 DDN = resolve_method("ddn")
 CARLINI_WAGNER = resolve_method("carlini_wagner", {"steps": 60, "stepsize": 0.05})
-CW_IN_FOOLBOX = {"steps": 60, "stepsize": 0.05, "binary_search_steps": 5, "initial_const": 1e-2, "abort_early": False}
+CW_IN_FOOLBOX = {
+    "steps": 60,
+    "stepsize": 0.05,
+    "binary_search_steps": 5,
+    "initial_const": 1e-2,
+    "abort_early": False,
+}
 MINIMAL = resolve_method("minimal")
 ATTACKS = {"deepfool": DEEPFOOL, "ddn": DDN, "carlini_wagner": CARLINI_WAGNER, "minimal": MINIMAL}
 EACH_ATTACK = pytest.mark.parametrize("method", list(ATTACKS.values()), ids=list(ATTACKS))
@@ -50,7 +60,9 @@ def foolbox_itself(attack, network, images, labels):
     """Perturbed images, distances and success as Foolbox states them."""
     clean = torch.as_tensor(images)
     wrapped = PyTorchModel(network.eval(), bounds=(0, 1))
-    perturbed, _, success = attack(wrapped, clean, Misclassification(torch.as_tensor(labels)), epsilons=None)
+    perturbed, _, success = attack(
+        wrapped, clean, Misclassification(torch.as_tensor(labels)), epsilons=None
+    )
     return perturbed.numpy(), (perturbed - clean).flatten(1).norm(dim=1).numpy(), success.numpy()
 
 
@@ -75,7 +87,11 @@ def line_of(n_pixels, gaps):
 def digits():
     dataset = load_dataset("digits")
     rows = dataset.rows("test")[:64]
-    return load_model("small_cnn", dataset).network.eval(), dataset.pixels(rows), dataset.labels(rows)
+    return (
+        load_model("small_cnn", dataset).network.eval(),
+        dataset.pixels(rows),
+        dataset.labels(rows),
+    )
 
 
 # 1. L2FMNAttack never projects
@@ -105,7 +121,9 @@ def test_2_saturated_probabilities_are_refused_where_foolbox_returns_black_image
         L2CarliniWagnerAttack(**CW_IN_FOOLBOX), saturated, POINTS[:2], LABELS[:2]
     )
     assert success.all() and (perturbed == 0).all()
-    np.testing.assert_allclose(distances, np.linalg.norm(POINTS[:2].reshape(2, 2), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        distances, np.linalg.norm(POINTS[:2].reshape(2, 2), axis=1), rtol=1e-6
+    )
     for method in ATTACKS.values():
         with pytest.raises(MethodError, match="gives probabilities; remove its softmax"):
             estimate_arrays(saturated, POINTS, LABELS, *method)
@@ -127,7 +145,13 @@ def test_2_a_black_image_never_counts_even_where_the_network_calls_it_another_cl
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
 def test_2_a_gray_or_white_image_never_counts_either(value):
-    gray = Method("gray", "Gray", lambda _, batch: AttackResult(torch.full_like(batch.images, value)), "upper", "gray")
+    gray = Method(
+        "gray",
+        "Gray",
+        lambda _, batch: AttackResult(torch.full_like(batch.images, value)),
+        "upper",
+        "gray",
+    )
     labels = 1 - predicted(LINE, np.full_like(POINTS[:1], value)).repeat(2)
     of_another_class = POINTS[labels[0] == LABELS]
     found = estimate_arrays(LINE, of_another_class, labels, gray, {})
@@ -141,17 +165,28 @@ def test_2_a_gray_or_white_image_never_counts_either(value):
 def test_3_the_clean_image_that_ddn_and_fmn_return_on_failure_is_no_distance_of_0(attack):
     _, distances, success = foolbox_itself(attack, LINE, POINTS, LABELS)
     assert not success.any() and (distances == 0).all()
-    unchanged = Method("unchanged", "Unchanged", lambda _, batch: AttackResult(batch.images), "upper", "as DDN fails")
+    unchanged = Method(
+        "unchanged",
+        "Unchanged",
+        lambda _, batch: AttackResult(batch.images),
+        "upper",
+        "as DDN fails",
+    )
     for method in (resolve_method("ddn", {"steps": 1}), (unchanged, {})):
         alone = estimate_arrays(LINE, POINTS[:2], LABELS[:2], *method)
         assert list(alone.status) == ["failed"] * 2
         assert np.isnan(alone.distance).all() and np.isnan(alone.perturbed).all()
         among_others = estimate_arrays(LINE, POINTS, LABELS, *method)
-        assert list(among_others.status) == ["fallback"] * 4 and (among_others.distance >= DISTANCES).all()
+        assert (
+            list(among_others.status) == ["fallback"] * 4
+            and (among_others.distance >= DISTANCES).all()
+        )
 
 
 def test_3_a_deepfool_image_that_moved_but_crossed_nothing_does_not_count():
-    """One step on a network that is steeper far from its boundary: the linearized boundary lies short of the true one."""
+    """One step on a network that is steeper far from its boundary: the linearized boundary lies
+    short of the true one.
+    """
 
     def steeper(images):
         beyond = images.flatten(1)[:, 0] - 0.5
@@ -178,7 +213,10 @@ def test_4_misclassified_images_are_counted_and_have_no_distance():
     for method in ATTACKS.values():
         found = estimate_arrays(LINE, POINTS, labels, *method)
         assert list(found.status) == ["found", "misclassified", "found", "misclassified"]
-        assert np.isnan(found.distance[[1, 3]]).all() and (found.perturbed_prediction[[1, 3]] == -1).all()
+        assert (
+            np.isnan(found.distance[[1, 3]]).all()
+            and (found.perturbed_prediction[[1, 3]] == -1).all()
+        )
         np.testing.assert_allclose(found.distance[[0, 2]], DISTANCES[[0, 2]], rtol=0.03)
 
 
@@ -189,7 +227,9 @@ def test_4_misclassified_images_never_reach_the_method():
         seen.append(batch.labels.tolist())
         return AttackResult(batch.images)
 
-    estimate_arrays(LINE, POINTS, np.array([0, 1, 1, 0]), Method("m", "M", run, "upper", "looks"), {})
+    estimate_arrays(
+        LINE, POINTS, np.array([0, 1, 1, 0]), Method("m", "M", run, "upper", "looks"), {}
+    )
     assert seen == [[0, 1]]
 
 
@@ -197,7 +237,9 @@ def test_4_misclassified_images_never_reach_the_method():
 
 
 def test_6_the_cost_of_deepfool_is_counted_in_full():
-    """Foolbox sends every image forward once a class, and finished ones until the last of the batch is done."""
+    """Foolbox sends every image forward once a class, and finished ones until the last of
+    the batch is done.
+    """
     network = smooth_network(n_classes=6)
     points = as_images(np.random.default_rng(0).uniform(0.2, 0.8, size=(12, 6)).astype(np.float32))
     labels = predicted(network, points)
@@ -205,7 +247,11 @@ def test_6_the_cost_of_deepfool_is_counted_in_full():
     def cost(images, labels):
         counted = CountedNetwork(network)
         attack, clean = L2DeepFoolAttack(), torch.as_tensor(images)
-        attack.run(PyTorchModel(counted.eval(), bounds=(0, 1)), clean, Misclassification(torch.as_tensor(labels)))
+        attack.run(
+            PyTorchModel(counted.eval(), bounds=(0, 1)),
+            clean,
+            Misclassification(torch.as_tensor(labels)),
+        )
         return counted.take_counts()
 
     alone = [cost(points[[i]], labels[[i]]) for i in range(12)]
@@ -216,13 +262,20 @@ def test_6_the_cost_of_deepfool_is_counted_in_full():
     assert together["n_forward"] > sum(one["n_forward"] for one in alone)
 
     engine = Engine(
-        network, lambda rows: points[rows], labels, *DEEPFOOL, fallback_targets=np.arange(12), batch_size=12
+        network,
+        lambda rows: points[rows],
+        labels,
+        *DEEPFOOL,
+        fallback_targets=np.arange(12),
+        batch_size=12,
     )
     found = engine.estimate(np.arange(12))
     counts = engine.network.take_counts()
     assert set(found.status) == {"found"}
     assert 0 <= counts["n_backward"] - together["n_backward"] <= 12
-    assert counts["n_forward"] >= together["n_forward"] + 2 * 12  # and the clean and the perturbed image again
+    assert (
+        counts["n_forward"] >= together["n_forward"] + 2 * 12
+    )  # and the clean and the perturbed image again
 
 
 def test_6_an_early_stop_that_foolbox_ignores_is_a_cancel_that_we_obey():
@@ -231,7 +284,9 @@ def test_6_an_early_stop_that_foolbox_ignores_is_a_cancel_that_we_obey():
     labels = predicted(network, points)
     clean, criterion = torch.as_tensor(points), Misclassification(torch.as_tensor(labels))
     wrapped = PyTorchModel(network.eval(), bounds=(0, 1))
-    usual, stopped = (L2DeepFoolAttack().run(wrapped, clean, criterion, early_stop=stop) for stop in (None, 1e9))
+    usual, stopped = (
+        L2DeepFoolAttack().run(wrapped, clean, criterion, early_stop=stop) for stop in (None, 1e9)
+    )
     assert torch.equal(usual, stopped)
 
     asked = []
@@ -258,21 +313,30 @@ def test_6_nothing_moves_to_a_gpu_unasked(method, monkeypatch):
 
 
 def bisected(kept):
-    """A method that bisects to the last bit that still counts, at the batch size it happens to see."""
+    """A method that bisects to the last bit that still counts, at the batch size it
+    happens to see.
+    """
 
     def run(network, batch):
         inside, outside = batch.images, 1 - batch.images
         for _ in range(40):
             middle = (inside + outside) / 2
-            crossed = (in_passes(network, middle, batch.size).argmax(1) != batch.labels).view(-1, 1, 1, 1)
-            inside, outside = torch.where(crossed, inside, middle), torch.where(crossed, middle, outside)
+            crossed = (in_passes(network, middle, batch.size).argmax(1) != batch.labels).view(
+                -1, 1, 1, 1
+            )
+            inside, outside = (
+                torch.where(crossed, inside, middle),
+                torch.where(crossed, middle, outside),
+            )
         kept.append(outside.detach().numpy())
         return AttackResult(outside)
 
     return Method("bisected", "Bisected", run, "upper", "to the last bit"), {}
 
 
-@pytest.mark.parametrize("noise", [lambda n: 5e-7 * n, lambda n: 2e-6 * (n > 1)], ids=["by size", "alone or not"])
+@pytest.mark.parametrize(
+    "noise", [lambda n: 5e-7 * n, lambda n: 2e-6 * (n > 1)], ids=["by size", "alone or not"]
+)
 def test_7_a_stored_prediction_is_true_at_every_batch_size(noise):
     """As on real hardware the last bits of the logits depend on how many images share a pass."""
 
@@ -291,13 +355,17 @@ def test_7_a_stored_prediction_is_true_at_every_batch_size(noise):
     assert (predicted(network, raw, 4) == 1).all() and (predicted(network, raw, 1) == 0).all()
     assert np.isfinite(found.distance).all()
     for size in (1, 2, 3, 4, 8):
-        np.testing.assert_array_equal(predicted(network, found.perturbed, size), found.perturbed_prediction)
+        np.testing.assert_array_equal(
+            predicted(network, found.perturbed, size), found.perturbed_prediction
+        )
 
 
 @pytest.mark.slow
 @EACH_ATTACK
 def test_7_stored_predictions_on_digits_are_true_at_every_batch_size(digits, method):
-    network, images, labels = (part[:24] if isinstance(part, np.ndarray) else part for part in digits)
+    network, images, labels = (
+        part[:24] if isinstance(part, np.ndarray) else part for part in digits
+    )
     found = estimate_arrays(network, images, labels, *method, batch_size=24)
     has = np.isfinite(found.distance)
     assert has.sum() >= 20
@@ -314,7 +382,9 @@ def test_8_ddn_overstates_small_distances_and_its_first_radius_is_ours_to_set():
     network, images, labels = line_of(64, gaps)
     _, raw, success = foolbox_itself(DDNAttack(), network, images, labels)
     assert success.all() and raw[0] > 5 * gaps[0] and raw[2] < 1.05 * gaps[2]
-    smaller = estimate_arrays(network, images, labels, *resolve_method("ddn", {"init_epsilon": 0.001}))
+    smaller = estimate_arrays(
+        network, images, labels, *resolve_method("ddn", {"init_epsilon": 0.001})
+    )
     assert list(smaller.status) == ["found"] * 3
     assert (smaller.distance >= gaps * (1 - 1e-6)).all() and smaller.distance[0] < 1.1 * gaps[0]
 
@@ -327,7 +397,10 @@ def test_9_foolbox_fills_gradients_of_parameters_and_we_do_not():
     points = as_images(np.random.default_rng(0).uniform(0.2, 0.8, size=(4, 6)).astype(np.float32))
     labels = predicted(raw, points)
     foolbox_itself(DDNAttack(steps=2), raw, points, labels)
-    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in raw.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in raw.parameters()
+    )
     for method in ATTACKS.values():
         network = smooth_network()
         kept = torch.full_like(network[1].weight, 7.0)
@@ -337,7 +410,12 @@ def test_9_foolbox_fills_gradients_of_parameters_and_we_do_not():
         estimate_arrays(network, points, labels, *method)
         assert torch.equal(network[1].weight.grad, kept)
         assert network[1].bias.grad is None and network[3].weight.grad is None
-        assert [parameter.requires_grad for parameter in network.parameters()] == [True, True, True, False]
+        assert [parameter.requires_grad for parameter in network.parameters()] == [
+            True,
+            True,
+            True,
+            False,
+        ]
         assert network.training and network[2].training
 
 
@@ -352,7 +430,9 @@ def test_9_what_was_frozen_is_restored_after_an_error_and_after_a_cancel():
         estimate_arrays(network, points, labels, Method("f", "F", fail, "upper", "fails"), {})
     asked = []
     with pytest.raises(Cancelled):
-        estimate_arrays(network, points, labels, *DDN, cancel=lambda: len(asked) > 3 or asked.append(None))
+        estimate_arrays(
+            network, points, labels, *DDN, cancel=lambda: len(asked) > 3 or asked.append(None)
+        )
     assert len(asked) == 4
     assert network.training and all(parameter.requires_grad for parameter in network.parameters())
 
@@ -385,7 +465,9 @@ def test_11_the_stored_prediction_is_that_of_the_float_image(digits):
     found = estimate_arrays(network, images, labels, *DEEPFOOL)
     has = found.status == "found"
     assert has.sum() > 50
-    np.testing.assert_array_equal(predicted(network, found.perturbed[has]), found.perturbed_prediction[has])
+    np.testing.assert_array_equal(
+        predicted(network, found.perturbed[has]), found.perturbed_prediction[has]
+    )
     assert (found.perturbed_prediction[has] != labels[has]).all()
     as_png = (np.round(255 * found.perturbed[has]) / 255).astype(np.float32)
     still = predicted(network, as_png) == found.perturbed_prediction[has]
@@ -402,7 +484,9 @@ class Normalize(nn.Module):
 
 @EACH_ATTACK
 def test_12_distances_are_of_pixels_when_the_normalization_is_inside_the_model(method):
-    """The same boundary in pixels as LINE, whose distances in normalized space would be four times as large."""
+    """The same boundary in pixels as LINE, whose distances in normalized space would be four
+    times as large.
+    """
     bare = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.zeros(2, np.float32))
     normalized = ((POINTS - 0.5) / 0.25).astype(np.float32)
     perturbed = L2DeepFoolAttack().run(
@@ -424,7 +508,9 @@ def test_12_distances_are_of_pixels_when_the_normalization_is_inside_the_model(m
 
 
 class Rounded(nn.Module):
-    """Logits in steps of a quarter: the boundary is LINE's to within a step, and no gradient leads there."""
+    """Logits in steps of a quarter: the boundary is LINE's to within a step, and no
+    gradient leads there.
+    """
 
     def forward(self, images):
         return (4 * LINE(images)).round() / 4
@@ -448,7 +534,9 @@ def test_a_network_with_zero_gradients_is_refused_and_told_so(method):
 
 
 def test_a_batch_without_gradients_does_not_condemn_a_network_that_has_them_elsewhere():
-    """Flat on one side of 0.5: the last four images fall back, although no image of their batch has a gradient."""
+    """Flat on one side of 0.5: the last four images fall back, although no image of their batch
+    has a gradient.
+    """
 
     def one_sided(images):
         beyond = (images.flatten(1)[:, 0] - 0.5).clamp_min(0)
@@ -469,7 +557,9 @@ def test_nan_and_infinite_logits_are_refused(method):
 
 @EACH_ATTACK
 def test_nan_logits_of_a_perturbed_image_are_no_success(method):
-    """A network that breaks where the attack leads: class 0 gets NaN below 0.6, and argmax calls NaN the largest."""
+    """A network that breaks where the attack leads: class 0 gets NaN below 0.6, and argmax calls
+    NaN the largest.
+    """
 
     def breaks(images):
         first = images.flatten(1)[:, 0]

@@ -20,13 +20,16 @@ def two_groups(n, seed=0):
 
 
 def many_groups(sizes, seed=0, accuracy=0.8):
-    """Groups g0, g1, ... with exponential distances, g0 half as far as the others, and misclassified samples."""
+    """Groups g0, g1, ... with exponential distances, g0 half as far as the others, and
+    misclassified samples.
+    """
     random = np.random.default_rng(seed)
     names = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
     distance = random.exponential(size=len(names)) * np.where(names == "g0", 0.5, 1.0)
     rows = table(np.where(random.random(len(names)) < accuracy, distance, NAN), names)
     return rows.assign(
-        side=random.choice(["left", "right"], len(names)), **{"class": random.choice(["x", "y"], len(names))}
+        side=random.choice(["left", "right"], len(names)),
+        **{"class": random.choice(["x", "y"], len(names))},
     )
 
 

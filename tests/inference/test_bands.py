@@ -37,13 +37,17 @@ def test_curves_carry_rb_and_its_interval():
 
 @pytest.mark.parametrize("misclassified", ["zero", "exclude"])
 def test_curves_and_areas_are_lifelines_survival_and_restricted_mean(misclassified):
-    """With no censoring the Kaplan-Meier estimate is I_P, and the restricted mean the area up to tau_max."""
+    """With no censoring the Kaplan-Meier estimate is I_P, and the restricted mean the
+    area up to tau_max.
+    """
     rows = toyfaces()
     taus = np.linspace(0, 4, 41)
     policy = Policy(misclassified=misclassified, tau_max=1.5)
     grouped = split_groups(rows, "class", policy)
     ours = curves(rows, "class", taus=taus, policy=policy)
-    for group, values, area in zip(grouped.groups, grouped.values, areas_under_curves(grouped), strict=True):
+    for group, values, area in zip(
+        grouped.groups, grouped.values, areas_under_curves(grouped), strict=True
+    ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitted = KaplanMeierFitter().fit(values)
@@ -54,7 +58,9 @@ def test_curves_and_areas_are_lifelines_survival_and_restricted_mean(misclassifi
 
 
 def test_the_band_has_the_width_of_the_kolmogorov_quantile():
-    """Massart's constant is the asymptotic one: sqrt(n) times the half width is scipy's limit quantile, nearly."""
+    """Massart's constant is the asymptotic one: sqrt(n) times the half width is scipy's limit
+    quantile, nearly.
+    """
     low, high = dkw_band(np.array([0.5]), 10_000)
     assert (high - low)[0] / 2 * 100 == pytest.approx(stats.kstwobign.isf(0.05), rel=1e-3)
 
@@ -66,7 +72,9 @@ def test_the_simultaneous_band_covers_the_whole_true_curve(n, accuracy):
     n_draws, covered = 400, 0
     for _ in range(n_draws):
         values = np.where(random.random(n) < accuracy, random.exponential(size=n), 0.0)
-        taus = np.unique(np.r_[0.0, values, np.nextafter(values[values > 0], 0), np.linspace(0, 12, 50)])
+        taus = np.unique(
+            np.r_[0.0, values, np.nextafter(values[values > 0], 0), np.linspace(0, 12, 50)]
+        )
         low, high = dkw_band(proportion_beyond(values, taus), n)
         true = accuracy * np.exp(-taus)
         covered += bool(((low <= true) & (true <= high)).all())

@@ -42,13 +42,20 @@ def test_pairing_narrows_the_interval():
 
 
 def test_where_both_sides_move_in_proportion_the_upper_end_is_that_of_the_logarithm():
-    """All distances of one group grow by half: the change of sigma is half the ratio of areas, with the ratio's own log error."""
+    """All distances of one group grow by half: the change of sigma is half the ratio of areas, with
+    the ratio's own log error.
+    """
     first = many_groups([80, 100])
     in_group = first["group"] == "g0"
     for factor in (1.5, 0.6):
         second = first.assign(distance=first["distance"] * np.where(in_group, factor, 1.0))
-        found, back = (compare_bias(*pair, "group").iloc[0] for pair in ((first, second), (second, first)))
-        difference, farther = abs(found["difference"]), found["high"] if factor > 1 else -found["low"]
+        found, back = (
+            compare_bias(*pair, "group").iloc[0] for pair in ((first, second), (second, first))
+        )
+        difference, farther = (
+            abs(found["difference"]),
+            found["high"] if factor > 1 else -found["low"],
+        )
         nearer = found["low"] if factor > 1 else -found["high"]
         assert difference == pytest.approx(abs(factor - 1) * (1 + found["sigma_first"]))
         assert farther == pytest.approx(difference * np.exp((difference - nearer) / difference))
@@ -59,7 +66,9 @@ def test_where_both_sides_move_in_proportion_the_upper_end_is_that_of_the_logari
 
 @pytest.mark.slow
 def test_paired_intervals_cover_as_they_claim():
-    """One true sigma of 0 on both sides, images in common: coverage of the difference 0 by a binomial test at 1e-3."""
+    """One true sigma of 0 on both sides, images in common: coverage of the difference 0 by a
+    binomial test at 1e-3.
+    """
     n_draws, covered = 300, 0
     for seed in range(n_draws):
         first = many_groups([60, 90], seed)
@@ -70,16 +79,27 @@ def test_paired_intervals_cover_as_they_claim():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", [Policy(), Policy("exclude"), Policy("exclude", "mean"), Policy("zero", "sum")])
+@pytest.mark.parametrize(
+    "policy", [Policy(), Policy("exclude"), Policy("exclude", "mean"), Policy("zero", "sum")]
+)
 def test_the_standard_error_is_the_one_of_many_samples(policy):
-    """The delta method against the spread of the difference over fresh samples; accuracy and failures differ by side."""
+    """The delta method against the spread of the difference over fresh samples; accuracy and
+    failures differ by side.
+    """
     differences, errors = [], []
     for seed in range(150):
         random = np.random.default_rng(seed)
         first = many_groups([150, 100, 200], seed)
         second = noisy(first, seed, 0.5)
-        second.loc[random.random(450) < 0.1, ["distance", "is_correct", "status"]] = [NAN, False, "misclassified"]
-        second.loc[second["is_correct"] & (random.random(450) < 0.1), ["distance", "status"]] = [NAN, "failed"]
+        second.loc[random.random(450) < 0.1, ["distance", "is_correct", "status"]] = [
+            NAN,
+            False,
+            "misclassified",
+        ]
+        second.loc[second["is_correct"] & (random.random(450) < 0.1), ["distance", "status"]] = [
+            NAN,
+            "failed",
+        ]
         found = compare_bias(first, second, "group", policy=policy, n_resamples=40, seed=seed)
         differences.append(found["difference"].to_numpy())
         errors.append(_error(first, second, policy))
@@ -113,7 +133,8 @@ def test_only_common_images_take_part_whatever_their_order():
     assert found["n"].sum() == 85 and found["n_left_out"].sum() == 5
     common = first[first["sample_id"].isin(second["sample_id"])]
     pd.testing.assert_frame_equal(
-        found.drop(columns="n_left_out"), compare_bias(common, second, "group").drop(columns="n_left_out")
+        found.drop(columns="n_left_out"),
+        compare_bias(common, second, "group").drop(columns="n_left_out"),
     )
 
 
@@ -146,13 +167,17 @@ def test_a_side_without_area_has_no_difference():
     first = table([1.0, 2.0] * 15 + [1.0] * 30, ["a"] * 30 + ["b"] * 30)
     second = table([1.0, 2.0] * 15 + [NAN] * 30, ["a"] * 30 + ["b"] * 30)
     found = compare_bias(first, second, "group")
-    assert np.isnan(found["difference"][0]) and np.isnan(found["low"][0]) and not found["is_shown"][0]
+    assert (
+        np.isnan(found["difference"][0]) and np.isnan(found["low"][0]) and not found["is_shown"][0]
+    )
     assert found["sigma_second"][1] == -1
 
 
 def test_epochs_of_toyfaces_are_compared_on_all_their_images():
     found = compare_bias(toyfaces(model="logistic_regression"), toyfaces(), "lighting")
-    assert found["n"].sum() == 1600 and found["is_ranked"].all() and (found["n_left_out"] == 0).all()
+    assert (
+        found["n"].sum() == 1600 and found["is_ranked"].all() and (found["n_left_out"] == 0).all()
+    )
 
 
 def test_over_runs_it_is_students_interval():
@@ -162,7 +187,9 @@ def test_over_runs_it_is_students_interval():
     for index in range(2):
         values = np.array(sigmas)[:, index]
         expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-        assert (found["low"][index], found["high"][index]) == pytest.approx((expected.low, expected.high))
+        assert (found["low"][index], found["high"][index]) == pytest.approx(
+            (expected.low, expected.high)
+        )
     assert list(found["n_runs"]) == [3, 3] and list(found["n_negative"]) == [3, 1]
 
 
@@ -173,4 +200,6 @@ def test_over_runs_needs_two_that_are_comparable():
     with pytest.raises(MeasureError, match="different groups"):
         bias_over_runs([one, one.assign(group=["a", "c"])])
     found = bias_over_runs([one, one])
-    assert list(found["n_runs"]) == [2, 0] and np.isnan(found["mean"][1]) and found["low"][0] == -0.4
+    assert (
+        list(found["n_runs"]) == [2, 0] and np.isnan(found["mean"][1]) and found["low"][0] == -0.4
+    )

@@ -1,4 +1,6 @@
-"""The short version of `benchmarks.coverage`: do 95% intervals cover, in small groups, by a binomial test at 1e-3."""
+"""The short version of `benchmarks.coverage`: do 95% intervals cover, in small groups, by a
+binomial test at 1e-3.
+"""
 
 import numpy as np
 import pytest
@@ -13,10 +15,13 @@ N_DRAWS = 400
 @pytest.mark.slow
 @pytest.mark.parametrize("accuracy", [0.4, 0.9])
 @pytest.mark.parametrize(
-    ("shape", "least"), [("exponential", 0.95), ("shipped table", 0.95), ("uniform", 0.95), ("lognormal(0, 1)", 0.93)]
+    ("shape", "least"),
+    [("exponential", 0.95), ("shipped table", 0.95), ("uniform", 0.95), ("lognormal(0, 1)", 0.93)],
 )
 def test_intervals_of_sigma_and_auc_cover_as_they_claim(shape, accuracy, least):
-    """Two groups of 50 with sigma = 0; at least 93% to 97% is promised, so what exceeds 97% fails as well."""
+    """Two groups of 50 with sigma = 0; at least 93% to 97% is promised, so what exceeds
+    97% fails as well.
+    """
     covered = np.zeros(2)
     for seed in range(N_DRAWS):
         random = np.random.default_rng([seed, int(10 * accuracy)])

@@ -32,14 +32,18 @@ def test_the_parts_add_up_to_the_logarithm_of_sigma(rows, tau_max):
     is_defined = np.isfinite(found["total"].to_numpy())
     assert (is_defined == (np.isfinite(sigma) & (sigma > -1))).all()
     np.testing.assert_allclose(np.exp(found["total"])[is_defined], 1 + sigma[is_defined], rtol=1e-9)
-    np.testing.assert_allclose(found["accuracy"] + found["distance"], found["total"], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        found["accuracy"] + found["distance"], found["total"], rtol=1e-9, atol=1e-9
+    )
 
 
 def test_the_total_has_the_interval_of_sigma():
     rows = many_groups([80, 100])
     total = decompose_bias(rows, "group").query("part == 'total'")
     low, high = bootstrap_sigma(split_groups(rows, "group"))
-    np.testing.assert_allclose(np.expm1(total[["low", "high"]]), np.stack([low, high], axis=1), rtol=0.05)
+    np.testing.assert_allclose(
+        np.expm1(total[["low", "high"]]), np.stack([low, high], axis=1), rtol=0.05
+    )
 
 
 @pytest.mark.slow
@@ -47,7 +51,9 @@ def test_standard_errors_are_those_of_many_samples():
     """Half widths over the normal quantile against the spread of each part over fresh samples."""
     found, widths = [], []
     for seed in range(150):
-        table_ = decompose_bias(many_groups([150, 250], seed, accuracy=0.6), "group", n_resamples=200)
+        table_ = decompose_bias(
+            many_groups([150, 250], seed, accuracy=0.6), "group", n_resamples=200
+        )
         own = table_[table_["group"] == "g0"]
         found.append(own["log_ratio"].to_numpy())
         widths.append((own["high"] - own["low"]).to_numpy() / 2 / 1.96)
@@ -63,7 +69,9 @@ def test_equal_accuracies_leave_it_to_the_distance():
 
 def test_where_it_is_not_defined_it_says_so():
     for policy in (Policy(misclassified="exclude"), Policy(rest="mean"), Policy(rest="sum")):
-        with pytest.raises(MeasureError, match="exact only for misclassified='zero' with rest='pooled'"):
+        with pytest.raises(
+            MeasureError, match="exact only for misclassified='zero' with rest='pooled'"
+        ):
             decompose_bias(PAPER_EXAMPLE, "group", policy=policy)
     found = decompose_bias(table([1, 2, NAN, NAN], list("aabb")), "group", n_resamples=50)
     assert found[["log_ratio", "low", "high"]].isna().all(axis=None)

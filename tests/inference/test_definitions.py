@@ -11,13 +11,19 @@ from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 def test_every_definition_is_the_measure_under_its_policy():
     found = sigma_by_definition(PAPER_EXAMPLE, "group")
     assert len(found) == 2 * 3 * 3 * 3
-    for (misclassified, rest, tau_max), rows in found.groupby(["misclassified", "rest", "tau_max"], dropna=False):
+    for (misclassified, rest, tau_max), rows in found.groupby(
+        ["misclassified", "rest", "tau_max"], dropna=False
+    ):
         policy = Policy(misclassified, rest, None if np.isnan(tau_max) else tau_max)
-        np.testing.assert_allclose(rows["sigma"], sigma_bias(split_groups(PAPER_EXAMPLE, "group", policy)))
+        np.testing.assert_allclose(
+            rows["sigma"], sigma_bias(split_groups(PAPER_EXAMPLE, "group", policy))
+        )
 
 
 def test_flips_worked_on_paper():
-    """a: correct 4 of 8 at distance 3; b: correct 8 of 8 at 2. With the wrong ones a is at 1.5 < 2, without them 3 > 2."""
+    """a: correct 4 of 8 at distance 3; b: correct 8 of 8 at 2. With the wrong ones a is at 1.5 < 2,
+    without them 3 > 2.
+    """
     rows = table([3.0] * 4 + [NAN] * 4 + [2.0] * 8, ["a"] * 8 + ["b"] * 8)
     found = sigma_by_definition(rows, "group", tau_maxes=[None])
     assert found[found["misclassified"] == "exclude"]["is_flipped"].all()

@@ -15,11 +15,23 @@ from rbcore.inference import (
 )
 from rbcore.inference.intervals import against_rest
 from rbcore.inference.resampling import group_moments, resampled_moments
-from rbcore.measures import Policy, areas_under_curves, rest_of_areas, robustness_bias_at, sigma_bias, split_groups
+from rbcore.measures import (
+    Policy,
+    areas_under_curves,
+    rest_of_areas,
+    robustness_bias_at,
+    sigma_bias,
+    split_groups,
+)
 from tests.inference.samples import joined, many_groups, two_groups
 from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
-POLICIES = [Policy(m, r, t) for m in ("zero", "exclude") for r in ("pooled", "mean", "sum") for t in (None, 0.8)]
+POLICIES = [
+    Policy(m, r, t)
+    for m in ("zero", "exclude")
+    for r in ("pooled", "mean", "sum")
+    for t in (None, 0.8)
+]
 
 
 def test_resampled_moments_are_those_of_the_same_draws():
@@ -56,7 +68,9 @@ def test_the_bootstrap_t_is_the_one_written_out():
     random, statistics = np.random.default_rng(5), []
 
     def log_ratio(a, b):
-        error = np.sqrt(a.var(ddof=1) / len(a) / a.mean() ** 2 + b.var(ddof=1) / len(b) / b.mean() ** 2)
+        error = np.sqrt(
+            a.var(ddof=1) / len(a) / a.mean() ** 2 + b.var(ddof=1) / len(b) / b.mean() ** 2
+        )
         return np.log(a.mean() / b.mean()), error
 
     estimate, error = log_ratio(a, b)
@@ -65,9 +79,13 @@ def test_the_bootstrap_t_is_the_one_written_out():
         statistics.append(abs(drawn - estimate) / drawn_error)
     parts = [v.var(ddof=1) / len(v) / v.mean() ** 2 for v in (a, b)]
     freedom = sum(parts) ** 2 / sum(part**2 / (len(a) - 1) for part in parts)
-    half = np.quantile(statistics, 0.95) * error * stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    half = (
+        np.quantile(statistics, 0.95) * error * stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    )
     low, high = bootstrap_sigma(grouped, n_resamples=20_000)
-    np.testing.assert_allclose([low[0], high[0]], np.exp([estimate - half, estimate + half]) - 1, rtol=0.02)
+    np.testing.assert_allclose(
+        [low[0], high[0]], np.exp([estimate - half, estimate + half]) - 1, rtol=0.02
+    )
 
 
 def test_for_large_groups_it_agrees_with_scipys_bca():
@@ -78,7 +96,12 @@ def test_for_large_groups_it_agrees_with_scipys_bca():
         return a.mean(axis=axis) / b.mean(axis=axis) - 1
 
     reference = stats.bootstrap(
-        grouped.values, sigma, n_resamples=4000, method="BCa", rng=np.random.default_rng(1), batch=1000
+        grouped.values,
+        sigma,
+        n_resamples=4000,
+        method="BCa",
+        rng=np.random.default_rng(1),
+        batch=1000,
     ).confidence_interval
     np.testing.assert_allclose([low[0], high[0]], reference, atol=0.015)
 
@@ -102,17 +125,22 @@ def test_a_wider_confidence_gives_a_wider_interval():
 
 
 def test_the_interval_of_auc_is_the_one_against_a_constant():
-    """Against a rest that does not vary, the log ratio is the logarithm of the area plus a constant."""
+    """Against a rest that does not vary, the log ratio is the logarithm of the area
+    plus a constant.
+    """
     values = np.random.default_rng(0).exponential(size=50)
     grouped = split_groups(table(np.r_[values, np.full(50, 2.0)], ["a"] * 50 + ["b"] * 50), "group")
     found = bootstrap_intervals(grouped)
     np.testing.assert_allclose(
-        [found.auc_low[0], found.auc_high[0]], 2 * (1 + np.array([found.sigma_low[0], found.sigma_high[0]]))
+        [found.auc_low[0], found.auc_high[0]],
+        2 * (1 + np.array([found.sigma_low[0], found.sigma_high[0]])),
     )
 
 
 def test_too_few_correct_samples_leave_the_interval_undefined():
-    """With k of n correct, a draw holds none of them with probability (1 - k/n)^n: above 5% for k = 2, below for k = 5."""
+    """With k of n correct, a draw holds none of them with probability (1 - k/n)^n: above 5% for k =
+    2, below for k = 5.
+    """
     rows = [two_groups(50)]
     for name, k in (("two", 2), ("five", 5)):
         rows.append(table([1.0 + i for i in range(k)] + [NAN] * (50 - k), [name] * 50))
@@ -131,7 +159,9 @@ def test_a_group_of_one_has_no_interval():
 def test_intervals_ignore_the_scale_and_are_in_its_units(scale, seed):
     rows = many_groups([12, 15, 18], seed)
     before, after = (
-        bootstrap_intervals(split_groups(rows.assign(distance=rows["distance"] * factor), "group"), n_resamples=200)
+        bootstrap_intervals(
+            split_groups(rows.assign(distance=rows["distance"] * factor), "group"), n_resamples=200
+        )
         for factor in (1.0, scale)
     )
     np.testing.assert_allclose(after.sigma_low, before.sigma_low, rtol=1e-6, atol=1e-9)
@@ -139,7 +169,10 @@ def test_intervals_ignore_the_scale_and_are_in_its_units(scale, seed):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(0, 10), min_size=3, max_size=3), st.lists(st.integers(1, 50), min_size=3, max_size=3))
+@given(
+    st.lists(st.floats(0, 10), min_size=3, max_size=3),
+    st.lists(st.integers(1, 50), min_size=3, max_size=3),
+)
 def test_the_pooled_rest_is_the_mean_of_all_others(areas, sizes):
     areas, sizes = np.array(areas), np.array(sizes, dtype=float)
     expected = [np.average(np.delete(areas, i), weights=np.delete(sizes, i)) for i in range(3)]
@@ -165,7 +198,9 @@ def test_wilson_interval_is_that_of_statsmodels():
 
 
 def test_accuracy_has_the_exact_interval_of_all_samples():
-    low, high = accuracy_interval(split_groups(PAPER_EXAMPLE, "group", Policy(misclassified="exclude")))
+    low, high = accuracy_interval(
+        split_groups(PAPER_EXAMPLE, "group", Policy(misclassified="exclude"))
+    )
     expected = stats.binomtest(2, 3).proportion_ci(method="exact")
     assert (low[0], high[0]) == pytest.approx((expected.low, expected.high))
     assert high[2] == 1
@@ -182,16 +217,25 @@ def test_rb_has_newcombes_interval_of_its_absolute_value():
         for j, tau in enumerate(taus):
             far = correct["distance"] > tau
             ends = confint_proportions_2indep(
-                far[own].sum(), own.sum(), far[~own].sum(), (~own).sum(), method="newcomb", compare="diff"
+                far[own].sum(),
+                own.sum(),
+                far[~own].sum(),
+                (~own).sum(),
+                method="newcomb",
+                compare="diff",
             )
-            expected = (0.0, max(map(abs, ends))) if ends[0] <= 0 <= ends[1] else sorted(map(abs, ends))
+            expected = (
+                (0.0, max(map(abs, ends))) if ends[0] <= 0 <= ends[1] else sorted(map(abs, ends))
+            )
             assert (low[index, j], high[index, j]) == pytest.approx(tuple(expected), abs=1e-9)
     rb = robustness_bias_at(grouped, taus)
     assert ((low <= rb) & (rb <= high)).all()
 
 
 def test_rb_without_correct_samples_has_no_interval():
-    low, high = rb_interval(split_groups(table([1.0, 2.0, NAN], list("aab")), "group"), np.array([0.5]))
+    low, high = rb_interval(
+        split_groups(table([1.0, 2.0, NAN], list("aab")), "group"), np.array([0.5])
+    )
     assert np.isnan(low).all() and np.isnan(high).all()
 
 
@@ -200,4 +244,6 @@ def test_areas_are_what_the_intervals_are_about():
     intervals = bootstrap_intervals(grouped)
     areas = areas_under_curves(grouped)
     assert ((intervals.auc_low < areas) & (areas < intervals.auc_high)).all()
-    np.testing.assert_allclose(np.sqrt(intervals.auc_low * intervals.auc_high), areas)  # symmetric on the logarithm
+    np.testing.assert_allclose(
+        np.sqrt(intervals.auc_low * intervals.auc_high), areas
+    )  # symmetric on the logarithm

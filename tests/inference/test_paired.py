@@ -68,7 +68,9 @@ def test_equal_steps_leave_no_doubt_and_nothing_counted_leaves_no_number():
 
 
 def test_means_over_other_images_on_either_side_cover_as_they_claim():
-    """Distances grow by a fifth, and other images are correct: the true change is a fifth of the mean, 0.2."""
+    """Distances grow by a fifth, and other images are correct: the true change is a fifth
+    of the mean, 0.2.
+    """
     random, covered, n = np.random.default_rng(3), 0, 80
     for seed in range(300):
         first = random.exponential(size=n)
@@ -85,6 +87,8 @@ def test_swapped_models_swap_signs():
     counts = random.random((2, 500)) < 0.8
     there = paired_mean(first, second, *counts)
     back = paired_mean(second, first, counts[1], counts[0])
-    assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
+    assert (back.difference, back.low, back.high) == pytest.approx(
+        (-there.difference, -there.high, -there.low)
+    )
     there, back = paired_share(*counts), paired_share(counts[1], counts[0])
     assert (back.low, back.high) == pytest.approx((-there.high, -there.low))

@@ -1,4 +1,6 @@
-"""Settings that mean nothing are refused by name wherever numbers are drawn or an interval is made."""
+"""Settings that mean nothing are refused by name wherever numbers are drawn or an
+interval is made.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ from tests.inference.samples import two_groups
     ],
 )
 def test_a_setting_that_means_nothing_is_named(name, value):
-    """A confidence of 0 or 1 gave intervals of NaN, no permutation p = 1, and the rest ended in tracebacks of NumPy's."""
+    """A confidence of 0 or 1 gave intervals of NaN, no permutation p = 1, and the rest ended in
+    tracebacks of NumPy's.
+    """
     few = {"n_resamples": 20, "n_permutations": 20}
     with pytest.raises(MeasureError, match=f"^{name}="):
         rb.robustness_bias(two_groups(12), "group", **{**few, name: value})
@@ -41,5 +45,7 @@ def test_every_interval_checks_its_confidence():
 
 def test_a_whole_number_of_numpys_is_a_seed():
     few = {"n_resamples": 20, "n_permutations": 20}
-    one, other = (rb.robustness_bias(two_groups(12), "group", seed=seed, **few) for seed in (3, np.int64(3)))
+    one, other = (
+        rb.robustness_bias(two_groups(12), "group", seed=seed, **few) for seed in (3, np.int64(3))
+    )
     assert one.equals(other)

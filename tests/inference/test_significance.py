@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from rbcore.inference import FEWEST, benjamini_hochberg, holm, permutation_tests, random_partitions, robustness_bias
+from rbcore.inference import (
+    FEWEST,
+    benjamini_hochberg,
+    holm,
+    permutation_tests,
+    random_partitions,
+    robustness_bias,
+)
 from rbcore.inference.intervals import Comparison
 from rbcore.inference.resampling import permuted_moments
 from rbcore.inference.significance import exceedance, is_heavy_tailed, studentized
@@ -22,14 +29,18 @@ from tests.measures.test_robustness import NAN, table
 def test_corrections_are_those_of_statsmodels_and_scipy(p):
     p = np.array(p)
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-12)
-    np.testing.assert_allclose(benjamini_hochberg(p), multipletests(p, method="fdr_bh")[1], atol=1e-12)
+    np.testing.assert_allclose(
+        benjamini_hochberg(p), multipletests(p, method="fdr_bh")[1], atol=1e-12
+    )
     with_gaps = np.insert(p, 0, NAN)
     np.testing.assert_array_equal(holm(with_gaps), [NAN, *holm(p)])
     np.testing.assert_array_equal(benjamini_hochberg(with_gaps), [NAN, *benjamini_hochberg(p)])
 
 
 def test_permuted_groups_are_all_deals_equally_often():
-    means, variances = permuted_moments([np.array([1.0, 2.0]), np.array([4.0])], 6000, np.random.default_rng(0))
+    means, variances = permuted_moments(
+        [np.array([1.0, 2.0]), np.array([4.0])], 6000, np.random.default_rng(0)
+    )
     last = means[:, 1]
     assert stats.chisquare([np.isclose(last, value).sum() for value in (1, 2, 4)]).pvalue > 1e-3
     np.testing.assert_allclose(means @ [2, 1], 7)
@@ -38,7 +49,9 @@ def test_permuted_groups_are_all_deals_equally_often():
 
 
 def test_the_p_is_the_one_of_all_deals():
-    """Groups of 20 cannot be enumerated, so the statistic is checked on small ones: all 720 orders of six samples."""
+    """Groups of 20 cannot be enumerated, so the statistic is checked on small ones: all 720 orders
+    of six samples.
+    """
     values = np.array([0.3, 0.4, 0.8, 1.0, 2.0, 3.0])
 
     def statistic(order):
@@ -62,7 +75,9 @@ def _moments(values):
 def test_large_groups_agree_with_the_normal_test():
     grouped = split_groups(many_groups([300, 400, 500], seed=4), "group")
     tests = permutation_tests(grouped)
-    np.testing.assert_allclose(tests.p[1:], 2 * stats.norm.sf(np.abs(tests.statistic[1:])), atol=0.03)
+    np.testing.assert_allclose(
+        tests.p[1:], 2 * stats.norm.sf(np.abs(tests.statistic[1:])), atol=0.03
+    )
     assert tests.p[0] == 1 / 5000 and tests.p_global == 1 / 5000
 
 
@@ -99,7 +114,10 @@ def test_equal_areas_with_unequal_shapes_and_sizes_are_not_rejected_too_often():
         random = np.random.default_rng(seed)
         wide, narrow = random.exponential(size=200), random.uniform(0.8, 1.2, size=800)
         rows = table(np.r_[wide, narrow], ["a"] * 200 + ["b"] * 800)
-        rejected += permutation_tests(split_groups(rows, "group"), n_permutations=199, seed=seed).p[0] <= 0.05
+        rejected += (
+            permutation_tests(split_groups(rows, "group"), n_permutations=199, seed=seed).p[0]
+            <= 0.05
+        )
     assert stats.binomtest(rejected, n_draws, 0.07, alternative="greater").pvalue > 1e-3
 
 
@@ -108,7 +126,9 @@ def test_other_rests_test_their_own_sigma(rest):
     """Where the rest is a sum, groups of areas 1, 1, 2 have sigma 0 for the last one only."""
     random = np.random.default_rng(0)
     n = 400
-    rows = table(random.exponential(size=3 * n) * np.repeat([1.0, 1.0, 2.0], n), np.repeat(list("abc"), n))
+    rows = table(
+        random.exponential(size=3 * n) * np.repeat([1.0, 1.0, 2.0], n), np.repeat(list("abc"), n)
+    )
     tests = permutation_tests(split_groups(rows, "group", Policy(rest=rest)))
     if rest == "sum":
         assert tests.p[2] > 0.05 and (tests.p[:2] < 0.001).all()
@@ -138,12 +158,16 @@ def test_random_partitions_spread_around_zero_and_more_for_smaller_groups():
 
 def test_random_partitions_of_equal_samples_are_sigma_zero():
     rows = table([0.1] * 50, ["a"] * 20 + ["b"] * 30)
-    assert (random_partitions(split_groups(rows, "group"), n_partitions=10)["sigma"].abs() < 1e-12).all()
+    assert (
+        random_partitions(split_groups(rows, "group"), n_partitions=10)["sigma"].abs() < 1e-12
+    ).all()
     assert sigma_bias(split_groups(rows, "group")) == pytest.approx([0, 0])
 
 
 def test_heavy_tails_are_seen_and_light_ones_are_not():
-    """Of an infinite variance the test rejects a fifth and more at 5%: `benchmarks/heavy_tails.md`."""
+    """Of an infinite variance the test rejects a fifth and more at 5%:
+    `benchmarks/heavy_tails.md`.
+    """
     random = np.random.default_rng(0)
 
     def fires(draw) -> float:
@@ -153,12 +177,21 @@ def test_heavy_tails_are_seen_and_light_ones_are_not():
     assert fires(lambda: random.gamma(5, 0.2, 200)) == 0
     assert fires(lambda: np.where(random.random(200) < 0.3, 0, random.gamma(2, 0.5, 200))) == 0
     assert fires(lambda: random.lognormal(0, 0.5, 200)) < 0.02
-    assert not is_heavy_tailed(np.zeros(50)) and not is_heavy_tailed(np.ones(50)) and not is_heavy_tailed(np.ones(1))
+    assert (
+        not is_heavy_tailed(np.zeros(50))
+        and not is_heavy_tailed(np.ones(50))
+        and not is_heavy_tailed(np.ones(1))
+    )
 
 
 def test_a_verdict_on_heavy_tails_says_so():
     random = np.random.default_rng(1)
     values = np.r_[random.pareto(1.1, 200) + 1, random.gamma(5, 0.2, 200)]
-    bias = robustness_bias(table(values, ["wild"] * 200 + ["tame"] * 200), "group", n_resamples=99, n_permutations=99)
+    bias = robustness_bias(
+        table(values, ["wild"] * 200 + ["tame"] * 200), "group", n_resamples=99, n_permutations=99
+    )
     assert list(bias["is_heavy_tailed"]) == [False, True]
-    assert "carry most of the spread of wild, so that p and intervals may claim too much" in verdict(bias)
+    assert (
+        "carry most of the spread of wild, so that p and intervals may claim too much"
+        in verdict(bias)
+    )

@@ -7,7 +7,8 @@ from rbcore.measures import Policy, sigma_bias, split_groups
 from tests.inference.samples import many_groups, toyfaces
 from tests.measures.test_robustness import NAN, table
 
-# Strata x and y with distances 1 and 3; group a is mostly in x, b mostly in y. Within each stratum there is no difference.
+# Strata x and y with distances 1 and 3; group a is mostly in x, b mostly in y. Within each stratum
+# there is no difference.
 CONFOUNDED = table([1.0] * 15 + [3.0] * 5 + [1.0] * 5 + [3.0] * 15, ["a"] * 20 + ["b"] * 20).assign(
     stratum=["x"] * 15 + ["y"] * 5 + ["x"] * 5 + ["y"] * 15
 )
@@ -24,9 +25,12 @@ def test_a_difference_that_is_all_composition_vanishes():
 
 
 def test_worked_on_paper_with_unequal_strata():
-    """a: x 1, y 4; b: x 2, y 4; c: x 4, y 4. Two thirds of all samples are in x. b and c have 10 each in x, 5 in y."""
+    """a: x 1, y 4; b: x 2, y 4; c: x 4, y 4. Two thirds of all samples are in x. b and c have 10
+    each in x, 5 in y.
+    """
     rows = table(
-        np.r_[[1.0] * 10, [4.0] * 5, [2.0] * 10, [4.0] * 5, [4.0] * 10, [4.0] * 5], np.repeat(["a", "b", "c"], 15)
+        np.r_[[1.0] * 10, [4.0] * 5, [2.0] * 10, [4.0] * 5, [4.0] * 10, [4.0] * 5],
+        np.repeat(["a", "b", "c"], 15),
     ).assign(stratum=(["x"] * 10 + ["y"] * 5) * 3)
     found = standardized_bias(rows, "group", "stratum", groups=["a"])
     assert list(found["group"]) == ["a"]
@@ -67,7 +71,9 @@ def test_a_poor_cell_stops_only_the_groups_it_belongs_to():
     with pytest.raises(MeasureError, match="g2 in left"):
         standardized_bias(rows, "group", "side")
     assert np.isfinite(standardized_bias(rows, "group", "side", groups=["g0", "g1"])["sigma"]).all()
-    with pytest.raises(MeasureError, match="g2 in left"):  # as a group of its own it has no mean to take part with
+    with pytest.raises(
+        MeasureError, match="g2 in left"
+    ):  # as a group of its own it has no mean to take part with
         standardized_bias(rows, "group", "side", groups=["g0"], policy=Policy(rest="mean"))
 
 

@@ -22,7 +22,9 @@ def test_estimates_lie_in_their_intervals():
     bias = robustness_bias(many_groups([60, 80, 100]), "group")
     for value, low, high in (("sigma", "low", "high"), ("auc", "auc_low", "auc_high")):
         assert ((bias[low] < bias[value]) & (bias[value] < bias[high])).all()
-    assert ((bias["accuracy_low"] < bias["accuracy"]) & (bias["accuracy"] < bias["accuracy_high"])).all()
+    assert (
+        (bias["accuracy_low"] < bias["accuracy"]) & (bias["accuracy"] < bias["accuracy_high"])
+    ).all()
 
 
 def test_policy_reaches_every_column():
@@ -35,15 +37,24 @@ def test_policy_reaches_every_column():
 @pytest.mark.parametrize("misclassified", ["zero", "exclude"])
 @pytest.mark.parametrize("tau_max", [None, 0.7])
 def test_every_policy_has_intervals_and_tests(rest, misclassified, tau_max):
-    bias = robustness_bias(many_groups([60, 80, 100]), "group", policy=Policy(misclassified, rest, tau_max))
-    assert np.isfinite(bias[["low", "high", "auc_low", "auc_high", "p", "p_holm", "p_bh", "p_global"]]).all(axis=None)
+    bias = robustness_bias(
+        many_groups([60, 80, 100]), "group", policy=Policy(misclassified, rest, tau_max)
+    )
+    assert np.isfinite(
+        bias[["low", "high", "auc_low", "auc_high", "p", "p_holm", "p_bh", "p_global"]]
+    ).all(axis=None)
     assert ((bias["low"] < bias["sigma"]) & (bias["sigma"] < bias["high"])).all()
 
 
 def test_the_seed_alone_decides():
     rows = many_groups([30, 40])
-    pd.testing.assert_frame_equal(robustness_bias(rows, "group", seed=3), robustness_bias(rows, "group", seed=3))
-    assert (robustness_bias(rows, "group", seed=3)["low"] != robustness_bias(rows, "group", seed=4)["low"]).all()
+    pd.testing.assert_frame_equal(
+        robustness_bias(rows, "group", seed=3), robustness_bias(rows, "group", seed=3)
+    )
+    assert (
+        robustness_bias(rows, "group", seed=3)["low"]
+        != robustness_bias(rows, "group", seed=4)["low"]
+    ).all()
 
 
 def test_few_correct_images_make_an_interval_optimistic():
@@ -64,7 +75,9 @@ def test_groups_are_ranked_by_the_images_that_count():
 def test_all_misclassified_leaves_everything_but_the_accuracy_undefined():
     bias = robustness_bias(table([NAN] * 60, ["a"] * 30 + ["b"] * 30), "group")
     assert (
-        bias[["sigma", "low", "high", "auc_low", "auc_high", "p", "p_holm", "p_bh", "p_global"]].isna().all(axis=None)
+        bias[["sigma", "low", "high", "auc_low", "auc_high", "p", "p_holm", "p_bh", "p_global"]]
+        .isna()
+        .all(axis=None)
     )
     assert (bias["auc"] == 0).all() and (bias["accuracy_high"] > 0).all()
 
@@ -82,7 +95,9 @@ def test_a_rest_without_area_has_no_test():
 
 
 def test_ties_and_zero_distances_have_their_place():
-    """Equal distances in every group leave no doubt: the interval has width 0, and no deal reaches the difference."""
+    """Equal distances in every group leave no doubt: the interval has width 0, and no deal reaches
+    the difference.
+    """
     rows = table([1.0] * 30 + [2.0] * 30, ["a"] * 30 + ["b"] * 30)
     bias = robustness_bias(rows, "group")
     np.testing.assert_allclose(bias[["low", "high"]], bias[["sigma", "sigma"]], atol=1e-9)

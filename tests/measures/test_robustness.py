@@ -43,8 +43,11 @@ NAN = float("nan")
 PAPER_EXAMPLE = table([1, 3, NAN, 2, 2, 4], list("aaabbc"))
 
 
-# Certificates: the smoothed classifier g is right of 0, 1, 2, 4 and 5, of 4 without confidence; the network of 0, 2, 3 and 5.
-OF_G = table([3, 1, 2, 0, 0, 4], list("aaabbb"), correct=[True, True, True, False, True, True]).assign(
+# Certificates: the smoothed classifier g is right of 0, 1, 2, 4 and 5, of 4 without confidence; the
+# network of 0, 2, 3 and 5.
+OF_G = table(
+    [3, 1, 2, 0, 0, 4], list("aaabbb"), correct=[True, True, True, False, True, True]
+).assign(
     status=["certified", "certified", "certified", "overruled", "abstained", "certified"],
     prediction=[0, 0, 0, 1, 0, 0],
     network_prediction=[0, 1, 0, 0, 1, 0],
@@ -55,7 +58,11 @@ OF_G = table([3, 1, 2, 0, 0, 4], list("aaabbb"), correct=[True, True, True, Fals
     ("policy", "areas", "n_correct"),
     [
         (Policy(), [2, 4 / 3], [3, 2]),
-        (Policy(misclassified="exclude"), [2, 2], [3, 2]),  # an abstaining certificate counts with 0
+        (
+            Policy(misclassified="exclude"),
+            [2, 2],
+            [3, 2],
+        ),  # an abstaining certificate counts with 0
         (Policy(correct_by="network"), [5 / 3, 4 / 3], [2, 2]),
         (Policy(misclassified="exclude", correct_by="network"), [5 / 2, 2], [2, 2]),
     ],
@@ -64,12 +71,16 @@ def test_whose_class_is_correct_is_a_policy_where_distances_are_of_g(policy, are
     grouped = split_groups(OF_G, "group", policy)
     np.testing.assert_allclose(areas_under_curves(grouped), areas)
     assert grouped.n_correct.tolist() == n_correct
-    changed = compare_bias(OF_G, OF_G.assign(distance=OF_G["distance"] * 2), "group", policy=policy, n_resamples=20)
+    changed = compare_bias(
+        OF_G, OF_G.assign(distance=OF_G["distance"] * 2), "group", policy=policy, n_resamples=20
+    )
     np.testing.assert_allclose(changed["sigma_first"], sigma_bias(grouped))
 
 
 def test_where_distances_are_of_the_network_the_two_policies_are_one():
-    own, network = (split_groups(PAPER_EXAMPLE, "group", Policy(correct_by=by)) for by in ("own", "network"))
+    own, network = (
+        split_groups(PAPER_EXAMPLE, "group", Policy(correct_by=by)) for by in ("own", "network")
+    )
     np.testing.assert_array_equal(sigma_bias(own), sigma_bias(network))
     with pytest.raises(UnknownNameError, match="no policy correct_by 'f'"):
         Policy(correct_by="f")
@@ -83,7 +94,8 @@ def test_areas_worked_on_paper():
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        # a: 4/3 against (2+2+4)/3 = 8/3; b: 2 against (1+3+0+4)/4 = 2; c: 4 against (1+3+0+2+2)/5 = 1.6
+        # a: 4/3 against (2+2+4)/3 = 8/3; b: 2 against (1+3+0+4)/4 = 2; c: 4 against
+        # (1+3+0+2+2)/5 = 1.6
         (Policy(), [-0.5, 0.0, 1.5]),
         # a: 2 against 8/3; b: 2 against (1+3+4)/3 = 8/3; c: 4 against (1+3+2+2)/4 = 2
         (Policy(misclassified="exclude"), [-0.25, -0.25, 1.0]),
@@ -96,7 +108,9 @@ def test_areas_worked_on_paper():
     ],
 )
 def test_sigma_worked_on_paper(policy, expected):
-    np.testing.assert_allclose(sigma_bias(split_groups(PAPER_EXAMPLE, "group", policy)), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        sigma_bias(split_groups(PAPER_EXAMPLE, "group", policy)), expected, atol=1e-12
+    )
 
 
 def test_curve_counts_strictly_greater_distances():
@@ -158,7 +172,12 @@ def tables(draw):
     n = draw(st.integers(6, 40))
     distances = draw(st.lists(st.floats(0, 100, allow_subnormal=False), min_size=n, max_size=n))
     wrong = draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    groups = ["a", "b", "c", *draw(st.lists(st.sampled_from("abc"), min_size=n - 3, max_size=n - 3))]
+    groups = [
+        "a",
+        "b",
+        "c",
+        *draw(st.lists(st.sampled_from("abc"), min_size=n - 3, max_size=n - 3)),
+    ]
     return table([NAN if bad else d for d, bad in zip(distances, wrong, strict=True)], groups)
 
 
@@ -176,11 +195,17 @@ def test_sigma_ignores_order_names_and_scale(rows, random, scale):
     sigma = sigma_bias(split_groups(rows, "group"))
     order = list(range(len(rows)))
     random.shuffle(order)
-    np.testing.assert_allclose(sigma_bias(split_groups(rows.iloc[order], "group")), sigma, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        sigma_bias(split_groups(rows.iloc[order], "group")), sigma, rtol=1e-9, atol=1e-9
+    )
     scaled = rows.assign(distance=rows["distance"] * scale)
-    np.testing.assert_allclose(sigma_bias(split_groups(scaled, "group")), sigma, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        sigma_bias(split_groups(scaled, "group")), sigma, rtol=1e-9, atol=1e-9
+    )
     renamed = rows.assign(group=rows["group"].map({"a": "z", "b": "y", "c": "x"}))
-    np.testing.assert_allclose(sigma_bias(split_groups(renamed, "group"))[::-1], sigma, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        sigma_bias(split_groups(renamed, "group"))[::-1], sigma, rtol=1e-9, atol=1e-9
+    )
 
 
 @given(tables())

@@ -31,7 +31,11 @@ def measured(**columns) -> pd.DataFrame:
         {"is_correct": TRUTHS.astype("boolean")},
         {"is_correct": TRUTHS.astype("category")},
         {"distance": PAPER_EXAMPLE["distance"].astype(str)},
-        {"distance": PAPER_EXAMPLE["distance"].map(lambda value: "" if np.isnan(value) else f" {value} ")},
+        {
+            "distance": PAPER_EXAMPLE["distance"].map(
+                lambda value: "" if np.isnan(value) else f" {value} "
+            )
+        },
         {"distance": PAPER_EXAMPLE["distance"].astype("float32")},
         {"distance": PAPER_EXAMPLE["distance"].astype("Float64")},
         {"distance": PAPER_EXAMPLE["distance"].astype(object).where(TRUTHS, None)},
@@ -48,7 +52,11 @@ def test_what_is_unambiguous_gives_the_same_numbers(columns):
 
 def test_a_status_in_capitals_counts_as_what_it_says():
     """A failed sample of distance 0 counted as found."""
-    rows = table([1.0, 3.0, 0.0, 2.0, 2.0], list("aaabb"), status=["found", "found", "FAILED ", "found", "found"])
+    rows = table(
+        [1.0, 3.0, 0.0, 2.0, 2.0],
+        list("aaabb"),
+        status=["found", "found", "FAILED ", "found", "found"],
+    )
     bias = rb.robustness_bias(rows, "group", n_permutations=99, n_resamples=99)
     assert list(bias["n_failed"]) == [1, 0] and list(bias["auc"]) == [2.0, 2.0]
 
@@ -68,7 +76,10 @@ def text(column, **values):
             text("is_correct", r1="yes"),
             r"'is_correct' holds 'yes' \(sample s1, row 2\), which is neither true nor false",
         ),
-        (text("is_correct", r1=None, r3=2), r"'is_correct' holds None \(sample s1, row 2\) \(and 1 more\)"),
+        (
+            text("is_correct", r1=None, r3=2),
+            r"'is_correct' holds None \(sample s1, row 2\) \(and 1 more\)",
+        ),
         (text("is_correct", r0=0.5), "'is_correct' holds 0.5"),
         (text("distance", r3="2,0"), "'distance' holds '2,0' .* no number; write it as 0.5"),
         (text("distance", r3="far"), "'distance' holds 'far'"),
@@ -78,7 +89,10 @@ def text(column, **values):
         (text("distance", r3=NAN), "'distance' holds nan .* missing without the status 'failed'"),
         (text("status", r0="error"), "'status' holds 'error' .* none of found, fallback, failed"),
         (text("status", r0=None), "'status' holds None"),
-        (text("status", r0="misclassified"), "'status' holds 'misclassified' .* whose is_correct is True"),
+        (
+            text("status", r0="misclassified"),
+            "'status' holds 'misclassified' .* whose is_correct is True",
+        ),
         ({"bound": ["upper"] * 3 + ["lower"] * 3}, "joins upper bounds with lower ones"),
         ({"bound": "above"}, "'bound' holds 'above' .* none of upper, lower, exact"),
         (text("sample_id", r5="s0"), r"'sample_id' holds 's0' \(row 6\), which is there twice"),
@@ -126,7 +140,12 @@ def test_a_table_of_ours_comes_back_as_it_is():
     assert checked(PAPER_EXAMPLE) is PAPER_EXAMPLE
 
 
-@given(st.lists(st.sampled_from(["True", "False", "true", " FALSE ", 1, 0, 1.0, 0.0, True, False]), min_size=1))
+@given(
+    st.lists(
+        st.sampled_from(["True", "False", "true", " FALSE ", 1, 0, 1.0, 0.0, True, False]),
+        min_size=1,
+    )
+)
 def test_every_mix_of_spellings_is_read_as_it_says(values):
     says = [str(value).strip().lower() in ("true", "1", "1.0") for value in values]
     rows = pd.DataFrame({"is_correct": values, "distance": 1.0, "status": "found"}, dtype=object)
@@ -142,5 +161,7 @@ def test_a_complex_distance_is_refused_whatever_its_column(kind):
 
 
 def test_a_group_that_cannot_be_written_is_named():
-    with pytest.raises(MeasureError, match="'group' holds .*no text that can be written. Rename that group"):
+    with pytest.raises(
+        MeasureError, match="'group' holds .*no text that can be written. Rename that group"
+    ):
         measured(group=pd.Series(["a", "\udcff"] * (len(PAPER_EXAMPLE) // 2), dtype=object))

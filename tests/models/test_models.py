@@ -29,7 +29,8 @@ PARAMETERS = {
     + (9 * 32 * 64 + 64)
     + (9 * 64 * 64 + 64)
     + (64 * 4 * 4 * 5 + 5),
-    # 200 px: 7x7 with padding 2 leaves 198, pooled 99; 5x5 with padding 2 leaves 99, pooled 49. 64 px: 62, 31, 31, 15.
+    # 200 px: 7x7 with padding 2 leaves 198, pooled 99; 5x5 with padding 2 leaves 99, pooled 49. 64
+    # px: 62, 31, 31, 15.
     ("utk_classifier", (3, 200, 200), 5): (3 * 49 * 32 + 32)
     + (32 * 25 * 64 + 64)
     + (64 * 49 * 49 * 256 + 256)
@@ -38,8 +39,8 @@ PARAMETERS = {
     + (32 * 25 * 64 + 64)
     + (64 * 15 * 15 * 256 + 256)
     + (256 * 5 + 5),
-    # 224 px: 7x7 leaves 218, pooled 108; 5x5 leaves 104, pooled 51; 3x3 leaves 49, pooled 24. Three parameters a channel:
-    # the bias, and scale and shift of the batch normalization.
+    # 224 px: 7x7 leaves 218, pooled 108; 5x5 leaves 104, pooled 51; 3x3 leaves 49, pooled 24. Three
+    # parameters a channel: the bias, and scale and shift of the batch normalization.
     ("adience_classifier", (3, 224, 224), 8): (3 * 49 * 96 + 3 * 96)
     + (96 * 25 * 256 + 3 * 256)
     + (256 * 9 * 384 + 3 * 384)
@@ -57,15 +58,17 @@ PARAMETERS = {
     + 9 * (256 * 512 + 512 * 512 + 512 * 1024)
     + (2 * 128 + 2 * 256 + 2 * 512 + 1024)
     + (1024 * 100 + 100),
-    # He et al.: 0.27 million. Convolutions without bias, batch normalization of two a channel, shortcuts of none.
-    ("resnet20", (3, 32, 32), 10): 9 * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
+    # He et al.: 0.27 million. Convolutions without bias, batch normalization of two a channel,
+    # shortcuts of none.
+    ("resnet20", (3, 32, 32), 10): 9
+    * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
     + 2 * (7 * 16 + 6 * 32 + 6 * 64)
     + (64 * 10 + 10),
     # Widths w = 16 + round(64 k / 54), k = 1..54, after v = the width before:
     # 27*16 + 2*16 + sum(2v + 9vw + 2w + 9ww + 2w) + 2*80 + 80*10 + 10.
     ("pyramidnet110", (3, 32, 32), 10): 2_616_376,
-    # Widths w = 16 + round(48 k / 54), k = 1..54, blocks give 4w, after v = what the block before gives:
-    # 27*16 + 2*16 + sum(2v + vw + 2w + 9ww + 2w + 4ww + 8w) + 2*256 + 256*100 + 100.
+    # Widths w = 16 + round(48 k / 54), k = 1..54, blocks give 4w, after v = what the block before
+    # gives: 27*16 + 2*16 + sum(2v + vw + 2w + 9ww + 2w + 4ww + 8w) + 2*256 + 256*100 + 100.
     ("pyramidnet164", (3, 32, 32), 100): 1_738_572,
     # torchvision's documented totals for 1000 classes, with a last layer for 10 instead.
     ("alexnet", (3, 32, 32), 10): 61_100_840 - 990 * (4096 + 1),
@@ -112,7 +115,9 @@ def score(logits):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """For four small images, threads would mostly wait for each other, above all on a busy machine."""
+    """For four small images, threads would mostly wait for each other, above all on
+    a busy machine.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -124,7 +129,8 @@ LARGE = ("vgg19", "densenet121", "pyramidnet110", "pyramidnet164")
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in MODELS]
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in MODELS],
 )
 def name(request):
     return request.param
@@ -132,7 +138,9 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def batch(name):
-    """Four images of the smallest size that the layers take, from dark to bright, and their classes."""
+    """Four images of the smallest size that the layers take, from dark to bright,
+    and their classes.
+    """
     side = max(8, MODELS[name].smallest)
     generator = torch.Generator().manual_seed(0)
     brightness = torch.tensor([0.1, 0.4, 0.7, 1.0]).view(4, 1, 1, 1)
@@ -189,7 +197,9 @@ def test_a_deep_copy_is_trained_alone_and_a_seed_fixes_the_weights(untrained, tr
     shape = tuple(batch[0].shape[1:])
     again = build(name, shape).state_dict()
     weights = [key for key, _ in untrained.named_parameters()]
-    assert all(torch.equal(parameter, again[key]) for key, parameter in untrained.named_parameters())
+    assert all(
+        torch.equal(parameter, again[key]) for key, parameter in untrained.named_parameters()
+    )
     assert any(not torch.equal(trained[0].state_dict()[key], again[key]) for key in weights)
     other = build(name, shape, seed=1).state_dict()
     assert any(not torch.equal(other[key], again[key]) for key in weights)
@@ -203,10 +213,14 @@ def test_every_image_gets_a_distance(trained, batch):
     images = batch[0][[0, 3]]
     with torch.no_grad():
         network(batch[0])  # five steps leave the running statistics far from those of the batch
-        center = network.eval()(images).mean(0)  # and all images in one class; around the center there are two
+        center = network.eval()(images).mean(
+            0
+        )  # and all images in one class; around the center there are two
         labels = (network(images) - center).argmax(1).numpy()
     method, parameters = resolve_method("deepfool", {"steps": 3, "candidates": 2})
-    found = estimate_arrays(lambda x: network(x) - center, images.numpy(), labels, method, parameters)
+    found = estimate_arrays(
+        lambda x: network(x) - center, images.numpy(), labels, method, parameters
+    )
     assert labels[0] != labels[1]
     assert set(found.status) <= {"found", "fallback"}
     assert (found.distance > 0).all() and found.perturbed.shape == images.shape
@@ -214,7 +228,9 @@ def test_every_image_gets_a_distance(trained, batch):
 
 @pytest.mark.parametrize(("name_", "shape", "n_classes"), PARAMETERS, ids=str)
 def test_parameter_counts_are_those_of_the_description(name_, shape, n_classes):
-    assert n_parameters(build_on_meta(name_, shape, n_classes)) == PARAMETERS[name_, shape, n_classes]
+    assert (
+        n_parameters(build_on_meta(name_, shape, n_classes)) == PARAMETERS[name_, shape, n_classes]
+    )
 
 
 def test_every_model_has_its_parameters_counted():
@@ -233,7 +249,10 @@ def test_every_model_has_its_parameters_counted():
 def test_pyramidnets_have_the_sizes_of_another_implementation(depth, alpha, bottleneck, count):
     """Counts as github.com/osmr/imgclsmob documents them for CIFAR-10."""
     with torch.device("meta"):
-        assert n_parameters(pyramidnet(3, 10, depth=depth, alpha=alpha, bottleneck=bottleneck)) == count
+        assert (
+            n_parameters(pyramidnet(3, 10, depth=depth, alpha=alpha, bottleneck=bottleneck))
+            == count
+        )
 
 
 def test_small_cnn_is_small_on_digits():
@@ -250,9 +269,17 @@ def test_small_cnn_takes_every_size_it_promises(side):
 def test_takes_gray_and_color_images_of_the_sizes_it_promises(name, channels):
     spec = MODELS[name]
     smallest, largest = 1 if spec.enlarged_to else spec.smallest, spec.largest or 230
-    for height, width in [(smallest, smallest), (smallest, largest), (smallest + 13, smallest), (largest, largest)]:
+    for height, width in [
+        (smallest, smallest),
+        (smallest, largest),
+        (smallest + 13, smallest),
+        (largest, largest),
+    ]:
         if spec.takes(height, width):
-            assert logits_shape_on_meta(name, (channels, height, width)) == (2, N_CLASSES), (height, width)
+            assert logits_shape_on_meta(name, (channels, height, width)) == (2, N_CLASSES), (
+                height,
+                width,
+            )
     assert spec.takes(smallest, smallest) and spec.takes(largest, largest)
 
 
@@ -299,7 +326,9 @@ def test_images_are_enlarged_where_torchvision_says_they_are_too_small(name_):
     assert max(needed) <= spec.smallest <= spec.enlarged_to
     sizes = {
         (height, width): [
-            module.size for module in build_on_meta(name_, (1, height, width)).modules() if isinstance(module, Enlarge)
+            module.size
+            for module in build_on_meta(name_, (1, height, width)).modules()
+            if isinstance(module, Enlarge)
         ]
         for height, width in [(8, 8), (8, 24), (spec.smallest, spec.smallest)]
     }
@@ -309,13 +338,17 @@ def test_images_are_enlarged_where_torchvision_says_they_are_too_small(name_):
 
 def test_alexnet_sees_cifar_as_the_paper_showed_it():
     assert [
-        module.size for module in build_on_meta("alexnet", (3, 32, 32)).modules() if isinstance(module, Enlarge)
+        module.size
+        for module in build_on_meta("alexnet", (3, 32, 32)).modules()
+        if isinstance(module, Enlarge)
     ] == [(224, 224)]
 
 
 def test_enlarging_is_bilinear():
     edge = torch.tensor([[0.0, 1.0], [0.0, 1.0]]).view(1, 1, 2, 2)
-    torch.testing.assert_close(Enlarge((4, 4))(edge)[0, 0], torch.tensor([0.0, 0.25, 0.75, 1.0]).expand(4, 4))
+    torch.testing.assert_close(
+        Enlarge((4, 4))(edge)[0, 0], torch.tensor([0.0, 0.25, 0.75, 1.0]).expand(4, 4)
+    )
 
 
 def test_small_gray_images_get_distances_in_their_own_pixels():
@@ -350,7 +383,9 @@ def test_shortcut_of_pyramidnet_averages_and_pads_at_the_end():
 
 
 def test_resnet20_has_the_layers_of_a_strangers_checkpoint(shared_data):
-    found = torch.load(shared_data / "weights" / "resnet20-12fca82f.th", map_location="cpu", weights_only=True)
+    found = torch.load(
+        shared_data / "weights" / "resnet20-12fca82f.th", map_location="cpu", weights_only=True
+    )
     weights = {key.removeprefix("module."): tensor for key, tensor in found["state_dict"].items()}
     network = build("resnet20", (3, 32, 32), 10).network
     counted = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}

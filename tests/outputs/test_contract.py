@@ -1,4 +1,6 @@
-"""What a network may return: every odd form by the benchmark's own cases, every architecture that ships, and what is decided how."""
+"""What a network may return: every odd form by the benchmark's own cases, every architecture that
+ships, and what is decided how.
+"""
 
 import pytest
 import torch
@@ -16,7 +18,9 @@ CASES = list(network_outputs.cases(N))
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_odd_outputs_give_the_exact_distance_or_a_refusal(case):
-    """One output for two classes gave certificates up to 5.7 times too far, dropout that stays on 0 to 5 times the distance."""
+    """One output for two classes gave certificates up to 5.7 times too far, dropout that stays on 0
+    to 5 times the distance.
+    """
     for spelled in ("minimal:fast", "deepfool", "smoothing noise=0.1 n=1000"):
         if case.expected is None:
             with pytest.raises(MethodError) as raised:
@@ -30,7 +34,9 @@ def side_of(name):
     return next(side for side in (32, 64, 48, 200, 224, 227) if MODELS[name].takes(side, side))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "vgg19")) for name in MODELS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "vgg19")) for name in MODELS]
+)
 def test_no_untrained_architecture_is_refused(name):
     torch.manual_seed(0)
     side = side_of(name)
@@ -43,15 +49,21 @@ def test_no_network_that_ships_is_refused_even_where_nothing_is_known_of_it():
     runs = list_runs()
     assert runs
     for run in runs:
-        images = torch.rand(4, *run.facts["input_shape"], generator=torch.Generator().manual_seed(0))
+        images = torch.rand(
+            4, *run.facts["input_shape"], generator=torch.Generator().manual_seed(0)
+        )
         network = load_checkpoint(run, "last", torch.device("cpu")).network
         assert read_outputs(network, images, len(run.facts["classes"])) == Reading(), run.name
 
 
 def test_what_is_not_known_to_be_logits_is_asked_and_the_answer_taken():
-    network = network_outputs.Linear(*network_outputs.planes(), lambda net, x: net.logits(x).sigmoid()).eval()
+    network = network_outputs.Linear(
+        *network_outputs.planes(), lambda net, x: net.logits(x).sigmoid()
+    ).eval()
     images = torch.as_tensor(network_outputs.images_of(N)[0])
-    with pytest.raises(MethodError, match=r"may be probabilities or logits. Say which on import \(--outputs logits"):
+    with pytest.raises(
+        MethodError, match=r"may be probabilities or logits. Say which on import \(--outputs logits"
+    ):
         read_outputs(network, images, 2)
     assert read_outputs(network, images, 2, "logits") == Reading()
     with pytest.raises(MethodError, match="neither 'logits' nor 'probabilities'"):

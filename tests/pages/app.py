@@ -1,4 +1,6 @@
-"""What the tests of the pages share: open a page without a browser, read its charts, wait for its jobs."""
+"""What the tests of the pages share: open a page without a browser, read its charts,
+wait for its jobs.
+"""
 
 import io
 import time
@@ -14,11 +16,16 @@ from rbcore.runs.checkpoints import find_run
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
 JOB_SECONDS = 60
-(SHIPPED_RUN,) = [folder.name for folder in (APP.parent / "cache/bundled/runs/digits/logistic_regression").iterdir()]
+(SHIPPED_RUN,) = [
+    folder.name
+    for folder in (APP.parent / "cache/bundled/runs/digits/logistic_regression").iterdir()
+]
 
 
 def open_page(page: str = "curves", /, **query: str) -> AppTest:
-    """Run the app as a browser would after a click on a link with this query; the digits, where it names no dataset."""
+    """Run the app as a browser would after a click on a link with this query; the digits, where it
+    names no dataset.
+    """
     query = {"dataset": "digits", **query}
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params.update(query)
@@ -44,15 +51,21 @@ def wait_for_jobs(app: AppTest) -> AppTest:
 def plotted(app: AppTest, chart: int) -> pd.DataFrame:
     """Return the largest table that a chart of the page draws."""
     datasets = app.get("vega_lite_chart")[chart].proto.datasets
-    tables = [pa.ipc.open_stream(io.BytesIO(dataset.data.data)).read_pandas() for dataset in datasets]
+    tables = [
+        pa.ipc.open_stream(io.BytesIO(dataset.data.data)).read_pandas() for dataset in datasets
+    ]
     return max(tables, key=len)
 
 
-def shipped(model: str = "small_cnn", epoch: str | int = "last", method: str = "deepfool") -> store.StoredTable:
+def shipped(
+    model: str = "small_cnn", epoch: str | int = "last", method: str = "deepfool"
+) -> store.StoredTable:
     """Return a table of distances that ships with the project."""
     return rb.stored_distances(find_run("digits", model), epoch, method)
 
 
 def said(messages) -> list[str]:
-    """Return what the page says, without the backslashes that keep it from being read as Markdown."""
+    """Return what the page says, without the backslashes that keep it from being
+    read as Markdown.
+    """
     return [message.value.replace("\\", "") for message in messages]

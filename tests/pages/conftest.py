@@ -9,8 +9,9 @@ from pages.shell import jobs
 def as_in_a_running_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test gets new caches and a new job runner, and runs app.py before every page.
 
-    AppTest forgets before each run that app.py has called `st.navigation`, and would then run a page by itself; a server
-    does that only with the first request of its life, which tests/browser makes.
+    AppTest forgets before each run that app.py has called `st.navigation`, and would then run a
+    page by itself; a server does that only with the first request of its life, which
+    tests/browser makes.
     """
     st.cache_data.clear()
     st.cache_resource.clear()

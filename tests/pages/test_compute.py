@@ -58,7 +58,11 @@ def test_training_on_a_folder_of_faces_offers_the_run_and_lists_what_was_skipped
     app = train_on_faces(folder)
     (success,) = said(app.success)
     (run,) = rb.list_runs("utkface")
-    assert f"run {run.name} is ready" in success and "n = 12" in success and "skipped files: 1" in success
+    assert (
+        f"run {run.name} is ready" in success
+        and "n = 12" in success
+        and "skipped files: 1" in success
+    )
     assert app.selectbox(key="run").value == run.name and run.n_epochs == 1
 
 
@@ -85,7 +89,11 @@ def test_estimating_a_part_shows_a_part():
 
 @pytest.mark.parametrize(
     ("kind", "complaint"),
-    [("missing", "does not exist"), ("empty", "holds no .jpg file"), ("unreadable", "none could be used")],
+    [
+        ("missing", "does not exist"),
+        ("empty", "holds no .jpg file"),
+        ("unreadable", "none could be used"),
+    ],
 )
 def test_a_useless_folder_of_faces_is_one_sentence_that_names_it(tmp_path, kind, complaint):
     folder = tmp_path / "faces"
@@ -156,8 +164,16 @@ def pick(app, label, value):
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [
-        ("fairness regularizer", {"alpha": 2.0, "tau": 0.25}, rb.Regularizer("class", "8", alpha=2.0, tau=0.25)),
-        ("adversarial training", {"epsilon": 0.25, "Steps of the attack": 2}, rb.AdversarialTraining(0.25, 2)),
+        (
+            "fairness regularizer",
+            {"alpha": 2.0, "tau": 0.25},
+            rb.Regularizer("class", "8", alpha=2.0, tau=0.25),
+        ),
+        (
+            "adversarial training",
+            {"epsilon": 0.25, "Steps of the attack": 2},
+            rb.AdversarialTraining(0.25, 2),
+        ),
         ("group re-weighting", {"Share of the weight": 0.7}, rb.Reweighting("class", "8", 0.7)),
     ],
 )
@@ -201,7 +217,10 @@ def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
         assert not item.path.exists() and not app.exception
         assert any(text.startswith(f"Deleted: {item.name}") for text in said(app.success))
     assert any("is gone" in text for text in said(app.warning))
-    assert len(storage.deletable_runs()) == 0 and len(rb.list_runs("digits", "logistic_regression")) == 1
+    assert (
+        len(storage.deletable_runs()) == 0
+        and len(rb.list_runs("digits", "logistic_regression")) == 1
+    )
 
 
 def test_nothing_is_deleted_while_a_job_is_at_work(cache):
@@ -227,7 +246,9 @@ def test_a_server_that_only_shows_offers_nothing_and_writes_nothing(cache, monke
     monkeypatch.setenv("RBCORE_READ_ONLY", "1")
     app = open_page(page)
     assert not app.exception and not app.error and not cache.exists()
-    assert not {"Train", "Estimate", "Delete it", "Compute them now", "Start again"} & {b.label for b in app.button}
+    assert not {"Train", "Estimate", "Delete it", "Compute them now", "Start again"} & {
+        b.label for b in app.button
+    }
     if page == "compute":
         assert any("RBCORE_READ_ONLY=1" in text for text in said(app.info))
         assert any("What ships" in text for text in said(app.caption))
@@ -236,15 +257,27 @@ def test_a_server_that_only_shows_offers_nothing_and_writes_nothing(cache, monke
 @pytest.mark.parametrize("page", ["curves", "images"])
 def test_a_server_that_only_shows_says_calmly_what_is_not_there(cache, monkeypatch, page):
     monkeypatch.setenv("RBCORE_READ_ONLY", "1")
-    for query in ({"model": "logistic_regression", "method": "deepfool:paper"}, {"dataset": "utkface"}):
+    for query in (
+        {"model": "logistic_regression", "method": "deepfool:paper"},
+        {"dataset": "utkface"},
+    ):
         app = open_page(page, **query)
         assert not app.exception and not app.error and not app.button and not cache.exists()
         assert any("only shows" in text for text in said(app.caption))
-        assert any("No " in text or "not computed yet" in text for text in said(app.info)) and not app.get("page_link")
+        assert any(
+            "No " in text or "not computed yet" in text for text in said(app.info)
+        ) and not app.get("page_link")
 
 
 def test_names_of_jobs_are_shown_as_they_are():
-    names = ["<script>alert(1)</script>", "a|b *x* _y_ `z`", "😀 :smile:", "x" * 200, "שלום", "line\n\n# heading"]
+    names = [
+        "<script>alert(1)</script>",
+        "a|b *x* _y_ `z`",
+        "😀 :smile:",
+        "x" * 200,
+        "שלום",
+        "line\n\n# heading",
+    ]
     for name in names:
         jobs.runner().submit(name, name, lambda progress, cancel, name=name: f"{name} is done")
     app = wait_for_jobs(open_page("compute"))

@@ -25,7 +25,9 @@ def test_the_sigma_chart_and_the_table_show_what_the_library_measures():
     app = open_page(model="logistic_regression", method="exact", epoch="3")
     expected = rb.robustness_bias(shipped("logistic_regression", 3, "exact").rows, "class")
     columns = ["group", "sigma", "low", "high"]
-    pd.testing.assert_frame_equal(plotted(app, SIGMA)[columns], expected[columns], check_dtype=False)
+    pd.testing.assert_frame_equal(
+        plotted(app, SIGMA)[columns], expected[columns], check_dtype=False
+    )
     shown = app.dataframe[0].value
     np.testing.assert_allclose(shown["auc"], expected["auc"])
     np.testing.assert_allclose(shown["p_holm"], expected["p_holm"])
@@ -48,7 +50,9 @@ def test_the_sentence_and_the_caption_carry_the_tests():
     row = wording.least_robust(bias)
     assert f"{wording.p_in_words(row['p_holm'])} after Holm" in said(app.markdown)[0]
     (caption,) = [text for text in said(app.caption) if text.startswith("n = ")]
-    assert caption.endswith(f"Any difference between the groups: {wording.p_in_words(bias['p_global'][0])}.")
+    assert caption.endswith(
+        f"Any difference between the groups: {wording.p_in_words(bias['p_global'][0])}."
+    )
     assert any(expander.label == "How is this calculated?" for expander in app.expander)
 
 
@@ -91,7 +95,10 @@ def test_of_certificates_it_is_picked_whose_class_must_be_the_label(correct_by):
     app = open_page(method="smoothing noise=0.3 n0=10 n=40", correct_by=correct_by)
     expected = rb.robustness_bias(rows, "class", policy=rb.Policy(correct_by=correct_by))
     np.testing.assert_allclose(app.dataframe[0].value["sigma"], expected["sigma"])
-    whose = f"{rows['is_correct'].mean():.1%} classified correctly by the smoothed classifier g, {is_right.mean():.1%} by the network f"
+    whose = (
+        f"{rows['is_correct'].mean():.1%} classified correctly by the smoothed classifier g, "
+        f"{is_right.mean():.1%} by the network f"
+    )
     assert any(whose in text for text in said(app.caption))
 
 
@@ -155,7 +162,10 @@ def test_the_other_figures_show_what_the_library_measures():
     own = drawn[drawn["panel"].str.startswith("small_cnn · deepfool") & (drawn["group"] == "8")]
     beyond = [(rows.loc[rows["class"] == "8", "distance"] > tau).mean() for tau in own["tau"]]
     np.testing.assert_allclose(own["share"], beyond)
-    assert any(text.startswith("Computed: 6 panels of 2 models and 4 methods") for text in said(app.caption))
+    assert any(
+        text.startswith("Computed: 6 panels of 2 models and 4 methods")
+        for text in said(app.caption)
+    )
 
 
 def test_a_stale_group_in_a_link_is_named():

@@ -42,7 +42,10 @@ def test_playing_goes_from_epoch_to_epoch_and_stops_after_the_last():
 
 def test_signs_are_compared_with_those_of_the_last_epoch():
     (table,) = [frame.value for frame in open_page("epochs").dataframe]
-    signs = [np.sign(rb.robustness_bias(shipped(epoch=epoch).rows, "class")["sigma"]) for epoch in (1, 12)]
+    signs = [
+        np.sign(rb.robustness_bias(shipped(epoch=epoch).rows, "class")["sigma"])
+        for epoch in (1, 12)
+    ]
     first = table[table["epoch"] == 1].iloc[0]
     assert first["same"] == f"{int((signs[0] == signs[1]).sum())} of 10"
     assert list(table["epoch"]) == list(range(1, 12))

@@ -62,7 +62,11 @@ def test_the_websocket_opens_for_its_own_page_alone(address):
     assert ask(address, "/_stcore/stream", **own)[0] == 101
     assert ask(address, "/_stcore/stream", **own | {"Origin": "http://stranger.example"})[0] == 403
     assert (
-        ask(address, "/_stcore/stream", **own | {"Host": "rebound.example", "Origin": "http://rebound.example"})[0]
+        ask(
+            address,
+            "/_stcore/stream",
+            **own | {"Host": "rebound.example", "Origin": "http://rebound.example"},
+        )[0]
         == 403
     )
 
@@ -82,13 +86,22 @@ def test_what_is_asked_by_whom():
     assert gate.refusal("PUT", headers("localhost:8501", own)) is None
     assert gate.refusal("GET", headers("127.0.0.1")) is None
     assert gate.refusal("GET", []) == gate.STRANGE_HOST
-    assert gate.refusal("GET", headers("localhost", (b"host", b"rebound.example"))) == gate.STRANGE_HOST
+    assert (
+        gate.refusal("GET", headers("localhost", (b"host", b"rebound.example")))
+        == gate.STRANGE_HOST
+    )
     for host in ("localhost@rebound.example", "rebound.example/localhost", "", "[::1"):
         assert gate.refusal("GET", headers(host)) == gate.STRANGE_HOST
     for origin in (b"", b"null", b"http://[", b"http://localhost:8502"):
-        assert gate.refusal("GET", headers("localhost:8501", (b"origin", origin))) == gate.STRANGE_ORIGIN
+        assert (
+            gate.refusal("GET", headers("localhost:8501", (b"origin", origin)))
+            == gate.STRANGE_ORIGIN
+        )
 
 
 def test_the_app_says_where_it_listens():
     (said_once,) = [text for text in said(open_page("compute").caption) if "listens" in text]
-    assert said_once == "This server listens at http://localhost:8501; it answers to localhost, 127.0.0.1."
+    assert (
+        said_once
+        == "This server listens at http://localhost:8501; it answers to localhost, 127.0.0.1."
+    )

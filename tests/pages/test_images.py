@@ -14,7 +14,11 @@ def shown_samples(app) -> list[str]:
 
 
 def shown_distances(app) -> list[float]:
-    return [float(text.split("distance **")[1].rstrip("*")) for text in said(app.markdown) if "distance **" in text]
+    return [
+        float(text.split("distance **")[1].rstrip("*"))
+        for text in said(app.markdown)
+        if "distance **" in text
+    ]
 
 
 def least_robust_first(rows):
@@ -25,7 +29,9 @@ def test_samples_come_least_robust_first_and_page_by_page():
     ordered = least_robust_first(shipped(**EXACT).rows)
     app = open_page("images", **EXACT)
     assert shown_samples(app) == list(ordered["sample_id"][:PER_PAGE])
-    assert shown_distances(app) == [float(f"{distance:.3g}") for distance in ordered["distance"][:PER_PAGE]]
+    assert shown_distances(app) == [
+        float(f"{distance:.3g}") for distance in ordered["distance"][:PER_PAGE]
+    ]
     app.number_input(key="page").set_value(2).run()
     assert shown_samples(app) == list(ordered["sample_id"][PER_PAGE : 2 * PER_PAGE])
 
@@ -51,7 +57,9 @@ def test_each_image_names_what_the_model_says_before_and_after():
 
 
 def test_a_certificate_has_no_changed_image_and_the_page_says_so():
-    rb.estimate_distances(rb.load_model("small_cnn", digits()), digits(), "smoothing", limit=20, n=50)
+    rb.estimate_distances(
+        rb.load_model("small_cnn", digits()), digits(), "smoothing", limit=20, n=50
+    )
     app = open_page("images", method="smoothing n=50")
     assert not app.exception and not app.get("image")
     assert any("no changed image to show" in text for text in said(app.info))
@@ -59,8 +67,15 @@ def test_a_certificate_has_no_changed_image_and_the_page_says_so():
 
 def test_images_can_be_filtered_from_the_address():
     rows = shipped().rows
-    app = open_page("images", **{"from": "0.2", "to": "0.4", "true": "9", "into": "5", "sort": "most robust first"})
-    known = rows[rows["distance"].between(0.2, 0.4) & (rows["class"] == "9") & (rows["perturbed_prediction"] == 5)]
+    app = open_page(
+        "images",
+        **{"from": "0.2", "to": "0.4", "true": "9", "into": "5", "sort": "most robust first"},
+    )
+    known = rows[
+        rows["distance"].between(0.2, 0.4)
+        & (rows["class"] == "9")
+        & (rows["perturbed_prediction"] == 5)
+    ]
     assert len(known) and not app.warning
     assert shown_samples(app) == list(known.sort_values("distance", ascending=False)["sample_id"])
 
@@ -69,12 +84,18 @@ def test_misclassified_images_are_shown_as_they_are():
     rows = shipped().rows
     app = open_page("images", status="misclassified", sort="by sample id")
     assert shown_samples(app) == sorted(rows.loc[~rows["is_correct"], "sample_id"])
-    assert all("misclassified without any attack" in text for text in said(app.markdown) if "true class" in text)
+    assert all(
+        "misclassified without any attack" in text
+        for text in said(app.markdown)
+        if "true class" in text
+    )
 
 
 def test_another_filter_starts_again_on_the_first_page():
     app = open_page("images", page="2")
-    assert shown_samples(app) == list(least_robust_first(shipped().rows)["sample_id"][PER_PAGE : 2 * PER_PAGE])
+    assert shown_samples(app) == list(
+        least_robust_first(shipped().rows)["sample_id"][PER_PAGE : 2 * PER_PAGE]
+    )
     app.selectbox(key="per_page").select("24").run()
     assert shown_samples(app) == list(least_robust_first(shipped().rows)["sample_id"][:24])
 
@@ -85,27 +106,38 @@ def test_what_a_link_cannot_ask_for_is_said():
     assert any("asks for page '999'" in text for text in said(app.warning))
     assert shown_samples(app) == list(least_robust_first(shipped().rows)["sample_id"][:PER_PAGE])
     wrong = open_page("images", sample="<b>nobody</b>")
-    assert any("is called '<b>nobody</b>'" in text for text in said(wrong.warning)) and not wrong.exception
+    assert (
+        any("is called '<b>nobody</b>'" in text for text in said(wrong.warning))
+        and not wrong.exception
+    )
 
 
 def test_the_page_counts_what_rounding_leaves():
     app = open_page("images", **EXACT)
     in_cards = [re.search(r"rounded to 8 bits: (\w+) (\d)", text) for text in said(app.caption)]
     n_still = sum(found is not None and found[1] in ("still", "then") for found in in_cards)
-    assert any(f"{n_still} of the {PER_PAGE} changed images shown" in text for text in said(app.caption))
+    assert any(
+        f"{n_still} of the {PER_PAGE} changed images shown" in text for text in said(app.caption)
+    )
 
 
 def test_one_image_from_all_sides():
     row = least_robust_first(shipped(**EXACT).rows).iloc[40]
     app = open_page("images", sample=row["sample_id"], **EXACT)
     assert app.session_state["view"] == "one image"
-    heading = f"{row['prediction']} becomes {row['perturbed_prediction']} within L2 {row['distance']:.3g}"
+    heading = (
+        f"{row['prediction']} becomes {row['perturbed_prediction']} within L2 {row['distance']:.3g}"
+    )
     assert any(heading in text for text in said(app.markdown))
     at = plotted(app, 0).set_index("class")["probability"]
     assert at.idxmax() == str(row["prediction"]) and at.sum() == pytest.approx(1)
     app.slider(key="walk").set_value(1.2).run()
-    assert plotted(app, 0).set_index("class")["probability"].idxmax() == str(row["perturbed_prediction"])
-    deepfool = shipped("logistic_regression").rows.set_index("sample_id").loc[row["sample_id"], "distance"]
+    assert plotted(app, 0).set_index("class")["probability"].idxmax() == str(
+        row["perturbed_prediction"]
+    )
+    deepfool = (
+        shipped("logistic_regression").rows.set_index("sample_id").loc[row["sample_id"], "distance"]
+    )
     for distance in (row["distance"], deepfool):
         assert any(text.startswith(f"**{distance:.3g}** →") for text in said(app.markdown))
 

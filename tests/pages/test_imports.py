@@ -31,9 +31,22 @@ def weights(seed):
 
 
 def bring(content, **settings):
-    given = {"dataset": "digits", "path": None, "name": None, "mean": None, "std": None, "size": 8, "seed": 0}
+    given = {
+        "dataset": "digits",
+        "path": None,
+        "name": None,
+        "mean": None,
+        "std": None,
+        "size": 8,
+        "seed": 0,
+    }
     job, _ = imports.submit_import(
-        **{**given, "model": "logistic_regression", "upload": ("model.safetensors", content), **settings}
+        **{
+            **given,
+            "model": "logistic_regression",
+            "upload": ("model.safetensors", content),
+            **settings,
+        }
     )
     return job
 
@@ -50,7 +63,10 @@ def test_uploads_of_one_name_are_told_apart_by_their_content_and_settings(upload
     mine, theirs = bring(weights(1)), bring(weights(2))
     assert mine is not theirs and bring(weights(1)) is mine
     scaled = bring(weights(1), mean=(0.5,), std=(0.5,), name="scaled")
-    assert scaled is not mine and bring(weights(1), mean=(0.5,), std=(0.25,), name="scaled") is not scaled
+    assert (
+        scaled is not mine
+        and bring(weights(1), mean=(0.5,), std=(0.25,), name="scaled") is not scaled
+    )
     go.set()
     until_they_end(mine, theirs, scaled)
     assert (mine.state, theirs.state, scaled.state) == (jobs.DONE, jobs.FAILED, jobs.DONE)
@@ -63,7 +79,11 @@ def test_a_failed_upload_starts_again_and_is_removed_when_it_is_done(uploads, ca
     cache.write_text("not a folder yet")
     job = bring(weights(1))
     until_they_end(job)
-    assert job.state == jobs.FAILED and "Cannot write" in job.message and len(list(uploads.iterdir())) == 1
+    assert (
+        job.state == jobs.FAILED
+        and "Cannot write" in job.message
+        and len(list(uploads.iterdir())) == 1
+    )
     cache.unlink()
     again = jobs.runner().submit(job.key, job.title, job.work)
     until_they_end(again)
@@ -71,7 +91,9 @@ def test_a_failed_upload_starts_again_and_is_removed_when_it_is_done(uploads, ca
     assert not list(uploads.iterdir())
 
 
-def test_an_upload_is_removed_with_its_forgotten_job_and_where_nothing_is_taken(uploads, monkeypatch):
+def test_an_upload_is_removed_with_its_forgotten_job_and_where_nothing_is_taken(
+    uploads, monkeypatch
+):
     until_they_end(bring(b"no weights"))
     assert len(list(uploads.iterdir())) == 1
     jobs.runner().jobs.clear()
@@ -87,6 +109,7 @@ def test_an_upload_is_removed_with_its_forgotten_job_and_where_nothing_is_taken(
 def test_an_upload_without_room_is_one_sentence_that_names_the_folder(uploads):
     uploads.rmdir()
     with pytest.raises(
-        RobustnessBiasError, match="The upload cannot be written to .*uploads: No such file or directory"
+        RobustnessBiasError,
+        match="The upload cannot be written to .*uploads: No such file or directory",
     ):
         bring(weights(1))

@@ -28,7 +28,12 @@ def test_a_job_reports_and_returns_its_sentence(runner):
         return "it is done"
 
     job = until_it_ends(runner, runner.submit("a", "A", work))
-    assert (job.state, job.message, job.share, job.what) == (jobs.DONE, "it is done", 0.75, "counting")
+    assert (job.state, job.message, job.share, job.what) == (
+        jobs.DONE,
+        "it is done",
+        0.75,
+        "counting",
+    )
 
 
 def test_a_cancelled_job_stops_and_one_that_waits_never_starts(runner):
@@ -36,7 +41,9 @@ def test_a_cancelled_job_stops_and_one_that_waits_never_starts(runner):
 
     def work(progress, cancel):
         started.set()
-        for _ in range(1000):  # ends by itself: a worker that cannot be stopped would keep pytest from ending
+        for _ in range(
+            1000
+        ):  # ends by itself: a worker that cannot be stopped would keep pytest from ending
             stop_if(cancel)
             time.sleep(0.01)
         return "was not stopped"
@@ -66,7 +73,9 @@ def test_a_visitor_who_clears_the_caches_does_not_start_a_second_worker():
     st.cache_resource.clear()
     st.cache_data.clear()
     assert jobs.runner().submit("a", "A", lambda progress, cancel: "twice") is first
-    second = jobs.runner().submit("b", "B", lambda progress, cancel: str(finished.append(first.state)))
+    second = jobs.runner().submit(
+        "b", "B", lambda progress, cancel: str(finished.append(first.state))
+    )
     go.set()
     until_it_ends(jobs.runner(), second)
     assert finished == [jobs.DONE]
@@ -114,7 +123,10 @@ def test_those_that_wait_know_their_place_and_one_that_failed_starts_again(runne
         return "now it is done"
 
     runner.submit("a", "A", lambda progress, cancel: str(go.wait(10)))
-    first, second = runner.submit("b", "B", work), runner.submit("c", "C", lambda progress, cancel: "done")
+    first, second = (
+        runner.submit("b", "B", work),
+        runner.submit("c", "C", lambda progress, cancel: "done"),
+    )
     assert [runner.place(job) for job in (first, second)] == [1, 2]
     go.set()
     until_it_ends(runner, first)
@@ -129,7 +141,11 @@ def test_only_the_newest_ended_jobs_are_remembered(runner):
         last = runner.submit(str(number), "A", lambda progress, cancel: "done")
     until_it_ends(runner, last)
     runner.submit("one more", "A", lambda progress, cancel: "done")
-    assert len(runner.ended()) <= jobs.MOST_ENDED and "0" not in runner.jobs and str(last.key) in runner.jobs
+    assert (
+        len(runner.ended()) <= jobs.MOST_ENDED
+        and "0" not in runner.jobs
+        and str(last.key) in runner.jobs
+    )
 
 
 def test_the_time_left_follows_the_pace_of_the_stage_in_hand(monkeypatch):
@@ -148,7 +164,14 @@ def test_the_time_left_follows_the_pace_of_the_stage_in_hand(monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "1 s"), (40, "40 s"), (89, "89 s"), (120, "2 min"), (3600, "60 min"), (9000, "2 h 30 min")],
+    [
+        (0.2, "1 s"),
+        (40, "40 s"),
+        (89, "89 s"),
+        (120, "2 min"),
+        (3600, "60 min"),
+        (9000, "2 h 30 min"),
+    ],
 )
 def test_durations_are_said_as_people_say_them(seconds, words):
     assert jobs.in_words(seconds) == words

@@ -15,7 +15,9 @@ def stored() -> store.StoredTable:
 
 
 def words(app) -> str:
-    return " ".join([*said(app.markdown), *said(app.caption), *said(app.subheader), *said(app.info)])
+    return " ".join(
+        [*said(app.markdown), *said(app.caption), *said(app.subheader), *said(app.info)]
+    )
 
 
 def test_next_leads_through_all_steps_and_nothing_is_revealed_before_the_last():
@@ -33,7 +35,8 @@ def test_next_leads_through_all_steps_and_nothing_is_revealed_before_the_last():
     for blind in seen[:2]:
         assert "sigma" not in blind and "p <" not in blind
     assert (
-        "planted" in seen[-1] and "Your guess: **faces in bright light**. It is the faces in **dim** light." in seen[-1]
+        "planted" in seen[-1]
+        and "Your guess: **faces in bright light**. It is the faces in **dim** light." in seen[-1]
     )
     button(app, "Back").click().run()
     assert app.button_group[0].value == "mitigate"
@@ -42,13 +45,21 @@ def test_next_leads_through_all_steps_and_nothing_is_revealed_before_the_last():
 def test_the_measure_and_the_tests_are_the_librarys():
     measured = words(open_page("lesson", step="measure"))
     for row in rb.robustness_bias(stored().rows, "lighting").itertuples():
-        assert f"{row.group}: sigma = {row.sigma:+.2f}** [{row.low:+.2f}, {row.high:+.2f}], n = {row.n}" in measured
+        assert (
+            f"{row.group}: sigma = {row.sigma:+.2f}** [{row.low:+.2f}, "
+            f"{row.high:+.2f}], n = {row.n}"
+        ) in measured
     tested = open_page("lesson", step="test")
     for by, is_shown in (("lighting", True), ("camera", False)):
         bias = rb.robustness_bias(stored().rows, by)
         assert f"**By {by}:** {rb.verdict(bias)}" in said(tested.markdown)
         assert (wording.verdicts(bias) == wording.LESS_ROBUST).any() == is_shown
-    assert list(plotted(tested, 0)["group"]) == ["lighting: bright", "lighting: dim", "camera: A", "camera: B"]
+    assert list(plotted(tested, 0)["group"]) == [
+        "lighting: bright",
+        "lighting: dim",
+        "camera: A",
+        "camera: B",
+    ]
 
 
 def test_the_truth_shows_that_the_site_is_a_matter_of_ages():
@@ -81,7 +92,9 @@ def test_a_regularized_run_is_compared_on_the_same_faces(cache):
     }
     store.write_json(folder / "epoch-0008.json", facts)
     (folder / "epoch-0008.safetensors").touch()
-    rows = table.rows.assign(distance=table.rows["distance"].where(table.rows["lighting"] == "bright") * 0.5)
+    rows = table.rows.assign(
+        distance=table.rows["distance"].where(table.rows["lighting"] == "bright") * 0.5
+    )
     rows["distance"] = rows["distance"].fillna(table.rows["distance"])
     store.write_table(rows, {**table.key_facts, "weights": "0" * 64}, table.provenance)
     change = inference.compare_bias(table.rows, rows, "lighting").set_index("group").loc["dim"]
@@ -89,8 +102,9 @@ def test_a_regularized_run_is_compared_on_the_same_faces(cache):
     app = open_page("lesson", step="mitigate")
     accuracy = f"{table.rows['is_correct'].mean():.1%}"
     assert (
-        f"**fairness term, alpha 7**: sigma of dim went from {change['sigma_first']:+.2f} to {change['sigma_second']:+.2f} "
-        f"(change {change['difference']:+.2f} [{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']}: a change is shown); "
+        f"**fairness term, alpha 7**: sigma of dim went from {change['sigma_first']:+.2f} to "
+        f"{change['sigma_second']:+.2f} (change {change['difference']:+.2f} "
+        f"[{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']}: a change is shown); "
         f"accuracy from {accuracy} to {accuracy} of 1,600 faces."
     ) in words(app)
 
@@ -102,4 +116,6 @@ def test_a_wrong_link_is_told_or_counts_as_no_guess(query):
     if query["step"] == "truth":
         assert "No guess was made in step 1." in words(app)
     else:
-        assert any("the step '*nope*'" in text and "showing 'guess'" in text for text in said(app.warning))
+        assert any(
+            "the step '*nope*'" in text and "showing 'guess'" in text for text in said(app.warning)
+        )

@@ -20,7 +20,9 @@ FAIR = "two+fair"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Beside the shipped run one with more weight on the eights, measured, and an attacked one, not; one without a plain run."""
+    """Beside the shipped run one with more weight on the eights, measured, and an attacked one,
+    not; one without a plain run.
+    """
     root = tmp_path_factory.mktemp("made") / "cache"
     before = os.environ.get("RBCORE_CACHE")
     os.environ["RBCORE_CACHE"] = str(root)
@@ -44,11 +46,16 @@ def with_runs(made: Path, cache: Path) -> None:
 
 
 def open_mitigation(**query: str):
-    return open_page("mitigation", **{"model": MODEL, "method": "exact", "run": SHIPPED_RUN, **query})
+    return open_page(
+        "mitigation", **{"model": MODEL, "method": "exact", "run": SHIPPED_RUN, **query}
+    )
 
 
 def effect_of(group: str = "8") -> analyses.Effect:
-    rows = [rb.stored_distances(find_run("digits", MODEL, name), 12, "exact").rows for name in (SHIPPED_RUN, WEIGHTED)]
+    rows = [
+        rb.stored_distances(find_run("digits", MODEL, name), 12, "exact").rows
+        for name in (SHIPPED_RUN, WEIGHTED)
+    ]
     return analyses.compare(*rows, "class", group)
 
 
@@ -58,7 +65,9 @@ def test_the_sentence_and_the_charts_are_what_the_library_says():
     assert app.selectbox("group").value == "8"  # the group that the run protects
     assert f"#### {analyses.verdict_on_mitigation(effect)}" in said(app.markdown)
     assert analyses.parts_in_words(effect) in said(app.markdown)
-    assert not app.exception and not [text for text in said(app.info) if "Distances by exact" not in text]
+    assert not app.exception and not [
+        text for text in said(app.info) if "Distances by exact" not in text
+    ]
     changes = plotted(app, 2)
     expected = effect.changes.set_index(["who", "measure"])
     for row in changes.itertuples():
@@ -72,12 +81,18 @@ def test_another_group_can_be_looked_at_and_the_page_says_that_it_is_not_the_pro
     app = open_mitigation(mitigated=WEIGHTED)
     app.selectbox("group").select("3").run()
     assert f"#### {analyses.verdict_on_mitigation(effect_of('3'))}" in said(app.markdown)
-    assert any("It protects class = 8, which is not the group shown here." in text for text in said(app.caption))
+    assert any(
+        "It protects class = 8, which is not the group shown here." in text
+        for text in said(app.caption)
+    )
 
 
 def test_a_mitigated_run_of_the_sidebar_is_compared_with_its_plain_one():
     app = open_mitigation(run=WEIGHTED)
-    assert any(f"{WEIGHTED}, is compared with its plain one, {SHIPPED_RUN}" in text for text in said(app.caption))
+    assert any(
+        f"{WEIGHTED}, is compared with its plain one, {SHIPPED_RUN}" in text
+        for text in said(app.caption)
+    )
     assert f"#### {analyses.verdict_on_mitigation(effect_of())}" in said(app.markdown)
     assert "mitigated" not in [box.key for box in app.selectbox]
 
@@ -85,7 +100,9 @@ def test_a_mitigated_run_of_the_sidebar_is_compared_with_its_plain_one():
 def test_an_attack_by_linearization_is_said_to_be_no_check():
     app = open_mitigation(mitigated=WEIGHTED, method="deepfool")
     assert any("The check that counts is minimal" in text for text in said(app.info))
-    assert not any("The check that counts" in text for text in said(open_mitigation(mitigated=WEIGHTED).info))
+    assert not any(
+        "The check that counts" in text for text in said(open_mitigation(mitigated=WEIGHTED).info)
+    )
 
 
 def test_missing_distances_of_the_pair_offer_their_jobs():
@@ -106,12 +123,18 @@ def test_a_method_that_is_computed_for_both_is_offered():
 
 def test_an_epoch_that_one_run_lacks_is_said():
     app = open_mitigation(mitigated=WEIGHTED, epoch="5")
-    assert said(app.info) == ["One of the two runs keeps no checkpoint of epoch 5. Epochs that both keep: 1, 6, 12."]
+    assert said(app.info) == [
+        "One of the two runs keeps no checkpoint of epoch 5. Epochs that both keep: 1, 6, 12."
+    ]
 
 
 def test_runs_without_a_counterpart_are_said_with_the_command_that_makes_one():
     app = open_mitigation(run=FAIR)
-    assert any("its plain run, of the same images" in text and FAIR in text for text in said(app.info))
+    assert any(
+        "its plain run, of the same images" in text and FAIR in text for text in said(app.info)
+    )
     app = open_page("mitigation", model="small_cnn")
     assert any("there is no mitigated one" in text for text in said(app.info))
-    assert "train digits small_cnn --regularize class=GROUP --alpha 1 --tau 0.5" in app.code[0].value
+    assert (
+        "train digits small_cnn --regularize class=GROUP --alpha 1 --tau 0.5" in app.code[0].value
+    )

@@ -38,7 +38,11 @@ def test_a_folder_is_checked_remembered_and_its_unusable_files_are_named_as_they
     (folder / "a|b" / "*x*.jpg").write_bytes(b"no image")
     app = check(open_page("own_data"), folder)
     (success,) = said(app.success)
-    assert "24 images can be used at 64 x 64 pixels" in success and "4 classes" in success and "camera" in success
+    assert (
+        "24 images can be used at 64 x 64 pixels" in success
+        and "4 classes" in success
+        and "camera" in success
+    )
     assert all(name in success for name in ODD)
     assert "skipped files: 1 (" in success and "a|b/*x*.jpg" in success
     assert known_folder(DATASETS["folder"]) == folder
@@ -60,15 +64,25 @@ def test_a_useless_folder_is_one_sentence_that_names_it(tmp_path, kind, complain
 @pytest.mark.parametrize("name", [name for name in DATASETS if DATASETS[name].needs_folder])
 def test_every_dataset_shows_what_its_folder_holds(name):
     app = open_page("own_data", bring=name)
-    assert not app.exception and app.code[0].value.strip() == DATASETS[name].layout.strip() and DATASETS[name].layout
+    assert (
+        not app.exception
+        and app.code[0].value.strip() == DATASETS[name].layout.strip()
+        and DATASETS[name].layout
+    )
     assert max(map(len, DATASETS[name].layout.splitlines())) <= 40  # readable beside the form
 
 
 def checkpoint(folder, *, wrapped=True):
-    """Write the shipped network's weights as a stranger would: wrapped, without our normalization."""
+    """Write the shipped network's weights as a stranger would: wrapped, without
+    our normalization.
+    """
     run = find_run("digits", "logistic_regression")
     tensors = safetensors.torch.load_file(run.folder / "epoch-0012.safetensors")
-    own = {key.removeprefix("network."): value for key, value in tensors.items() if key.startswith("network.")}
+    own = {
+        key.removeprefix("network."): value
+        for key, value in tensors.items()
+        if key.startswith("network.")
+    }
     path = folder / "weights.pth"
     torch.save({"state_dict": own} if wrapped else own, path)
     return path, run
@@ -82,7 +96,9 @@ def test_a_checkpoint_becomes_a_run_with_its_accuracy_and_leads_on(tmp_path):
     wait_for_jobs(button(app, "Bring it in").click().run())
     (success,) = said(app.success)
     assert f"test accuracy {shipped.facts['test_accuracy']:.1%} (n = 360)" in success
-    run = next(run for run in rb.list_runs("digits", "logistic_regression") if run.name != SHIPPED_RUN)
+    run = next(
+        run for run in rb.list_runs("digits", "logistic_regression") if run.name != SHIPPED_RUN
+    )
     assert run.name == "b" and run.facts["recipe"]["name"] == "imported"
     button(app, "Look at its curves").click().run()
     assert app.selectbox(key="run").value == "b"
@@ -104,7 +120,9 @@ def test_what_cannot_be_brought_is_one_sentence(tmp_path, kind, complaint):
     if kind == "garbage":
         path.write_bytes(b"garbage")
     if kind != "nothing":
-        app.text_input(key="path of weights").set_value(str(tmp_path / "no.pth" if kind == "missing" else path))
+        app.text_input(key="path of weights").set_value(
+            str(tmp_path / "no.pth" if kind == "missing" else path)
+        )
     if kind == "mean":
         next(field for field in app.text_input if field.label == "Mean").set_value("a, b")
     wait_for_jobs(button(app, "Bring it in").click().run())

@@ -22,13 +22,33 @@ def test_a_link_restores_every_picker(page):
 def test_a_newcomer_sees_curves_and_the_newest_plain_run_at_its_last_epoch():
     app = open_page()
     assert not app.exception and not app.info
-    picked = {key: app.selectbox(key=key).value for key in ("dataset", "by", "model", "epoch", "method")}
-    assert picked == {"dataset": "digits", "by": "class", "model": "small_cnn", "epoch": "12", "method": "deepfool"}
+    picked = {
+        key: app.selectbox(key=key).value for key in ("dataset", "by", "model", "epoch", "method")
+    }
+    assert picked == {
+        "dataset": "digits",
+        "by": "class",
+        "model": "small_cnn",
+        "epoch": "12",
+        "method": "deepfool",
+    }
     assert shipped().provenance["epoch"] == 12
 
 
 @pytest.mark.parametrize(
-    "key", ["dataset", "by", "model", "run", "epoch", "method", "group", "misclassified", "rest", "correct_by"]
+    "key",
+    [
+        "dataset",
+        "by",
+        "model",
+        "run",
+        "epoch",
+        "method",
+        "group",
+        "misclassified",
+        "rest",
+        "correct_by",
+    ],
 )
 def test_a_value_that_is_not_on_offer_is_named(key):
     app = open_page(**{key: "*nope*"})
@@ -50,12 +70,20 @@ def test_another_training_is_shown_at_its_own_last_epoch():
 def test_another_training_does_not_change_what_a_short_link_opens(tmp_path):
     source = store.bundled_root() / "runs" / "digits" / "small_cnn"
     (shipped_run,) = source.iterdir()
-    later = shutil.copytree(shipped_run, store.cache_root() / "runs" / "digits" / "small_cnn" / "later")
+    later = shutil.copytree(
+        shipped_run, store.cache_root() / "runs" / "digits" / "small_cnn" / "later"
+    )
     for sidecar in later.glob("*.json"):
-        store.write_json(sidecar, {**store.read_json(sidecar), "run": "later", "created": "2999-01-01T00:00:00+00:00"})
+        store.write_json(
+            sidecar,
+            {**store.read_json(sidecar), "run": "later", "created": "2999-01-01T00:00:00+00:00"},
+        )
     assert rb.list_runs("digits", "small_cnn")[0].name == "later"
     app = open_page()
-    assert app.selectbox(key="run").value == shipped_run.name and "later" in app.selectbox(key="run").options
+    assert (
+        app.selectbox(key="run").value == shipped_run.name
+        and "later" in app.selectbox(key="run").options
+    )
 
 
 def test_a_run_that_nobody_trained_is_named():
@@ -84,7 +112,9 @@ def test_where_nothing_is_trained_the_page_leads_to_compute(page):
 def test_a_limit_of_tau_that_is_no_number_is_named(value):
     app = open_page(tau_max=value)
     (warning,) = said(app.warning)
-    assert warning == f"The link asks for tau_max {value!r}, which is not a number from 0 to 10,000; showing 0."
+    assert warning == (
+        f"The link asks for tau_max {value!r}, which is not a number from 0 to 10,000; showing 0."
+    )
     assert not app.exception and not app.error and app.number_input(key="tau_max").value == 0
     assert len(app.get("vega_lite_chart")) == 2
 
@@ -115,14 +145,18 @@ def test_a_damaged_sidecar_of_one_epoch_leaves_the_others(cache):
     (mine / "epoch-0006.json").write_text("{")
     app = open_page(epoch="6")
     assert not app.exception and len(app.sidebar.selectbox) >= 6
-    assert any(str(mine / "epoch-0006.json") in text and "Delete it" in text for text in said(app.error))
+    assert any(
+        str(mine / "epoch-0006.json") in text and "Delete it" in text for text in said(app.error)
+    )
     app.selectbox(key="epoch").select("12").run()
     assert not app.error and not app.warning and len(app.get("vega_lite_chart")) == 2
 
 
 def test_the_report_is_made_of_what_is_picked(monkeypatch):
     made = []
-    monkeypatch.setattr(report, "page_of", lambda chosen, policy: made.append((chosen, policy)) or "")
+    monkeypatch.setattr(
+        report, "page_of", lambda chosen, policy: made.append((chosen, policy)) or ""
+    )
     monkeypatch.setattr(report, "partial", lambda make, *arguments: report.page_of(*arguments))
     for query in (
         {"misclassified": "exclude", "tau_max": "0.5", "correct_by": "network"},
@@ -131,10 +165,15 @@ def test_the_report_is_made_of_what_is_picked(monkeypatch):
         open_page(**LINK, **query)
     (chosen, first), (_, wrong) = made
     assert (chosen.model, chosen.epoch, chosen.method) == ("logistic_regression", 3, "exact")
-    assert first == rb.Policy(misclassified="exclude", tau_max=0.5, correct_by="network") and wrong == rb.Policy()
+    assert (
+        first == rb.Policy(misclassified="exclude", tau_max=0.5, correct_by="network")
+        and wrong == rb.Policy()
+    )
 
 
 def test_a_report_that_cannot_be_made_is_a_page_that_says_why():
-    chosen = Selection("digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "ddn")
+    chosen = Selection(
+        "digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "ddn"
+    )
     assert "No ddn distances are stored for epoch 12" in report.page_of(chosen, rb.Policy())
     assert "Robustness curves" in report.page_of(replace(chosen, method="deepfool"), rb.Policy())

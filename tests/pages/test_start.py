@@ -20,7 +20,10 @@ def test_a_newcomer_sees_the_toy_and_what_the_shipped_faces_show():
     assert rb.verdict(rb.robustness_bias(rows, "lighting")) in said(app.markdown)
     assert any("n = 1,600 test images" in text for text in said(app.caption))
     assert any(text.startswith("Synthetic: drawn by code") for text in said(app.caption))
-    assert [link.proto.label for link in app.get("page_link")] == ["The curves behind this", "A lesson in five steps"]
+    assert [link.proto.label for link in app.get("page_link")] == [
+        "The curves behind this",
+        "A lesson in five steps",
+    ]
     points = plotted(app, 0)
     pd.testing.assert_series_equal(points["distance"], class_toy().distances["distance"])
 
@@ -29,7 +32,10 @@ def test_the_slider_of_tau_is_in_the_chart_and_the_second_toy_brings_a_choice_of
     app = open_page("start")
     assert [param["name"] for param in spec_of(app)["params"] if "bind" in param] == ["tau"]
     app.button_group[0].set_value("Two classifiers").run()
-    assert [param["name"] for param in spec_of(app)["params"] if "bind" in param] == ["tau", "classifier"]
+    assert [param["name"] for param in spec_of(app)["params"] if "bind" in param] == [
+        "tau",
+        "classifier",
+    ]
     points = plotted(app, 0)
     first, second = budget_toys()
     assert list(points["distance"]) == [*first.distances["distance"], *second.distances["distance"]]

@@ -65,11 +65,19 @@ def test_a_report_opens_offline_and_its_tables_parse(tmp_path):
     assert source.startswith("data:image/svg+xml;base64,")
     assert "<script" not in text and "http" not in text.replace("data:image", "")
     assert "a &lt;b&gt; &amp; c" in text
-    assert page.cells == ["a <b> & c", "0.400", "0.412", "1,200", "[0.390, 0.430]", "aaaaaaaaaaaa…", "d"] + ["–"] * 4
-    read = pd.read_csv(
-        path.parent / "one.csv", keep_default_na=False, na_values={name: [""] for name in ("paper", "ours", "n")}
+    assert (
+        page.cells
+        == ["a <b> & c", "0.400", "0.412", "1,200", "[0.390, 0.430]", "aaaaaaaaaaaa…", "d"]
+        + ["–"] * 4
     )
-    assert list(read.columns) == list(table().columns) and list(read["weights"]) == list(table()["weights"])
+    read = pd.read_csv(
+        path.parent / "one.csv",
+        keep_default_na=False,
+        na_values={name: [""] for name in ("paper", "ours", "n")},
+    )
+    assert list(read.columns) == list(table().columns) and list(read["weights"]) == list(
+        table()["weights"]
+    )
     np.testing.assert_allclose(read["ours"], table()["ours"], rtol=1e-5)
     assert read["n"].iloc[0] == 1200 and np.isnan(read["n"].iloc[1])
     assert not (path.parent / "two.csv").exists()
@@ -82,7 +90,15 @@ def test_names_of_sections_are_files_so_they_differ(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(3, "3"), (12345, "12,345"), (100.0, "100"), (82.78, "82.8"), (1.234, "1.23"), (-0.0714, "-0.071"), (np.nan, "–")],
+    [
+        (3, "3"),
+        (12345, "12,345"),
+        (100.0, "100"),
+        (82.78, "82.8"),
+        (1.234, "1.23"),
+        (-0.0714, "-0.071"),
+        (np.nan, "–"),
+    ],
 )
 def test_numbers_are_short(value, text):
     assert number(value) == text

@@ -41,14 +41,22 @@ def test_a_quick_reproduction_of_digits(tmp_path, monkeypatch):
     tables = {path.stem: pd.read_csv(path) for path in out.glob("*.csv")}
     assert set(tables) == SECTIONS
     for name in SECTIONS - {"provenance"}:
-        assert {"dataset", "quantity", "paper", "ours", "n", "low", "high", "note"} <= set(tables[name].columns)
+        assert {"dataset", "quantity", "paper", "ours", "n", "low", "high", "note"} <= set(
+            tables[name].columns
+        )
         known = tables[name][tables[name]["ours"].notna()]
         assert known["n"].notna().all()  # no number without its n
     absent = tables["median_exact_distance"].set_index("dataset").loc["Adience"]
-    assert absent["note"] == "not run: data absent" and absent["paper"] == 0.38 and np.isnan(absent["ours"])
+    assert (
+        absent["note"] == "not run: data absent"
+        and absent["paper"] == 0.38
+        and np.isnan(absent["ours"])
+    )
     assert "not run: data absent" in tables["ug100"]["note"].item()
     digits = tables["median_exact_distance"].query("dataset != 'Adience'")
-    exact = rb.stored_distances(rb.list_runs("digits", "logistic_regression")[0], "last", "exact").rows
+    exact = rb.stored_distances(
+        rb.list_runs("digits", "logistic_regression")[0], "last", "exact"
+    ).rows
     expected = exact.iloc[:100]["distance"].median()  # of correct ones: the others have none
     assert digits["ours"].iloc[0] == pytest.approx(expected, rel=1e-5)
     weights = tables["provenance"]["weights"]
@@ -61,7 +69,9 @@ def test_what_fails_is_said_and_stops_nothing(tmp_path):
     audits = [quick(audit) for audit in PLAN if audit.dataset == "utkface"]
     (material,) = prepare(audits, folders={"utkface": tmp_path / "nowhere"})
     assert material.dataset is None
-    assert material.problems[0].startswith("not run: ") and str(tmp_path) not in material.problems[0]
+    assert (
+        material.problems[0].startswith("not run: ") and str(tmp_path) not in material.problems[0]
+    )
     assert median_table([material])["note"].str.startswith("not run: ").all()
     assert run("reproduce", "--data", "utkfac=x").returncode == 2
     done = run("reproduce", "--data", "utkface")
@@ -77,9 +87,9 @@ def test_first_and_middle_epochs_of_what_ships():
     for (_, row), number in zip(table.iterrows(), (1, 6), strict=True):
         signs = [
             np.sign(
-                rb.robustness_bias(rb.stored_distances(material.runs["small_cnn"], e, "deepfool").rows, "class")[
-                    "sigma"
-                ]
+                rb.robustness_bias(
+                    rb.stored_distances(material.runs["small_cnn"], e, "deepfool").rows, "class"
+                )["sigma"]
             )
             for e in (number, 12)
         ]
@@ -88,17 +98,27 @@ def test_first_and_middle_epochs_of_what_ships():
 
 def test_toy_faces_lose_the_confounded_bias_at_one_mix_of_ages():
     (audit,) = (audit for audit in PLAN if audit.dataset == "toyfaces")
-    shipped = [work for work in audit.work if work.method == "deepfool" and work.model == "small_cnn"]
+    shipped = [
+        work for work in audit.work if work.method == "deepfool" and work.model == "small_cnn"
+    ]
     (material,) = prepare([type(audit)("toyfaces", {"small_cnn": None}, tuple(shipped))])
     table = composition_table([material]).set_index("quantity")
-    raw, standardized = table.loc["site school: sigma, raw"], table.loc["site school: sigma, standardized"]
+    raw, standardized = (
+        table.loc["site school: sigma, raw"],
+        table.loc["site school: sigma, standardized"],
+    )
     assert raw["high"] < 0 and standardized["low"] < 0 < standardized["high"]
     assert raw["n"] == standardized["n"]
 
 
 def test_ug100_in_the_report(shared_data):
     table = ug100_agreement_table(shared_data / "ug100").query("model == 'all three'")
-    assert len(table) == 3 and (table["ours"] == 100).all() and (table["n"] == 30).all() and (table["kappa"] == 1).all()
+    assert (
+        len(table) == 3
+        and (table["ours"] == 100).all()
+        and (table["n"] == 30).all()
+        and (table["kappa"] == 1).all()
+    )
 
 
 def test_the_papers_values_are_those_of_its_text():

@@ -27,7 +27,10 @@ def report(epoch="last", method="exact", by="class", **options) -> str:
 def tables_in(text: str) -> dict[str, pd.DataFrame]:
     """Return the tables that a page holds as CSV."""
     found = re.findall(r'download="(\w+)\.csv" href="data:text/csv;base64,([^"]*)"', text)
-    return {name: pd.read_csv(io.BytesIO(base64.b64decode(data)), dtype={"group": str}) for name, data in found}
+    return {
+        name: pd.read_csv(io.BytesIO(base64.b64decode(data)), dtype={"group": str})
+        for name, data in found
+    }
 
 
 def commands_in(text: str) -> list[list[str]]:
@@ -40,7 +43,9 @@ def test_it_stands_alone_and_says_what_the_library_says():
     page, stored = Page(text), shipped("logistic_regression", 3, "exact")
     bias = rb.robustness_bias(stored.rows, "class")
     assert all(link.startswith(("#", "data:text/csv;base64,")) for link in page.links)
-    assert len(page.sources) == 2 and all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert len(page.sources) == 2 and all(
+        source.startswith("data:image/svg+xml;base64,") for source in page.sources
+    )
     assert "<script" not in text and "http" not in text
     assert wording.verdict(bias).replace("'", "&#x27;") in text
     assert rb.statuses_in_words(stored.rows, "exact") in text and "13 writers" in text
@@ -56,7 +61,12 @@ def test_it_carries_hashes_parameters_seed_and_versions():
     assert facts["distances: dataset"] == f"sha256:{stored.key_facts['dataset']}"
     assert facts["computed: rows as text"] == f"sha256:{stored.checksum}"
     assert facts["computed: computed.torch"] == stored.provenance["computed"][0]["torch"]
-    assert facts[["seed", "epoch", "n_test", "mitigation: kind"]].to_list() == ["0", "3", "360", "none"]
+    assert facts[["seed", "epoch", "n_test", "mitigation: kind"]].to_list() == [
+        "0",
+        "3",
+        "360",
+        "none",
+    ]
 
 
 def test_its_commands_give_the_same_numbers_again():
@@ -70,7 +80,13 @@ def test_its_commands_give_the_same_numbers_again():
     again = pd.read_csv(io.StringIO(done.stdout), dtype={"group": str})
     np.testing.assert_allclose(again["sigma"], tables_in(text)["sigma"]["sigma"])
     chosen = tables_in(text)["definitions"].set_index("definition")["chosen"]
-    asked = {"misclassified": "exclude", "rest": "mean", "tau_max": "0.5", "failed": "exclude", "correct_by": "network"}
+    asked = {
+        "misclassified": "exclude",
+        "rest": "mean",
+        "tau_max": "0.5",
+        "failed": "exclude",
+        "correct_by": "network",
+    }
     assert chosen.to_dict() == asked
 
 
@@ -110,11 +126,15 @@ def test_a_part_says_so_and_what_is_not_there_is_named(cache):
     stored = shipped("logistic_regression", 2)
     store.write_table(stored.rows.head(100), stored.key_facts, stored.provenance)
     assert "n = 100 of 360 test images" in report(epoch=2, method="deepfool")
-    with pytest.raises(MethodError, match="python -m rbcore estimate digits logistic_regression ddn"):
+    with pytest.raises(
+        MethodError, match="python -m rbcore estimate digits logistic_regression ddn"
+    ):
         report(method="ddn")
 
 
 def test_the_best_of_all_names_each_method_it_joined(tmp_path):
     path = selection.write(tmp_path / "r.html", find_run(*LINEAR), "last", "best", "class")
-    estimates = [command for command in commands_in(path.read_text("utf-8")) if command[3] == "estimate"]
+    estimates = [
+        command for command in commands_in(path.read_text("utf-8")) if command[3] == "estimate"
+    ]
     assert {command[6] for command in estimates} == {"deepfool", "minimal"}

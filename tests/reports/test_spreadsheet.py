@@ -35,12 +35,21 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?%?", re.ASCII)
 )
 def test_a_cell_that_would_run_is_text_and_a_number_stays(cell, written):
     rows = list(csv.reader(io.StringIO(csv_text(pd.DataFrame({"group": [cell, "x"]})), newline="")))
-    assert rows[0] == ["group"] and rows[2] == ["x"] and (rows[1] == [written] or (not cell and rows[1] in ([], [""])))
+    assert (
+        rows[0] == ["group"]
+        and rows[2] == ["x"]
+        and (rows[1] == [written] or (not cell and rows[1] in ([], [""])))
+    )
 
 
 def test_numbers_are_written_as_pandas_writes_them_and_headings_cannot_run():
     table = pd.DataFrame(
-        {"=1+1": [-0.5, float("nan")], "n": [-3, 4], "ok": [True, False], "kind": pd.Categorical(["=x", "y"])}
+        {
+            "=1+1": [-0.5, float("nan")],
+            "n": [-3, 4],
+            "ok": [True, False],
+            "kind": pd.Categorical(["=x", "y"]),
+        }
     )
     assert csv_text(table) == "'=1+1,n,ok,kind\n-0.5,-3,True,'=x\n,4,False,y\n"
     assert csv_text(table[["n"]]) == table[["n"]].to_csv(index=False)

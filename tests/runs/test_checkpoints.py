@@ -8,13 +8,28 @@ from rbcore import store
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models import build_network
 from rbcore.runs import checkpoints
-from rbcore.runs.checkpoints import damaged_runs, find_run, list_runs, load_checkpoint, run_folder, save_checkpoint
+from rbcore.runs.checkpoints import (
+    damaged_runs,
+    find_run,
+    list_runs,
+    load_checkpoint,
+    run_folder,
+    save_checkpoint,
+)
 from tests.damage import damages
 
 CPU = torch.device("cpu")
 
 
-def write_run(name, *, n_epochs=5, epochs=None, created="2026-01-01T00:00:00+00:00", mitigation=None, dataset="digits"):
+def write_run(
+    name,
+    *,
+    n_epochs=5,
+    epochs=None,
+    created="2026-01-01T00:00:00+00:00",
+    mitigation=None,
+    dataset="digits",
+):
     """A run of untrained linear networks, one a checkpoint."""
     folder = run_folder(dataset, "logistic_regression", name)
     for epoch in epochs or range(1, n_epochs + 1):
@@ -63,7 +78,8 @@ def test_an_epoch_without_checkpoint_is_named():
     run = write_run("one", n_epochs=9, epochs=(1, 5, 9))
     for epoch in (2, "10", "0", "final", "-1"):
         with pytest.raises(
-            UnknownNameError, match=f"no epoch of run one .*{epoch}.*Known: first, middle, last, 1, 5, 9"
+            UnknownNameError,
+            match=f"no epoch of run one .*{epoch}.*Known: first, middle, last, 1, 5, 9",
         ):
             run.epoch(epoch)
 
@@ -72,7 +88,11 @@ def test_the_default_run_is_the_newest_complete_plain_one():
     write_run("old", created="2030-01-01T00:00:00+00:00")
     write_run("new", created="2030-01-02T00:00:00+00:00")
     write_run("cut-short", created="2030-01-03T00:00:00+00:00", epochs=(1, 2))
-    write_run("regularized", created="2030-01-04T00:00:00+00:00", mitigation={"kind": "regularizer", "alpha": 1})
+    write_run(
+        "regularized",
+        created="2030-01-04T00:00:00+00:00",
+        mitigation={"kind": "regularizer", "alpha": 1},
+    )
     assert find_run("digits", "logistic_regression").name == "new"
     listed = [run.name for run in list_runs("digits", "logistic_regression")]
     assert listed[:4] == ["regularized", "cut-short", "new", "old"]
@@ -81,7 +101,9 @@ def test_the_default_run_is_the_newest_complete_plain_one():
 
 def test_unknown_runs_are_named_with_what_there_is():
     write_run("one")
-    with pytest.raises(UnknownNameError, match="no run of logistic_regression on digits 'on'. Did you mean 'one'"):
+    with pytest.raises(
+        UnknownNameError, match="no run of logistic_regression on digits 'on'. Did you mean 'one'"
+    ):
         find_run("digits", "logistic_regression", "on")
     with pytest.raises(UnknownNameError, match="python -m rbcore train utkface small_cnn"):
         find_run("utkface", "small_cnn")
@@ -93,7 +115,9 @@ def test_altered_weights_are_refused():
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(CheckpointError, match=r"epoch-0002\.safetensors is not the file its sidecar describes"):
+    with pytest.raises(
+        CheckpointError, match=r"epoch-0002\.safetensors is not the file its sidecar describes"
+    ):
         load_checkpoint(run, 2, CPU)
 
 
@@ -107,7 +131,9 @@ def test_weights_of_another_network_are_refused():
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "small_cnn"}, {"run": "two"}, {"dataset": "toyfaces"}, {"epoch": 2}], ids=str
+    "change",
+    [{"model": "small_cnn"}, {"run": "two"}, {"dataset": "toyfaces"}, {"epoch": 2}],
+    ids=str,
 )
 def test_a_sidecar_that_was_moved_is_refused(change):
     run = write_run("one")
@@ -128,14 +154,20 @@ def test_no_damage_to_a_sidecar_is_read_as_other_facts():
             assert str(sidecar) in str(error), what
 
 
-@pytest.mark.parametrize(("text", "complaint"), [("{", "Cannot read"), ("[]", "no facts"), ("{}", "no seal")])
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("{", "Cannot read"), ("[]", "no facts"), ("{}", "no seal")]
+)
 def test_a_broken_sidecar_is_named_and_the_other_runs_stay(text, complaint):
     other, run = write_run("other"), write_run("one")
     (run.folder / "epoch-0005.json").write_text(text)
     listed = list_runs("digits")
     assert other in listed and run.name not in [found.name for found in listed]
     (sentence,) = damaged_runs("digits")
-    assert str(run.folder / "epoch-0005.json") in sentence and complaint in sentence and "Delete it" in sentence
+    assert (
+        str(run.folder / "epoch-0005.json") in sentence
+        and complaint in sentence
+        and "Delete it" in sentence
+    )
     with pytest.raises(StoreError, match=r"epoch-0005\.json"):
         find_run("digits", "logistic_regression", "one")
 

@@ -38,7 +38,10 @@ def weights(digits):
         lambda w: {"state_dict": w, "epoch": 3},
         lambda w: {"model": {"state_dict": w}},
         lambda w: {f"module.{name}": tensor for name, tensor in w.items()},
-        lambda w: {"state_dict": {f"module.{name}": tensor for name, tensor in w.items()}, "best_prec1": 91.0},
+        lambda w: {
+            "state_dict": {f"module.{name}": tensor for name, tensor in w.items()},
+            "best_prec1": 91.0,
+        },
         lambda w: {f"_orig_mod.module.{name}": tensor for name, tensor in w.items()},
     ],
     ids=["plain", "wrapped", "twice", "parallel", "wrapped-parallel", "compiled"],
@@ -101,18 +104,28 @@ def test_what_does_not_fit_is_named(digits, weights, tmp_path):
         import_weights(digits, LINEAR, saved({"epoch": 3}))
     with pytest.raises(CheckpointError, match="holds no named tensors"):
         import_weights(digits, LINEAR, saved([torch.ones(2)]))
-    with pytest.raises(CheckpointError, match=r"it lacks 1.bias and holds offset besides. 1 of 2 tensors do fit"):
-        import_weights(digits, LINEAR, saved({"1.weight": weights["1.weight"], "offset": weights["1.bias"]}))
+    with pytest.raises(
+        CheckpointError, match=r"it lacks 1.bias and holds offset besides. 1 of 2 tensors do fit"
+    ):
+        import_weights(
+            digits, LINEAR, saved({"1.weight": weights["1.weight"], "offset": weights["1.bias"]})
+        )
     fewer = {"1.weight": weights["1.weight"][:7].clone(), "1.bias": weights["1.bias"][:7].clone()}
     with pytest.raises(CheckpointError, match="it has 7 classes, the dataset 10"):
         import_weights(digits, LINEAR, saved(fewer))
     with pytest.raises(CheckpointError):
-        import_weights(digits, LINEAR, saved({"state_dict": {"state_dict": {"state_dict": {"state_dict": {}}}}}))
+        import_weights(
+            digits,
+            LINEAR,
+            saved({"state_dict": {"state_dict": {"state_dict": {"state_dict": {}}}}}),
+        )
     scalar = {"1.weight": weights["1.weight"], "1.bias": torch.tensor(1.0)}
     with pytest.raises(CheckpointError, match=r"shape of 1.bias is \(\)"):
         import_weights(digits, LINEAR, saved(scalar))
     narrow = {"1.weight": weights["1.weight"][:, :32].clone(), "1.bias": weights["1.bias"]}
-    with pytest.raises(CheckpointError, match=r"shape of 1.weight is \(10, 32\) instead of \(10, 64\)"):
+    with pytest.raises(
+        CheckpointError, match=r"shape of 1.weight is \(10, 32\) instead of \(10, 64\)"
+    ):
         import_weights(digits, LINEAR, saved(narrow))
     with pytest.raises(CheckpointError, match="do not fit 1 channels"):
         import_weights(digits, LINEAR, saved(weights), mean=(0.5, 0.5, 0.5))
@@ -124,7 +137,8 @@ def test_what_does_not_fit_is_named(digits, weights, tmp_path):
 def test_a_builder_of_ones_own(digits, weights, tmp_path, monkeypatch):
     builder = tmp_path / "mine.py"
     builder.write_text(
-        "from torch import nn\ndef build(input_shape, n_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, n_classes))\n"
+        "from torch import nn\ndef build(input_shape, n_classes):\n    return "
+        "nn.Sequential(nn.Flatten(), nn.Linear(64, n_classes))\n"
     )
     monkeypatch.setattr(MODELS, "_items", dict(MODELS._items))
     assert register_builder(builder) == "mine"
@@ -152,15 +166,20 @@ def test_a_softmax_that_is_the_last_module_is_left_out_and_one_inside_forward_re
     )
     register_builder(builder)
     run = import_weights(digits, "soft", tmp_path / "w.pth")
-    assert any("'network.2' gives probabilities and was left out" in note for note in run.facts["notes"])
+    assert any(
+        "'network.2' gives probabilities and was left out" in note for note in run.facts["notes"]
+    )
     images = torch.as_tensor(digits.pixels(digits.rows("test")[:50]))
     torch.testing.assert_close(
-        load_model("soft", digits, run="w").network(images), load_model(LINEAR, digits).network(images)
+        load_model("soft", digits, run="w").network(images),
+        load_model(LINEAR, digits).network(images),
     )
     hidden = tmp_path / "hidden.py"
     hidden.write_text(
-        "from torch import nn\nclass Net(nn.Sequential):\n    def forward(self, x):\n        return super().forward(x).softmax(1)\n"
-        "def build(input_shape, n_classes):\n    return Net(nn.Flatten(), nn.Linear(64, n_classes))\n"
+        "from torch import nn\nclass Net(nn.Sequential):\n    def forward(self, x):\n"
+        "        return super().forward(x).softmax(1)\n"
+        "def build(input_shape, n_classes):\n    return Net(nn.Flatten(), "
+        "nn.Linear(64, n_classes))\n"
     )
     register_builder(hidden)
     for said in (None, "logits", "probabilities"):
@@ -187,10 +206,14 @@ def test_bad_builders_are_named(tmp_path, name, text, message):
 
 @pytest.mark.slow
 def test_the_strangers_resnet20_reaches_its_accuracy(shared_data):
-    """Published for these weights: 91.73% on the whole test set; here on the 1,017 rows of a lossless prefix."""
+    """Published for these weights: 91.73% on the whole test set; here on the 1,017 rows of a
+    lossless prefix.
+    """
     cifar = load_dataset("cifar10", root=shared_data / "cifar", checksum=False)
     path = shared_data / "weights" / "resnet20-12fca82f.th"
-    run = import_weights(cifar, "resnet20", path, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    run = import_weights(
+        cifar, "resnet20", path, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    )
     assert run.facts["n_test"] == 1017
     assert 0.90 <= run.facts["test_accuracy"] <= 0.93
 
@@ -205,7 +228,9 @@ def test_reading_leaves_tensors_as_they_are(weights, tmp_path):
 
 
 def test_no_damage_to_weights_is_read_as_other_weights(weights, tmp_path):
-    """torch.load does not compare the archive's checksums: of damaged copies most were imported, with another accuracy."""
+    """torch.load does not compare the archive's checksums: of damaged copies most were imported,
+    with another accuracy.
+    """
     path = tmp_path / "net.pth"
     torch.save(weights, path)
     refused = 0

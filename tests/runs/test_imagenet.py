@@ -1,4 +1,6 @@
-"""ImageNet weights: made-up files in torchvision's form, and a server that is a folder or is not there."""
+"""ImageNet weights: made-up files in torchvision's form, and a server that is a folder
+or is not there.
+"""
 
 import copy
 import hashlib
@@ -42,7 +44,9 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
     def serve(url):
-        monkeypatch.setattr(torchvision_models(), "get_weight", lambda name: SimpleNamespace(url=url))
+        monkeypatch.setattr(
+            torchvision_models(), "get_weight", lambda name: SimpleNamespace(url=url)
+        )
         return tmp_path / "torch" / "hub" / "checkpoints"
 
     return serve
@@ -53,7 +57,9 @@ def served(squeezenet, tmp_path):
     """A file of weights that has the start of its SHA-256 in its name, as torchvision's have."""
     path = tmp_path / "served.pth"
     torch.save(squeezenet, path)
-    return path.rename(tmp_path / f"squeezenet1_0-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth")
+    return path.rename(
+        tmp_path / f"squeezenet1_0-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth"
+    )
 
 
 def test_the_models_of_the_paper_that_start_from_imagenet_name_their_weights():
@@ -67,7 +73,9 @@ def test_all_layers_but_the_last_are_of_the_shapes_of_the_named_weights(name):
     with torch.device("meta"):
         network = build(name).get_submodule("network.backbone")
         theirs = torchvision_models().get_model(name, weights=None)
-    assert sum(parameter.numel() for parameter in theirs.parameters()) == documented.meta["num_params"]
+    assert (
+        sum(parameter.numel() for parameter in theirs.parameters()) == documented.meta["num_params"]
+    )
     ours = {key: tensor.shape for key, tensor in network.state_dict().items()}
     differing = {key for key, tensor in theirs.state_dict().items() if ours[key] != tensor.shape}
     assert differing == {f"{spec.last_layer}.weight", f"{spec.last_layer}.bias"}
@@ -82,7 +90,10 @@ def test_a_file_fills_all_layers_but_the_last(squeezenet, tmp_path, suffix, chan
     network = build("squeezenet1_0", channels=channels)
     before = copy.deepcopy(network.state_dict())
     facts = load_imagenet("squeezenet1_0", network, str(path))
-    assert facts == {"weights": path.name, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert facts == {
+        "weights": path.name,
+        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
     for key, tensor in network.state_dict().items():
         theirs = squeezenet.get(key.removeprefix("network.backbone."))
         is_new = theirs is None or key.startswith("network.backbone.classifier.1.")
@@ -92,7 +103,10 @@ def test_a_file_fills_all_layers_but_the_last(squeezenet, tmp_path, suffix, chan
 
 def test_a_file_without_the_last_layer_serves_as_well(squeezenet, tmp_path):
     path = tmp_path / "headless.pth"
-    torch.save({key: tensor for key, tensor in squeezenet.items() if not key.startswith("classifier.")}, path)
+    torch.save(
+        {key: tensor for key, tensor in squeezenet.items() if not key.startswith("classifier.")},
+        path,
+    )
     network = build("squeezenet1_0")
     load_imagenet("squeezenet1_0", network, path)
     assert torch.equal(network.network.backbone.features[0].weight, squeezenet["features.0.weight"])
@@ -110,7 +124,11 @@ def test_densenet_takes_the_names_in_torchvisions_old_file(tmp_path):
     network = build("densenet121")
     load_imagenet("densenet121", network, tmp_path / "old.pth")
     loaded = network.get_submodule("network.backbone").state_dict()
-    assert all(torch.equal(loaded[key], tensor) for key, tensor in weights.items() if not key.startswith("classifier."))
+    assert all(
+        torch.equal(loaded[key], tensor)
+        for key, tensor in weights.items()
+        if not key.startswith("classifier.")
+    )
 
 
 def without(key):
@@ -170,7 +188,10 @@ def test_a_file_of_something_else_is_named(tmp_path, name):
 
 def test_a_model_without_imagenet_weights_says_which_have_them():
     network = build_network("small_cnn", (1, 8, 8), 10, (0.5,), (0.5,))
-    with pytest.raises(CheckpointError, match="no ImageNet weights for small_cnn, only for alexnet, .*--weights none"):
+    with pytest.raises(
+        CheckpointError,
+        match="no ImageNet weights for small_cnn, only for alexnet, .*--weights none",
+    ):
         load_imagenet("small_cnn", network, IMAGENET)
 
 
@@ -191,7 +212,9 @@ def test_torchvisions_file_is_downloaded_once_and_checked(squeezenet, served, hu
 def test_a_download_of_other_bytes_is_not_kept(served, hub):
     wrong = served.rename(served.with_name("squeezenet1_0-00000000.pth"))
     folder = hub(wrong.as_uri())
-    with pytest.raises(CheckpointError, match=r"cannot be downloaded from file:.*invalid hash value"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot be downloaded from file:.*invalid hash value"
+    ):
         load_imagenet("squeezenet1_0", build("squeezenet1_0"), IMAGENET)
     assert list(folder.iterdir()) == []
 
@@ -222,5 +245,7 @@ assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms
 
 @pytest.mark.slow
 def test_torchvision_is_imported_late_and_what_it_has_is_not_declared_again():
-    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr

@@ -30,27 +30,39 @@ def weights(digits):
 def test_mean_and_std_are_said_and_units_of_255_refused(digits, weights, tmp_path):
     torch.save(weights, tmp_path / "w.pth")
     run = import_weights(digits, LINEAR, tmp_path / "w.pth", mean=digits.mean)
-    assert run.facts["notes"][0].startswith(f"Images are normalized with mean {digits.mean[0]:g} (as given) and std ")
+    assert run.facts["notes"][0].startswith(
+        f"Images are normalized with mean {digits.mean[0]:g} (as given) and std "
+    )
     assert "(the dataset's own), in units of [0, 1]" in run.facts["notes"][0]
     for mean, std in (((123.675,), (58.395,)), ((0.5,), (58.395,)), ((123.675,), (0.2,))):
-        with pytest.raises(CheckpointError, match="are not in units of .0, 1.; divide values in units of 255 by 255"):
+        with pytest.raises(
+            CheckpointError,
+            match="are not in units of .0, 1.; divide values in units of 255 by 255",
+        ):
             import_weights(digits, LINEAR, tmp_path / "w.pth", run="x", mean=mean, std=std)
     with pytest.raises(CheckpointError, match="have to be numbers"):
         import_weights(digits, LINEAR, tmp_path / "w.pth", run="x", mean=(float("nan"),))
     assert (
-        import_weights(digits, LINEAR, tmp_path / "w.pth", run="raw", mean=(0.0,), std=(1 / 255,)).facts["run"] == "raw"
+        import_weights(
+            digits, LINEAR, tmp_path / "w.pth", run="raw", mean=(0.0,), std=(1 / 255,)
+        ).facts["run"]
+        == "raw"
     )
 
 
 @pytest.mark.parametrize("change", ["other order", "untrained", "one class only"])
-def test_an_accuracy_that_chance_reaches_is_a_warning_on_the_command_line_too(digits, weights, tmp_path, change):
+def test_an_accuracy_that_chance_reaches_is_a_warning_on_the_command_line_too(
+    digits, weights, tmp_path, change
+):
     changed = {
         "other order": {name: tensor.roll(1, 0) for name, tensor in weights.items()},
         "untrained": {name: torch.zeros_like(tensor) for name, tensor in weights.items()},
         "one class only": {"1.weight": weights["1.weight"] * 0, "1.bias": torch.eye(10)[3]},
     }[change]
     torch.save(changed, tmp_path / "w.pth")
-    said = CliRunner().invoke(command_line.cli, ["import", "digits", LINEAR, str(tmp_path / "w.pth")])
+    said = CliRunner().invoke(
+        command_line.cli, ["import", "digits", LINEAR, str(tmp_path / "w.pth")]
+    )
     assert said.exit_code == 0
     for cause in (
         "warning: The test accuracy",
@@ -67,7 +79,8 @@ def test_one_logit_is_offered_as_two_classes_and_reloads_the_same(tmp_path, monk
     """Certificates of such a network were up to 5.7 times the true distance."""
     monkeypatch.setattr(MODELS, "_items", dict(MODELS._items))
     (tmp_path / "binary.py").write_text(
-        "from torch import nn\ndef build(input_shape, n_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, n_classes))\n"
+        "from torch import nn\ndef build(input_shape, n_classes):\n    return "
+        "nn.Sequential(nn.Flatten(), nn.Linear(192, n_classes))\n"
     )
     root = tmp_path / "mine"
     _write_two_classes(root)
@@ -84,7 +97,13 @@ def test_one_logit_is_offered_as_two_classes_and_reloads_the_same(tmp_path, monk
     images = torch.as_tensor(data.pixels(rows))
     f = (images - 0.5).div(0.5).flatten(1) @ normal.flatten()
     torch.testing.assert_close(model.network(images), torch.stack([torch.zeros_like(f), f], 1))
-    exact = dict(zip(data.samples["sample_id"].iloc[rows], (f.abs() / (normal.norm() / 0.5)).tolist(), strict=True))
+    exact = dict(
+        zip(
+            data.samples["sample_id"].iloc[rows],
+            (f.abs() / (normal.norm() / 0.5)).tolist(),
+            strict=True,
+        )
+    )
     table = estimate_distances(model, data, "minimal:fast", batch_size=8)
     ratio = table["distance"] / table["sample_id"].map(exact)
     assert len(ratio) == 12 and ratio.between(0.9999, 1.03).all()

@@ -33,7 +33,10 @@ def test_sizes_are_those_of_the_files_and_what_ships_is_not_counted(cache):
     (item,) = storage.deletable_runs()
     assert (item.path, item.name, item.n_bytes) == (run, " / ".join(NAMES), sizes["runs"])
     (item,) = storage.deletable_tables()
-    assert item.path == table and item.name == "digits / small_cnn / modern-8px-12ep-seed0 / epoch 12 / deepfool"
+    assert (
+        item.path == table
+        and item.name == "digits / small_cnn / modern-8px-12ep-seed0 / epoch 12 / deepfool"
+    )
 
 
 def test_a_run_and_a_table_go_and_nothing_else(cache):
@@ -60,7 +63,9 @@ def test_what_is_damaged_or_unfinished_can_be_deleted_too(cache):
     assert not run.exists() and not unfinished.exists() and not table.exists()
 
 
-@pytest.mark.parametrize("kind", ["shipped", "outside", "up", "too deep", "the folder above", "a link", "gone"])
+@pytest.mark.parametrize(
+    "kind", ["shipped", "outside", "up", "too deep", "the folder above", "a link", "gone"]
+)
 def test_no_path_leads_out_of_the_users_cache(cache, tmp_path, kind):
     mine = copied_run(cache)
     outside = shutil.copytree(mine, tmp_path / "runs" / "digits" / "logistic_regression" / "mine")
@@ -69,7 +74,16 @@ def test_no_path_leads_out_of_the_users_cache(cache, tmp_path, kind):
     path = {
         "shipped": store.bundled_root() / "runs" / "digits" / "logistic_regression" / SHIPPED_RUN,
         "outside": outside,
-        "up": mine / ".." / ".." / ".." / ".." / ".." / "runs" / "digits" / "logistic_regression" / "mine",
+        "up": mine
+        / ".."
+        / ".."
+        / ".."
+        / ".."
+        / ".."
+        / "runs"
+        / "digits"
+        / "logistic_regression"
+        / "mine",
         "too deep": mine / "epoch-0001.json",
         "the folder above": mine.parent,
         "a link": link,
@@ -82,7 +96,11 @@ def test_no_path_leads_out_of_the_users_cache(cache, tmp_path, kind):
 
 def test_tables_are_deleted_by_their_own_names_only(cache, tmp_path):
     table = copied_table(cache)
-    others = [shipped("logistic_regression").path, cache / "distances" / "notes.parquet", tmp_path / table.name]
+    others = [
+        shipped("logistic_regression").path,
+        cache / "distances" / "notes.parquet",
+        tmp_path / table.name,
+    ]
     others[1].touch()
     shutil.copy(table, others[2])
     for path in [*others, cache / "distances" / ".." / ".." / table.name]:

@@ -14,8 +14,15 @@ from rbcore import store
 from rbcore.errors import StoreError
 from tests.damage import damages
 
-FACTS = {"weights": "w", "dataset": "d", "method": "deepfool", "parameters": {"steps": 50, "overshoot": 0.02}}
-ROWS = pd.DataFrame({"sample_id": ["a", "b"], "distance": [0.1, float("nan")], "is_correct": [True, False]})
+FACTS = {
+    "weights": "w",
+    "dataset": "d",
+    "method": "deepfool",
+    "parameters": {"steps": 50, "overshoot": 0.02},
+}
+ROWS = pd.DataFrame(
+    {"sample_id": ["a", "b"], "distance": [0.1, float("nan")], "is_correct": [True, False]}
+)
 
 
 def test_a_table_comes_back_with_its_facts(cache):
@@ -30,7 +37,12 @@ def test_a_table_comes_back_with_its_facts(cache):
 
 @pytest.mark.parametrize(
     "change",
-    [{"weights": "v"}, {"dataset": "e"}, {"method": "exact"}, {"parameters": {"steps": 51, "overshoot": 0.02}}],
+    [
+        {"weights": "v"},
+        {"dataset": "e"},
+        {"method": "exact"},
+        {"parameters": {"steps": 51, "overshoot": 0.02}},
+    ],
     ids=str,
 )
 def test_every_fact_is_in_the_key(change):
@@ -58,7 +70,9 @@ def test_parts_are_kept_until_a_table_holds_them(cache):
 def test_a_truncated_file_is_named_with_the_remedy(keep):
     path = store.write_table(ROWS, FACTS, {})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(StoreError, match=rf"{path.name} is damaged .*Delete it; it will be computed again"):
+    with pytest.raises(
+        StoreError, match=rf"{path.name} is damaged .*Delete it; it will be computed again"
+    ):
         store.read_table(FACTS)
 
 
@@ -137,7 +151,9 @@ def test_a_damaged_table_is_named_and_the_others_are_found(cache, damage):
 def many_rows(n=200):
     random = np.random.default_rng(1)
     ids = [f"image-{i}" for i in range(n)]
-    return pd.DataFrame({"sample_id": ids, "distance": random.random(n), "is_correct": random.random(n) < 0.9})
+    return pd.DataFrame(
+        {"sample_id": ids, "distance": random.random(n), "is_correct": random.random(n) < 0.9}
+    )
 
 
 def test_no_damage_to_a_table_is_read_as_other_numbers():
@@ -190,7 +206,10 @@ def test_a_renamed_table_is_refused():
 
 
 def test_no_damage_to_facts_is_read_as_others(cache):
-    path, facts = cache / "facts.json", {"mean": [0.5, 0.25], "name": "größe", "n": 3, "nothing": None}
+    path, facts = (
+        cache / "facts.json",
+        {"mean": [0.5, 0.25], "name": "größe", "n": 3, "nothing": None},
+    )
     store.write_json(path, facts)
     for what in damages(path, 150):
         try:
@@ -213,11 +232,19 @@ def test_facts_that_somebody_edited_or_another_program_wrote_are_refused(cache):
 
 def test_the_checksum_of_rows_tells_values_apart_but_not_libraries():
     def same(one, other):
-        return store.sha256_of_rows(pd.DataFrame({"a": one})) == store.sha256_of_rows(pd.DataFrame({"a": other}))
+        return store.sha256_of_rows(pd.DataFrame({"a": one})) == store.sha256_of_rows(
+            pd.DataFrame({"a": other})
+        )
 
     assert same(pd.Series(["x", "y"], dtype=object), pd.Series(["x", "y"], dtype="category"))
-    assert same([0.0, np.nan], [-0.0, float("nan")]) and same(np.array([1, 2], np.int8), np.array([1, 2], np.int64))
-    assert not same(["ab", "c"], ["a", "bc"]) and not same(["", "x"], [None, "x"]) and not same(["1"], [1])
+    assert same([0.0, np.nan], [-0.0, float("nan")]) and same(
+        np.array([1, 2], np.int8), np.array([1, 2], np.int64)
+    )
+    assert (
+        not same(["ab", "c"], ["a", "bc"])
+        and not same(["", "x"], [None, "x"])
+        and not same(["1"], [1])
+    )
     assert not same([1, 0], [True, False]) and not same([1.0, 2.0], [2.0, 1.0])
 
 
@@ -225,13 +252,17 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_
     """It stayed for ever. What is still being written, here or on another machine, stays."""
     path = tmp_path / "table[1].json"
     code = (
-        f"import os; from pathlib import Path; from rbcore import store; store.write_atomically(Path({str(path)!r}), "
+        "import os; from pathlib import Path; from rbcore import store; "
+        f"store.write_atomically(Path({str(path)!r}), "
     )
     code += "lambda temporary: (temporary.write_text('half'), os._exit(1)))"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     (left,) = tmp_path.iterdir()
     machine, process = left.name.split(".")[-4:-2]
-    others = [left.name.replace(machine, "0" * 8), left.name.replace(f".{process}.", f".{os.getpid()}.")]
+    others = [
+        left.name.replace(machine, "0" * 8),
+        left.name.replace(f".{process}.", f".{os.getpid()}."),
+    ]
     for name in others:
         (tmp_path / name).write_text("half")
     store.write_json(path, {"a": 1})

@@ -1,4 +1,6 @@
-"""Adversarial training and re-weighting: what they do to a batch, against closed forms, and to a run, beside the plain one."""
+"""Adversarial training and re-weighting: what they do to a batch, against closed forms, and to a
+run, beside the plain one.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,13 @@ from rbcore.models import build_network
 from rbcore.runs.loading import load_model
 from rbcore.training import loop, recipes
 from rbcore.training.loop import Trainer
-from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting, applied, reweighting_of
+from rbcore.training.mitigations import (
+    AdversarialTraining,
+    Regularizer,
+    Reweighting,
+    applied,
+    reweighting_of,
+)
 from rbcore.training.mitigations.adversarial import perturbed, random_starts
 from rbcore.training.mitigations.reweighting import weights_of
 from rbcore.training.recipes import Recipe
@@ -33,12 +41,16 @@ def digits():
 
 @pytest.fixture
 def short_recipe(monkeypatch):
-    recipe = Recipe("modern", 2, 32, 0.05, weight_decay=5e-4, schedule="cosine", flip=True, shift=1 / 8)
+    recipe = Recipe(
+        "modern", 2, 32, 0.05, weight_decay=5e-4, schedule="cosine", flip=True, shift=1 / 8
+    )
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", recipe),))
 
 
 def two_classes(direction):
-    """A linear network whose cross entropy rises for label 0 along ``direction``, and along its negative for label 1."""
+    """A linear network whose cross entropy rises for label 0 along ``direction``, and along its
+    negative for label 1.
+    """
     network = nn.Sequential(nn.Flatten(), nn.Linear(direction.numel(), 2))
     with torch.no_grad():
         network[1].weight.copy_(torch.stack([-direction, direction]))
@@ -52,7 +64,9 @@ def lengths(images):
 
 @pytest.mark.parametrize("steps", [1, 3, 60])
 def test_the_attack_on_a_linear_network_follows_its_closed_form(steps):
-    """From a start along the direction a and across it b, each step adds 2.5/steps along it and is cut to the ball."""
+    """From a start along the direction a and across it b, each step adds 2.5/steps along it and is
+    cut to the ball.
+    """
     epsilon, shape = 0.3, (4, 1, 5, 5)
     torch.manual_seed(0)
     direction = torch.randn(25)
@@ -66,21 +80,33 @@ def test_the_attack_on_a_linear_network_follows_its_closed_form(steps):
         a += 2.5 * epsilon / steps
         a, b = (part * min(1.0, epsilon / np.hypot(a, b)) for part in (a, b))
     moved = perturbed(
-        two_classes(direction), images, labels, epsilon * across, AdversarialTraining(epsilon, steps=steps)
+        two_classes(direction),
+        images,
+        labels,
+        epsilon * across,
+        AdversarialTraining(epsilon, steps=steps),
     )
     sign = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(-1, 1, 1, 1)
     torch.testing.assert_close(moved - images, sign * a * along + b * across, atol=1e-6, rtol=1e-4)
     straight = perturbed(
-        two_classes(direction), images, labels, torch.zeros(shape), AdversarialTraining(epsilon, steps=steps)
+        two_classes(direction),
+        images,
+        labels,
+        torch.zeros(shape),
+        AdversarialTraining(epsilon, steps=steps),
     )
-    torch.testing.assert_close(straight - images, sign * epsilon * along.expand(shape), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(
+        straight - images, sign * epsilon * along.expand(shape), atol=1e-6, rtol=1e-4
+    )
 
 
 def test_the_attack_stays_in_the_ball_and_in_the_range_of_pixels():
     torch.manual_seed(1)
     images, labels = torch.rand(6, 3, 8, 8).round(), torch.arange(6) % 2
     starts = random_starts(tuple(images.shape), 2.0, np.random.default_rng(0))
-    moved = perturbed(two_classes(torch.randn(192)), images, labels, starts, AdversarialTraining(2.0))
+    moved = perturbed(
+        two_classes(torch.randn(192)), images, labels, starts, AdversarialTraining(2.0)
+    )
     assert moved.min() >= 0 and moved.max() <= 1
     assert (lengths(moved - images) <= 2.0 + 1e-5).all() and (lengths(moved - images) > 0.5).all()
 
@@ -95,7 +121,9 @@ def test_starts_are_drawn_evenly_from_the_ball():
 
 
 def test_the_attack_leaves_the_network_as_it_was(digits):
-    """Batch statistics, modes and gradients; and an image's attack does not depend on its neighbors."""
+    """Batch statistics, modes and gradients; and an image's attack does not depend
+    on its neighbors.
+    """
     torch.manual_seed(0)
     network = build_network("resnet20", (3, 32, 32), 10, (0.5,) * 3, (0.25,) * 3)
     network.train()
@@ -108,30 +136,49 @@ def test_the_attack_leaves_the_network_as_it_was(digits):
     assert all(module.training for module in network.modules())
     assert all(parameter.grad is None for parameter in network.parameters())
     alone = torch.cat(
-        [perturbed(network, *(x[k : k + 1] for x in (images, labels, starts)), AdversarialTraining()) for k in range(5)]
+        [
+            perturbed(
+                network, *(x[k : k + 1] for x in (images, labels, starts)), AdversarialTraining()
+            )
+            for k in range(5)
+        ]
     )
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
 
 
 def gradient_of(dataset, rows, **options):
-    """Return the gradient that one step on these rows leaves, and the loss, of a network that is always the same."""
+    """Return the gradient that one step on these rows leaves, and the loss, of a network that is
+    always the same.
+    """
     torch.manual_seed(0)
     network = build_network("small_cnn", dataset.input_shape, 10, dataset.mean, dataset.std)
-    trainer = Trainer(network, dataset, Recipe("paper", 1, len(rows), 0.0, momentum=0.0), CPU, **options)
+    trainer = Trainer(
+        network, dataset, Recipe("paper", 1, len(rows), 0.0, momentum=0.0), CPU, **options
+    )
     images, labels = loop.images_and_labels(dataset, rows, CPU)
     batch = trainer._batch(rows, images, labels, np.random.default_rng(0))
     loss, _ = trainer._step(batch)
-    return {name: parameter.grad for name, parameter in network.named_parameters()}, float(loss), batch
+    return (
+        {name: parameter.grad for name, parameter in network.named_parameters()},
+        float(loss),
+        batch,
+    )
 
 
 def test_a_weight_counts_like_so_many_copies_of_an_image(digits):
-    """Three times the eights, once the rest: the gradient of the weighted batch is that of the batch with the copies in it."""
+    """Three times the eights, once the rest: the gradient of the weighted batch is that of the
+    batch with the copies in it.
+    """
     rows = np.sort(digits.rows("train"))[:60]
-    few = replace(digits, images=digits.images[rows], samples=digits.samples.iloc[rows].reset_index(drop=True))
+    few = replace(
+        digits, images=digits.images[rows], samples=digits.samples.iloc[rows].reset_index(drop=True)
+    )
     is_eight = few.labels(np.arange(60)) == 8
     n_copied = 3 * is_eight.sum() + (~is_eight).sum()
     settings = Reweighting("class", "8", share=float(3 * is_eight.sum() / n_copied))
-    weighted, loss, batch = gradient_of(few, np.arange(60), mitigation=applied(settings, few.samples))
+    weighted, loss, batch = gradient_of(
+        few, np.arange(60), mitigation=applied(settings, few.samples)
+    )
     assert batch.weights.mean().item() == pytest.approx(1)
     copies = np.concatenate([np.arange(60), *[np.flatnonzero(is_eight)] * 2])
     copied, other_loss, _ = gradient_of(few, copies)
@@ -192,10 +239,16 @@ def test_mitigated_runs_lie_beside_the_plain_one(digits):
     assert [record["attack_passes"] for record in hostile.facts["history"]] == [3 * 45] * 2
     n_eight = (digits.labels(digits.rows("train")) == 8).sum()
     assert weighted.facts["largest_weight"] == pytest.approx(0.3 * 1437 / n_eight)
-    assert all(record["seconds"] > 0 for run in (plain, hostile, weighted) for record in run.facts["history"])
+    assert all(
+        record["seconds"] > 0
+        for run in (plain, hostile, weighted)
+        for record in run.facts["history"]
+    )
 
 
-def test_all_start_from_the_same_weights_and_see_the_same_batches(digits, monkeypatch, short_recipe):
+def test_all_start_from_the_same_weights_and_see_the_same_batches(
+    digits, monkeypatch, short_recipe
+):
     seen = {}
     take = Trainer._step
 
@@ -215,7 +268,9 @@ def test_all_start_from_the_same_weights_and_see_the_same_batches(digits, monkey
         train("small_cnn", digits, epochs=1, mitigation=mitigation)
     for label in everything:
         assert len(seen[label]) == len(seen["plain"]) == 45
-        for (images, labels, _), (other_images, other_labels, _) in zip(seen[label], seen["plain"], strict=True):
+        for (images, labels, _), (other_images, other_labels, _) in zip(
+            seen[label], seen["plain"], strict=True
+        ):
             assert torch.equal(images, other_images) and torch.equal(labels, other_labels)
         for name, tensor in seen["plain"][0][2].items():
             assert torch.equal(tensor, seen[label][0][2][name])
@@ -228,9 +283,17 @@ def test_a_killed_adversarial_run_ends_with_the_same_bits(digits):
     calls = []
     options = {"mitigation": hostile, "run": "cut"}
     with pytest.raises(Cancelled):
-        train("small_cnn", digits, **options, progress=lambda *call: calls.append(call), cancel=lambda: len(calls) > 50)
+        train(
+            "small_cnn",
+            digits,
+            **options,
+            progress=lambda *call: calls.append(call),
+            cancel=lambda: len(calls) > 50,
+        )
     resumed = train("small_cnn", digits, **options)
-    assert resumed.facts["sha256"] == whole.facts["sha256"] and without_seconds(resumed) == without_seconds(whole)
+    assert resumed.facts["sha256"] == whole.facts["sha256"] and without_seconds(
+        resumed
+    ) == without_seconds(whole)
 
 
 @pytest.mark.parametrize("mitigation", [AdversarialTraining(0.25), Reweighting("class", "8", 0.5)])
@@ -239,7 +302,9 @@ def test_in_parts_a_step_is_the_same(digits, mitigation):
     whole, loss, batch = gradient_of(digits, rows, mitigation=applied(mitigation, digits.samples))
     torch.manual_seed(0)
     network = build_network("small_cnn", digits.input_shape, 10, digits.mean, digits.std)
-    trainer = Trainer(network, digits, Recipe("paper", 1, 30, 0.0), CPU, applied(mitigation, digits.samples))
+    trainer = Trainer(
+        network, digits, Recipe("paper", 1, 30, 0.0), CPU, applied(mitigation, digits.samples)
+    )
     trainer.micro_batch = 7
     assert float(trainer._step(batch)[0]) == pytest.approx(loss, rel=1e-5)
     for name, parameter in network.named_parameters():
@@ -251,7 +316,9 @@ def test_adversarial_training_widens_distances(digits):
     medians = []
     for mitigation in (None, AdversarialTraining(0.5)):
         found = train("logistic_regression", digits, epochs=6, mitigation=mitigation)
-        rows = estimate_distances(load_model("logistic_regression", digits, run=found.name), digits, "exact")
+        rows = estimate_distances(
+            load_model("logistic_regression", digits, run=found.name), digits, "exact"
+        )
         medians.append(rows.loc[rows["is_correct"], "distance"].median())
     assert medians[1] > 1.05 * medians[0], medians
 
@@ -279,10 +346,23 @@ def test_the_command_line_trains_each_and_a_grid_of_all():
     plain = "modern-8px-1ep-seed0"
     hostile = table_of("train", *common, "--adversarial", 0.25, "--pgd-steps", 2)
     assert list(hostile["run"]) == [f"{plain}+adversarial-e0.25-steps2"]
-    weighted = table_of("train", *common, "--reweight", "class=8", "--share", 0.3, "--validation", 0.2)
+    weighted = table_of(
+        "train", *common, "--reweight", "class=8", "--share", 0.3, "--validation", 0.2
+    )
     assert list(weighted["run"]) == [f"{plain}-val0.2+weight-class=8-s0.3"]
     assert weighted["n_validation"].item() == 287 and 0 < weighted["validation_accuracy"].item() < 1
-    grid = ("grid", *common, "--regularize", "class=8", "--alphas", 1, "--epsilons", "0.1,0.25", "--shares", 0.5)
+    grid = (
+        "grid",
+        *common,
+        "--regularize",
+        "class=8",
+        "--alphas",
+        1,
+        "--epsilons",
+        "0.1,0.25",
+        "--shares",
+        0.5,
+    )
     table = table_of(*grid, "--validation", 0.2)
     assert table["kind"].fillna("plain").tolist() == [
         "plain",
@@ -291,7 +371,9 @@ def test_the_command_line_trains_each_and_a_grid_of_all():
         "adversarial",
         "reweighting",
     ]
-    assert table["epsilon"].dropna().tolist() == [0.1, 0.25] and table["share"].dropna().tolist() == [0.5]
+    assert table["epsilon"].dropna().tolist() == [0.1, 0.25] and table[
+        "share"
+    ].dropna().tolist() == [0.5]
     assert (table["seconds"] > 0).all() and table["validation_accuracy"].notna().all()
 
 

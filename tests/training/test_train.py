@@ -26,7 +26,10 @@ def train_quickly(digits, **options):
 
 def without_seconds(run):
     """The history of a run without what depends on the hour: how long each epoch took."""
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in run.facts["history"]]
+    return [
+        {name: value for name, value in record.items() if name != "seconds"}
+        for record in run.facts["history"]
+    ]
 
 
 def test_a_run_learns_and_its_sidecars_say_so(digits):
@@ -38,7 +41,11 @@ def test_a_run_learns_and_its_sidecars_say_so(digits):
     last = sidecars[-1]
     assert last["test_accuracy"] > 0.9 and last["train_accuracy"] > 0.9
     assert (last["n_train"], last["n_test"]) == (1437, 360)
-    assert last["dataset_fingerprint"] == digits.fingerprint and last["seed"] == 0 and last["size"] == 8
+    assert (
+        last["dataset_fingerprint"] == digits.fingerprint
+        and last["seed"] == 0
+        and last["size"] == 8
+    )
     assert last["recipe"]["epochs"] == 3 and last["recipe"]["momentum"] == 0.9
     model = load_model("logistic_regression", digits, run="test")
     rows = digits.rows("test")
@@ -63,7 +70,9 @@ def test_the_update_is_stochastic_gradient_descent_with_momentum(digits):
     """One epoch of the modern recipe by hand, in numpy, for the linear model: same weights."""
     run = train("logistic_regression", digits, epochs=1, run="hand")
     torch.manual_seed(0)
-    network = training.build_network("logistic_regression", digits.input_shape, 10, digits.mean, digits.std)
+    network = training.build_network(
+        "logistic_regression", digits.input_shape, 10, digits.mean, digits.std
+    )
     state = {name: tensor.double().numpy().copy() for name, tensor in network.state_dict().items()}
     weights, biases = state["network.1.weight"], state["network.1.bias"]
     recipe = recipe_for("digits", "logistic_regression", epochs=1)
@@ -72,13 +81,18 @@ def test_the_update_is_stochastic_gradient_descent_with_momentum(digits):
     velocity = [np.zeros_like(weights), np.zeros_like(biases)]
     for step, start in enumerate(range(0, len(order), recipe.batch_size)):
         batch = order[start : start + recipe.batch_size]
-        x = (digits.pixels(batch).reshape(len(batch), -1).astype(float) - digits.mean[0]) / digits.std[0]
+        x = (
+            digits.pixels(batch).reshape(len(batch), -1).astype(float) - digits.mean[0]
+        ) / digits.std[0]
         logits = x @ weights.T + biases
         probabilities = np.exp(logits - logits.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
         probabilities[np.arange(len(batch)), digits.labels(batch)] -= 1
         decay = recipe.weight_decay
-        gradients = [probabilities.T @ x / len(batch) + decay * weights, probabilities.mean(0) + decay * biases]
+        gradients = [
+            probabilities.T @ x / len(batch) + decay * weights,
+            probabilities.mean(0) + decay * biases,
+        ]
         velocity = [recipe.momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
         rate = recipe.rate(step, 45)
         weights, biases = weights - rate * velocity[0], biases - rate * velocity[1]
@@ -120,7 +134,11 @@ def test_announced_bytes_are_about_what_is_written(digits, cache):
     run = train_quickly(digits)
     written = sum(path.stat().st_size for path in run.folder.iterdir())
     recipe = recipe_for("digits", "logistic_regression", epochs=3)
-    assert written <= training.announced_bytes(digits, "logistic_regression", recipe, "all") <= 4 * written
+    assert (
+        written
+        <= training.announced_bytes(digits, "logistic_regression", recipe, "all")
+        <= 4 * written
+    )
 
 
 def test_a_finished_run_is_not_trained_again(digits):
@@ -141,7 +159,9 @@ def test_a_name_that_is_taken_by_another_run_is_refused(digits):
 def test_progress_counts_steps_and_cancel_keeps_finished_epochs(digits):
     calls = []
     with pytest.raises(Cancelled):
-        train_quickly(digits, progress=lambda *call: calls.append(call), cancel=lambda: len(calls) >= 100)
+        train_quickly(
+            digits, progress=lambda *call: calls.append(call), cancel=lambda: len(calls) >= 100
+        )
     assert len(calls) == 100 and calls[-1][:2] == (100, 3 * 45)
     (run,) = [run for run in list_runs("digits", "logistic_regression") if run.name == "test"]
     assert run.epochs == (1, 2) and not run.is_complete
@@ -170,12 +190,16 @@ def train_until(model, digits, n_steps, **options):
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
-    """Cancelled in the middle of the third epoch: the first two are not trained again, and the weights are the same."""
+    """Cancelled in the middle of the third epoch: the first two are not trained again, and the
+    weights are the same.
+    """
     options = {"epochs": 4, "keep": "1"}
     whole = train("small_cnn", digits, run="whole", **options)
     train_until("small_cnn", digits, 110, **options)
     again = []
-    resumed = train("small_cnn", digits, run="cut", progress=lambda *call: again.append(call[0]), **options)
+    resumed = train(
+        "small_cnn", digits, run="cut", progress=lambda *call: again.append(call[0]), **options
+    )
     assert again[0] == 2 * 45 + 1 and again[-1] == 4 * 45
     assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
     assert [facts["epoch"] for facts in resumed.facts["history"]] == [1, 2, 3, 4]
@@ -184,7 +208,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
 
 
 def test_damaged_weights_are_not_trained_on(digits):
-    """A bit of what is kept to resume was flipped: the run starts over, and ends with the same bits as one that was never stopped."""
+    """A bit of what is kept to resume was flipped: the run starts over, and ends with the same bits
+    as one that was never stopped.
+    """
     options = {"epochs": 2, "keep": "1"}
     whole = train("logistic_regression", digits, run="whole", **options)
     train_until("logistic_regression", digits, 60, **options)
@@ -199,9 +225,16 @@ def test_damaged_weights_are_not_trained_on(digits):
 def test_what_is_kept_of_another_run_is_not_taken_up(digits):
     with pytest.raises(Cancelled):
         seen = []
-        train_quickly(digits, keep="1", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > 50)
+        train_quickly(
+            digits,
+            keep="1",
+            progress=lambda *call: seen.append(call),
+            cancel=lambda: len(seen) > 50,
+        )
     fresh = []
-    train_quickly(load_dataset("digits", seed=1), keep="1", progress=lambda *call: fresh.append(call[0]))
+    train_quickly(
+        load_dataset("digits", seed=1), keep="1", progress=lambda *call: fresh.append(call[0])
+    )
     assert fresh[0] == 1
 
 
@@ -223,11 +256,14 @@ def test_a_batch_that_does_not_fit_is_split_and_counts_the_same(digits, monkeypa
     monkeypatch.setattr(training, "build_network", build_cramped)
     cramped = train_quickly(digits, epochs=1, run="cramped")
     one, other = (
-        load_model("logistic_regression", digits, run=run.name).network.state_dict() for run in (roomy, cramped)
+        load_model("logistic_regression", digits, run=run.name).network.state_dict()
+        for run in (roomy, cramped)
     )
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(training, "build_network", lambda *arguments: _never_fits(build(*arguments)))
+    monkeypatch.setattr(
+        training, "build_network", lambda *arguments: _never_fits(build(*arguments))
+    )
     with pytest.raises(TrainingError, match="Not even one image"):
         train_quickly(digits, run="hopeless")
 
@@ -287,8 +323,18 @@ def test_a_cache_that_cannot_be_written_is_said_before_training(digits, tmp_path
 
 def test_the_papers_recipe_is_the_papers():
     paper = recipe_for("anything", "small_cnn", "paper")
-    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.momentum) == (50, 28, 5e-4, 0.9)
-    assert (paper.weight_decay, paper.schedule, paper.flip, paper.shift) == (0, "constant", False, 0)
+    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.momentum) == (
+        50,
+        28,
+        5e-4,
+        0.9,
+    )
+    assert (paper.weight_decay, paper.schedule, paper.flip, paper.shift) == (
+        0,
+        "constant",
+        False,
+        0,
+    )
     with pytest.raises(UnknownNameError, match="no recipe 'papr'. Did you mean 'paper'"):
         recipe_for("digits", "small_cnn", "papr")
 
@@ -306,7 +352,9 @@ def test_models_without_imagenet_weights_say_so(digits):
 def test_a_last_batch_of_one_image_is_left_to_the_next_epoch(digits):
     """1,437 images in batches of 359 leave one, which batch normalization could not train on."""
     trainer = Trainer(
-        training.build_network("logistic_regression", digits.input_shape, 10, digits.mean, digits.std),
+        training.build_network(
+            "logistic_regression", digits.input_shape, 10, digits.mean, digits.std
+        ),
         digits,
         Recipe("paper", 1, 359, 0.01),
         torch.device("cpu"),
@@ -318,10 +366,17 @@ def test_a_last_batch_of_one_image_is_left_to_the_next_epoch(digits):
 
 @pytest.mark.parametrize("stop_at", [50, 100])
 def test_a_run_begun_with_fewer_checkpoints_gets_all_that_are_wanted_now(digits, stop_at):
-    """Stopped with keep=1 and started again with keep=all, or extended and stopped: in the end every epoch is there."""
+    """Stopped with keep=1 and started again with keep=all, or extended and stopped: in the end
+    every epoch is there.
+    """
     seen = []
     with pytest.raises(Cancelled):
-        train_quickly(digits, keep="1", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > stop_at)
+        train_quickly(
+            digits,
+            keep="1",
+            progress=lambda *call: seen.append(call),
+            cancel=lambda: len(seen) > stop_at,
+        )
     assert train_quickly(digits, keep="all").epochs == (1, 2, 3)
 
 
@@ -329,7 +384,12 @@ def test_an_extended_run_resumes_too(digits):
     train_quickly(digits, keep="1")
     seen, again = [], []
     with pytest.raises(Cancelled):
-        train_quickly(digits, keep="all", progress=lambda *call: seen.append(call), cancel=lambda: len(seen) > 50)
+        train_quickly(
+            digits,
+            keep="all",
+            progress=lambda *call: seen.append(call),
+            cancel=lambda: len(seen) > 50,
+        )
     run = train_quickly(digits, keep="all", progress=lambda *call: again.append(call[0]))
     assert again[0] == 45 + 1 and run.epochs == (1, 2, 3)
 
@@ -352,4 +412,7 @@ def test_the_history_can_be_read_while_a_run_trains(digits):
 
     run = train_quickly(digits, keep="1", progress=look)
     assert lengths[1:] == [1, 2]
-    assert training.newest_history("digits", "logistic_regression") == ("test", run.facts["history"])
+    assert training.newest_history("digits", "logistic_regression") == (
+        "test",
+        run.facts["history"],
+    )

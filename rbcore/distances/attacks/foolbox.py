@@ -1,4 +1,7 @@
-"""Attacks of Foolbox, as references that users know. What they return is only a proposal: the engine predicts it again."""
+"""Attacks of Foolbox, as references that users know.
+
+What they return is only a proposal: the engine predicts it again.
+"""
 
 import torch
 from foolbox.attacks.base import MinimizationAttack
@@ -12,9 +15,13 @@ from torch import nn
 from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Parameter
 
 
-def deepfool(network: nn.Module, batch: Batch, *, steps: int, candidates: int, overshoot: float) -> AttackResult:
+def deepfool(
+    network: nn.Module, batch: Batch, *, steps: int, candidates: int, overshoot: float
+) -> AttackResult:
     """Run Foolbox's ``L2DeepFoolAttack`` (Moosavi-Dezfooli et al. 2016) inside [0, 1]."""
-    attack = L2DeepFoolAttack(steps=steps, candidates=candidates, overshoot=overshoot, loss="logits")
+    attack = L2DeepFoolAttack(
+        steps=steps, candidates=candidates, overshoot=overshoot, loss="logits"
+    )
     return _run(attack, network, batch)
 
 
@@ -30,8 +37,8 @@ def carlini_wagner(
 ) -> AttackResult:
     """Run Foolbox's ``L2CarliniWagnerAttack`` (Carlini & Wagner 2017, section V-A) inside [0, 1].
 
-    Its early stop is off whatever the settings: it watches the loss summed over the batch, so that a distance would depend
-    on the images beside it.
+    Its early stop is off whatever the settings: it watches the loss summed over the batch, so that
+    a distance would depend on the images beside it.
     """
     attack = L2CarliniWagnerAttack(
         binary_search_steps=binary_search_steps,
@@ -44,7 +51,9 @@ def carlini_wagner(
     return _run(attack, network, batch)
 
 
-def ddn(network: nn.Module, batch: Batch, *, steps: int, init_epsilon: float, gamma: float) -> AttackResult:
+def ddn(
+    network: nn.Module, batch: Batch, *, steps: int, init_epsilon: float, gamma: float
+) -> AttackResult:
     """Run Foolbox's ``DDNAttack`` (Rony et al. 2019, algorithm 1) inside [0, 1]."""
     return _run(DDNAttack(steps=steps, init_epsilon=init_epsilon, gamma=gamma), network, batch)
 
@@ -74,11 +83,20 @@ METHODS.add(
         deepfool,
         bound="upper",
         version=2,
-        description="Foolbox L2DeepFoolAttack: steps to the nearest linearized boundary (paper, section 4.1)",
+        description=(
+            "Foolbox L2DeepFoolAttack: steps to the nearest linearized boundary "
+            "(paper, section 4.1)"
+        ),
         parameters=(
             Parameter("steps", 50, 1, 10_000, "largest number of steps"),
             Parameter("candidates", 10, 2, 1_000, "classes considered, the most likely first"),
-            Parameter("overshoot", 0.02, 0.0, 1.0, "how far beyond the linearized boundary, as a share of the step"),
+            Parameter(
+                "overshoot",
+                0.02,
+                0.0,
+                1.0,
+                "how far beyond the linearized boundary, as a share of the step",
+            ),
         ),
         presets={
             "foolbox": {"steps": 50, "candidates": 10, "overshoot": 0.02},
@@ -96,17 +114,34 @@ METHODS.add(
         bound="upper",
         version=2,
         description=(
-            "Foolbox L2CarliniWagnerAttack (Carlini & Wagner 2017): Adam on distance plus a weighted margin, the weight found by "
-            "bisection; its defaults find what the budget of the paper (section 4.1, preset paper) leaves to the fallback"
+            "Foolbox L2CarliniWagnerAttack (Carlini & Wagner 2017): Adam on distance plus a "
+            "weighted margin, the weight found by bisection; its defaults find what the budget of "
+            "the paper (section 4.1, preset paper) leaves to the fallback"
         ),
         parameters=(
             Parameter("steps", 100, 1, 100_000, "steps of Adam for each weight, all of them taken"),
             Parameter("binary_search_steps", 6, 1, 100, "weights tried, one after the other"),
             Parameter(
-                "stepsize", 5e-2, 1e-6, 1.0, "learning rate of Adam, in units of the inverse tanh of pixels in [-1, 1]"
+                "stepsize",
+                5e-2,
+                1e-6,
+                1.0,
+                "learning rate of Adam, in units of the inverse tanh of pixels in [-1, 1]",
             ),
-            Parameter("initial_const", 1e-1, 1e-10, 1e10, "first weight, in squared pixel distance per unit of logit"),
-            Parameter("confidence", 0.0, 0.0, 1_000.0, "margin beyond the boundary, in units of the logits"),
+            Parameter(
+                "initial_const",
+                1e-1,
+                1e-10,
+                1e10,
+                "first weight, in squared pixel distance per unit of logit",
+            ),
+            Parameter(
+                "confidence",
+                0.0,
+                0.0,
+                1_000.0,
+                "margin beyond the boundary, in units of the logits",
+            ),
         ),
         presets={
             "paper": {
@@ -135,10 +170,19 @@ METHODS.add(
         ddn,
         bound="upper",
         version=2,
-        description="Foolbox DDNAttack (Rony et al. 2019): steps along the gradient on a sphere that grows or shrinks at each",
+        description=(
+            "Foolbox DDNAttack (Rony et al. 2019): steps along the gradient on a sphere that "
+            "grows or shrinks at each"
+        ),
         parameters=(
             Parameter("steps", 100, 1, 100_000, "steps, all of them taken"),
-            Parameter("init_epsilon", 1.0, 1e-6, 1_000.0, "first radius of the sphere, L2 in [0, 1] pixels"),
+            Parameter(
+                "init_epsilon",
+                1.0,
+                1e-6,
+                1_000.0,
+                "first radius of the sphere, L2 in [0, 1] pixels",
+            ),
             Parameter("gamma", 0.05, 1e-6, 0.999, "share by which the radius changes at a step"),
         ),
         presets={"foolbox": {"steps": 100, "init_epsilon": 1.0, "gamma": 0.05}},

@@ -1,14 +1,17 @@
 """Our own minimum-norm attack: the smallest perturbation that we know how to find, in three tiers.
 
-1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool, from which an image leaves as soon as it is nearly across; after
-   the first step only the nearest class is followed; then a line search for the point where the boundary is crossed.
-2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well where its linearized boundary
-   is no farther than DeepFool's result, and the better of both is refined: steps down the margin, relative to the current distance,
-   on a sphere that shrinks while the image fools and grows while it does not (after Rony et al. 2019, whose absolute steps break
+1. *fast*: DeepFool (Moosavi-Dezfooli et al. 2016) in an active pool, from which an image leaves as
+   soon as it is nearly across; after the first step only the nearest class is followed; then a line
+   search for the point where the boundary is crossed.
+2. *standard*: DeepFool finds a class, not the class, so the nearest class besides is tried as well
+   where its linearized boundary is no farther than DeepFool's result, and the better of both is
+   refined: steps down the margin, relative to the current distance, on a sphere that shrinks while
+   the image fools and grows while it does not (after Rony et al. 2019, whose absolute steps break
    where distances are small).
 3. *thorough*: more classes, more steps, and the best starts refined again with twice the step.
 
-The search runs on the folded network (`CountedNetwork.fused`); what counts is decided on the network itself.
+The search runs on the folded network (`CountedNetwork.fused`); what counts is decided on
+the network itself.
 """
 
 import math
@@ -26,10 +29,14 @@ DEEPFOOL_STEPS = 50
 A_FEW = 8
 """Images on which a folded network must give the same answers."""
 NEARLY = 0.03
-"""An image leaves DeepFool when its last step was a smaller share of the way: the line search does the rest without gradients."""
+"""An image leaves DeepFool when its last step was a smaller share of the way: the line search does
+the rest without gradients.
+"""
 NEWTON_STEPS = 2
 REACHES = (1.03, 1.1, 1.5, 3.0)
-"""How far the line search looks beyond an image that does not fool yet, in units of its distance."""
+"""How far the line search looks beyond an image that does not fool yet, in units
+of its distance.
+"""
 FAR = 1.1
 """An image that had to be looked for farther than this is left to DeepFool after all."""
 CLOSER = 0.99
@@ -60,7 +67,9 @@ def run(
     steps: int,
     restarts: int,
 ) -> AttackResult:
-    """Search the nearest image of another class; upper bounds of the distance for the network itself.
+    """Search the nearest image of another class.
+
+    Upper bounds of the distance for the network itself.
 
     Parameters
     ----------
@@ -69,10 +78,11 @@ def run(
     candidates
         Classes whose linearized boundaries are compared at the clean image, the most likely first.
     starts, farthest, trial_steps
-        How many of them are tried, DeepFool's own included, how far their linearized boundaries may lie, in units of DeepFool's
-        distance, and for how many steps.
+        How many of them are tried, DeepFool's own included, how far their linearized boundaries may
+        lie, in units of DeepFool's distance, and for how many steps.
     kept, steps
-        How many of those are refined, and for how many steps; 0 steps: DeepFool's result is returned.
+        How many of those are refined, and for how many steps; 0 steps: DeepFool's
+        result is returned.
     restarts
         How often the best is refined again with twice the step.
     """
@@ -90,7 +100,9 @@ def run(
             rest = batch.take(start + missed)
             again, *_ = _deepfool(fused, rest, candidates, nearly=0.0)
             ends = _crossing(fused, rest.images, rest.labels, rest.logits, again)
-            across[missed], reach[missed] = _nearer(rest.images, (across[missed], reach[missed]), ends)
+            across[missed], reach[missed] = _nearer(
+                rest.images, (across[missed], reach[missed]), ends
+            )
         if steps:
             distance = _length(images, across, reach)
             search = _Search(across, across, distance, norms(across - images))
@@ -145,7 +157,9 @@ class _Search:
         return torch.where(self.distance.isfinite(), self.distance, UNPROVEN * self.estimate)
 
 
-def _deepfool(fused: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY) -> tuple[Tensor, Tensor, Tensor]:
+def _deepfool(
+    fused: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY
+) -> tuple[Tensor, Tensor, Tensor]:
     """Run DeepFool on all images: those still active wait in a queue, and every pass takes as many of them as fit.
 
     An image leaves when it fools, or nearly does.
@@ -153,23 +167,30 @@ def _deepfool(fused: nn.Module, batch: Batch, candidates: int, nearly: float = N
     Returns
     -------
     reached, classes, planes
-        Where each image was left; the candidate classes of each image, the nearest linearized boundary first, and how far these
-        lie from the clean image, infinite where there is none: (n, candidates).
+        Where each image was left; the candidate classes of each image, the nearest linearized
+        boundary first, and how far these lie from the clean image, infinite where there is
+        none: (n, candidates).
     """
     images, labels = batch.images, batch.labels
     everyone = torch.arange(len(labels), device=labels.device)
     classes, total = _likeliest(batch, candidates), torch.empty_like(images)
     planes = torch.empty_like(classes, dtype=images.dtype)
     for rows in torch.split(everyone, batch.size):
-        total[rows], classes[rows], planes[rows] = _first_step(fused, images[rows], labels[rows], classes[rows])
+        total[rows], classes[rows], planes[rows] = _first_step(
+            fused, images[rows], labels[rows], classes[rows]
+        )
     age, queue = torch.ones_like(labels), everyone
     while len(queue):
         rows, queue = queue[: batch.size], queue[batch.size :]
         for _ in range(STEPS_BETWEEN_SYNCS[images.device.type]):
-            step, fools = _newton_step(fused, _beyond(images[rows], total[rows]), labels[rows], classes[rows, 0])
+            step, fools = _newton_step(
+                fused, _beyond(images[rows], total[rows]), labels[rows], classes[rows, 0]
+            )
             step = torch.where(wide(fools), 0.0, step)
             total[rows], age[rows] = total[rows] + step, age[rows] + 1
-        is_done = fools | (age[rows] >= DEEPFOOL_STEPS) | (norms(step) < nearly * norms(total[rows]))
+        is_done = (
+            fools | (age[rows] >= DEEPFOOL_STEPS) | (norms(step) < nearly * norms(total[rows]))
+        )
         queue = torch.cat([queue, rows[~is_done]])
     return _beyond(images, total), classes, planes
 
@@ -181,10 +202,14 @@ def _likeliest(batch: Batch, candidates: int) -> Tensor:
     return classes
 
 
-def _first_step(fused: nn.Module, images: Tensor, labels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _first_step(
+    fused: nn.Module, images: Tensor, labels: Tensor, classes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the step to the nearest of the classes' linearized boundaries, and the classes and distances sorted by distance."""
     gaps, slopes = _gaps(fused, images, labels, classes)
-    distances = torch.stack([gap / norms(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1)
+    distances = torch.stack(
+        [gap / norms(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1
+    )
     distances, order = distances.nan_to_num(torch.inf, torch.inf).sort(dim=1, stable=True)
     step = torch.zeros_like(images)
     for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True)):
@@ -192,7 +217,9 @@ def _first_step(fused: nn.Module, images: Tensor, labels: Tensor, classes: Tenso
     return step, classes.gather(1, order), distances
 
 
-def _gaps(fused: nn.Module, images: Tensor, labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+def _gaps(
+    fused: nn.Module, images: Tensor, labels: Tensor, others: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return ``f_y - f_k`` for every column k of ``others``, shape (k, n), and their gradients, from one forward pass."""
     moved = images.detach().requires_grad_()
     with torch.enable_grad():
@@ -208,14 +235,21 @@ def gradients(values: Tensor, images: Tensor) -> Tensor:
     """
     if images.device.type == "cpu":
         last = len(values) - 1
-        each = [torch.autograd.grad(row.sum(), images, retain_graph=k < last)[0] for k, row in enumerate(values)]
+        each = [
+            torch.autograd.grad(row.sum(), images, retain_graph=k < last)[0]
+            for k, row in enumerate(values)
+        ]
         return torch.stack(each)
-    ones = torch.eye(len(values), dtype=values.dtype, device=values.device)[:, :, None].expand(-1, -1, values.shape[1])
+    ones = torch.eye(len(values), dtype=values.dtype, device=values.device)[:, :, None].expand(
+        -1, -1, values.shape[1]
+    )
     batched: Tensor = torch.autograd.grad(values, images, ones, is_grads_batched=True)[0]
     return batched
 
 
-def _newton_step(fused: nn.Module, moved: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _newton_step(
+    fused: nn.Module, moved: Tensor, labels: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the step onto the linearized boundary with the target class, and whether the image fools already."""
     moved = moved.detach().requires_grad_()
     with torch.enable_grad():
@@ -235,7 +269,9 @@ def _beyond(images: Tensor, total: Tensor) -> Tensor:
     return (images + (1 + OVERSHOOT) * total).clamp(0, 1)
 
 
-def _refined(fused: nn.Module, images: Tensor, labels: Tensor, begun: _Search, classes: Tensor, plan: _Plan) -> _Search:
+def _refined(
+    fused: nn.Module, images: Tensor, labels: Tensor, begun: _Search, classes: Tensor, plan: _Plan
+) -> _Search:
     """Try DeepFool's result and a start toward each column of ``classes``, refine the most promising, return the best."""
     trial, rest = range(plan.trial_steps), range(plan.trial_steps, plan.total)
     tried = [_followed(fused, images, labels, begun, trial, plan.total)]
@@ -251,7 +287,12 @@ def _refined(fused: nn.Module, images: Tensor, labels: Tensor, begun: _Search, c
     best = _best([*refined, begun])
     for _ in range(plan.restarts):
         again = replace(best, moved=best.perturbed)
-        best = _best([_followed(fused, images, labels, again, range(plan.total), plan.total, stride=2.0), best])
+        best = _best(
+            [
+                _followed(fused, images, labels, again, range(plan.total), plan.total, stride=2.0),
+                best,
+            ]
+        )
     return best
 
 
@@ -267,25 +308,48 @@ def _start_toward(fused: nn.Module, images: Tensor, labels: Tensor, target: Tens
 
 
 def _followed(
-    fused: nn.Module, images: Tensor, labels: Tensor, search: _Search, steps: range, total: int, stride: float = 1.0
+    fused: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    search: _Search,
+    steps: range,
+    total: int,
+    stride: float = 1.0,
 ) -> _Search:
     """Follow a search for some of the ``total`` steps of a schedule that ends with small ones."""
-    moved, perturbed, distance, estimate = search.moved, search.perturbed, search.distance, search.estimate
+    moved, perturbed, distance, estimate = (
+        search.moved,
+        search.perturbed,
+        search.distance,
+        search.estimate,
+    )
     for number in steps:
         share = (1 + math.cos(math.pi * number / total)) / 2
         length = stride * (LAST_STEP + (FIRST_STEP - LAST_STEP) * share)
         growth = LAST_GROWTH + (FIRST_GROWTH - LAST_GROWTH) * share
         margin, gradient = _margin(fused, moved, labels)
-        norm, slope = norms(moved - images), norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+        norm, slope = (
+            norms(moved - images),
+            norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny),
+        )
         fools = margin < 0
-        is_nearer = fools & (norm <= distance * (1 + SAME))  # of two as near, the later one lies farther across
-        perturbed, distance = torch.where(wide(is_nearer), moved, perturbed), torch.where(is_nearer, norm, distance)
+        is_nearer = fools & (
+            norm <= distance * (1 + SAME)
+        )  # of two as near, the later one lies farther across
+        perturbed, distance = (
+            torch.where(wide(is_nearer), moved, perturbed),
+            torch.where(is_nearer, norm, distance),
+        )
         estimate = norm + margin / slope
         radius = torch.where(
-            fools, torch.minimum(norm, distance) * (1 - growth), torch.minimum(norm * (1 + growth), distance)
+            fools,
+            torch.minimum(norm, distance) * (1 - growth),
+            torch.minimum(norm * (1 + growth), distance),
         )
         turned = moved - images - gradient * wide(length * radius / slope)
-        moved = (images + turned * wide(radius / norms(turned).clamp_min(torch.finfo(turned.dtype).tiny))).clamp(0, 1)
+        moved = (
+            images + turned * wide(radius / norms(turned).clamp_min(torch.finfo(turned.dtype).tiny))
+        ).clamp(0, 1)
     return _Search(moved, perturbed, distance, estimate)
 
 
@@ -337,7 +401,12 @@ def _best(searches: list[_Search]) -> _Search:
 
 
 def _crossing(
-    fused: nn.Module, images: Tensor, labels: Tensor, clean: Tensor, perturbed: Tensor, secants: int = SECANTS
+    fused: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    clean: Tensor,
+    perturbed: Tensor,
+    secants: int = SECANTS,
 ) -> tuple[Tensor, Tensor]:
     """Find on the line from each clean image through its perturbed one where another class begins to lead beyond rounding.
 
@@ -346,7 +415,8 @@ def _crossing(
     Returns
     -------
     across, reach
-        The images there, and how far beyond the perturbed ones had to be looked: 1 where these fool, infinite where none does.
+        The images there, and how far beyond the perturbed ones had to be looked: 1 where these
+        fool, infinite where none does.
     """
     needed = CLEAR_LEAD * clean.abs().amax(1)
 
@@ -356,11 +426,17 @@ def _crossing(
             return _margin_of(fused(moved), labels[rows]) + needed[rows]
 
     everyone = torch.arange(len(labels), device=images.device)
-    before = torch.full_like(needed, 1 / (1 + OVERSHOOT))  # where DeepFool without its overshoot stands
+    before = torch.full_like(
+        needed, 1 / (1 + OVERSHOOT)
+    )  # where DeepFool without its overshoot stands
     margin_before = excess(everyone, before)
     tried = torch.where(margin_before < 0, CLOSER * before, 1.0)
     margin = excess(everyone, tried)
-    low = torch.where(margin_before < 0, torch.where(margin < 0, 0.0, tried), torch.where(margin < 0, before, tried))
+    low = torch.where(
+        margin_before < 0,
+        torch.where(margin < 0, 0.0, tried),
+        torch.where(margin < 0, before, tried),
+    )
     high = torch.where(margin < 0, tried, torch.where(margin_before < 0, before, torch.inf))
     looked = torch.where(high.isfinite(), 1.0, torch.inf)
     for reach in REACHES:
@@ -376,14 +452,18 @@ def _crossing(
         root = tried - margin * (tried - before) / (margin - margin_before)
         before, margin_before = tried, margin
         is_inside = (root > low) & (root < high)  # false where it is NaN
-        tried = torch.minimum(torch.where(is_inside, root, (low + high) / 2) * (1 + BEYOND), high).nan_to_num(1.0, 1.0)
+        tried = torch.minimum(
+            torch.where(is_inside, root, (low + high) / 2) * (1 + BEYOND), high
+        ).nan_to_num(1.0, 1.0)
         margin = margin.index_copy(0, rows, excess(rows, tried[rows]))
         high, low = torch.where(margin < 0, tried, high), torch.where(margin < 0, low, tried)
     outside = torch.where(high.isfinite(), high, 1.0)
     return between(images, perturbed, outside).clamp(0, 1), looked
 
 
-def _nearer(images: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _nearer(
+    images: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
     """Return for each image the nearer of two ends of `_crossing`, and how far that was looked for."""
     is_other = _length(images, *other) < _length(images, *one)
     return torch.where(wide(is_other), other[0], one[0]), torch.where(is_other, other[1], one[1])
@@ -401,14 +481,33 @@ METHODS.add(
         run,
         bound="upper",
         version=2,
-        description="our own: DeepFool in an active pool, then minimum-norm steps relative to the distance, from several classes",
+        description=(
+            "our own: DeepFool in an active pool, then minimum-norm steps relative to the "
+            "distance, from several classes"
+        ),
         parameters=(
-            Parameter("candidates", 5, 1, 1_000, "classes compared at the clean image, the most likely first"),
-            Parameter("starts", 2, 1, 1_000, "classes tried, the nearest linearized boundary first"),
-            Parameter("farthest", 1.0, 0, 1e9, "how far these may lie at most, in units of DeepFool's distance"),
+            Parameter(
+                "candidates",
+                5,
+                1,
+                1_000,
+                "classes compared at the clean image, the most likely first",
+            ),
+            Parameter(
+                "starts", 2, 1, 1_000, "classes tried, the nearest linearized boundary first"
+            ),
+            Parameter(
+                "farthest",
+                1.0,
+                0,
+                1e9,
+                "how far these may lie at most, in units of DeepFool's distance",
+            ),
             Parameter("trial_steps", 10, 0, 10_000, "steps for which each is tried"),
             Parameter("kept", 1, 1, 1_000, "starts that are refined"),
-            Parameter("steps", 11, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"),
+            Parameter(
+                "steps", 11, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"
+            ),
             Parameter("restarts", 0, 0, 100, "times the best is refined again with twice the step"),
         ),
         presets={

@@ -1,8 +1,9 @@
 """An attack on the smoothed classifier g, so that an upper bound stands beside its certificates (Salman et al. 2019).
 
-It lowers the label's mean probability over fixed noisy copies (SmoothAdv) by minimum-norm steps, and then walks along the
-line it found until fresh votes show, with confidence 1 - alpha, that g has another class there. Showing it by n votes costs
-distance: on a linear network about ``1.25 * (Phi^-1(1 - alpha / TRIES) + 1) * noise / sqrt(n)``, which is 0.02 by default.
+It lowers the label's mean probability over fixed noisy copies (SmoothAdv) by minimum-norm steps,
+and then walks along the line it found until fresh votes show, with confidence 1 - alpha, that g has
+another class there. Showing it by n votes costs distance: on a linear network about
+``1.25 * (Phi^-1(1 - alpha / TRIES) + 1) * noise / sqrt(n)``, which is 0.02 by default.
 """
 
 import math
@@ -30,9 +31,13 @@ from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.distances.tensors import norms, wide
 
 CLEAN, SEARCH, LINE = 0, 1, 2
-"""Streams of draws; the clean image's are those of ``smoothing``, and each try on the line has its own."""
+"""Streams of draws; the clean image's are those of ``smoothing``, and each try on the
+line has its own.
+"""
 TRIES = 6
-"""Votes along the line; each may err with probability alpha / TRIES, so all of them together with alpha."""
+"""Votes along the line; each may err with probability alpha / TRIES, so all of them
+together with alpha.
+"""
 FIRST_GROWTH, LAST_GROWTH = 0.3, 0.02
 """Relative change of the distance a step, shrinking geometrically."""
 FIRST_STEP, LAST_STEP = 1.0, 0.1
@@ -52,13 +57,21 @@ class Walked:
 
 
 def run(
-    network: CountedNetwork, batch: Batch, *, noise: float, draws: int, steps: int, n0: int, n: int, alpha: float
+    network: CountedNetwork,
+    batch: Batch,
+    *,
+    noise: float,
+    draws: int,
+    steps: int,
+    n0: int,
+    n: int,
+    alpha: float,
 ) -> AttackResult:
     """Return images in [0, 1] whose class under g is another than the label, each with probability at least 1 - alpha.
 
-    Their L2 distance is an upper bound of g's distance, not of f's, whose class of the clean image does not matter. Where g
-    certifies another class than the label there, the status is ``overruled`` and the distance 0; where it abstains, the image is
-    attacked like others.
+    Their L2 distance is an upper bound of g's distance, not of f's, whose class of the clean image
+    does not matter. Where g certifies another class than the label there, the status is
+    ``overruled`` and the distance 0; where it abstains, the image is attacked like others.
     """
     voter = voting_network(network, batch.images)
     size = pass_size(voter, batch.images[:1], batch.size)
@@ -70,7 +83,9 @@ def run(
     for start in range(0, n_images, group):
         part = slice(start, start + group)
         images, labels, seeds = batch.images[part], batch.labels[part], batch.seeds[part]
-        votes = count_votes(voter, images, seeds, noise=noise, phases=(n0, n), size=size, stream=CLEAN)
+        votes = count_votes(
+            voter, images, seeds, noise=noise, phases=(n0, n), size=size, stream=CLEAN
+        )
         clean = certify(votes, labels.cpu().numpy(), noise=noise, alpha=alpha)
         prediction[part] = clean.prediction
         overruled = np.asarray(clean.status) == "overruled"
@@ -80,10 +95,22 @@ def run(
         rows = np.flatnonzero(~overruled)
         if len(rows):
             images, labels, seeds = images[rows], labels[rows], seeds[rows]
-            passes = noisy_passes(images, seeds, noise=noise, draws=draws, size=batch.size, stream=SEARCH)
+            passes = noisy_passes(
+                images, seeds, noise=noise, draws=draws, size=batch.size, stream=SEARCH
+            )
             noisy = torch.cat([one.clone() for one in passes]).view(-1, draws, *images.shape[1:])
-            moved = search(network.fused(images), images, noisy, labels, steps=steps, first=noise, size=batch.size)
-            found = walk(voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=size)
+            moved = search(
+                network.fused(images),
+                images,
+                noisy,
+                labels,
+                steps=steps,
+                first=noise,
+                size=batch.size,
+            )
+            found = walk(
+                voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=size
+            )
             perturbed[start + rows] = found.images
             status[start + rows[found.is_verified]] = "found"
             columns["smoothed_prediction"][start + rows] = found.prediction
@@ -91,11 +118,20 @@ def run(
         batch.done(len(overruled))
     distance = (perturbed.double() - batch.images.double()).flatten(1).norm(dim=1).cpu().numpy()
     columns["network_prediction"] = batch.logits.argmax(1).cpu().numpy()
-    return AttackResult(perturbed, np.where(status == "overruled", 0.0, distance), status, columns, prediction)
+    return AttackResult(
+        perturbed, np.where(status == "overruled", 0.0, distance), status, columns, prediction
+    )
 
 
 def search(
-    network: CountedNetwork, images: Tensor, noisy: Tensor, labels: Tensor, *, steps: int, first: float, size: int
+    network: CountedNetwork,
+    images: Tensor,
+    noisy: Tensor,
+    labels: Tensor,
+    *,
+    steps: int,
+    first: float,
+    size: int,
 ) -> Tensor:
     """Return the nearest images found at which another class has a larger mean probability over the noisy copies.
 
@@ -125,12 +161,17 @@ def search(
         length = norms(moved)
         is_fooled = (_without(log_shares, labels).amax(1) > label_share) & (length > 0)
         is_closer = is_fooled & (length < closest)
-        best, closest = torch.where(wide(is_closer), moved, best), torch.where(is_closer, length, closest)
+        best, closest = (
+            torch.where(wide(is_closer), moved, best),
+            torch.where(is_closer, length, closest),
+        )
         if step == steps:
             break
         growth = _geometric(FIRST_GROWTH, LAST_GROWTH, step, steps)
         if step:
-            radius = torch.where(is_fooled, (1 - growth) * torch.minimum(radius, closest), (1 + growth) * radius)
+            radius = torch.where(
+                is_fooled, (1 - growth) * torch.minimum(radius, closest), (1 + growth) * radius
+            )
         stride = _geometric(FIRST_STEP, LAST_STEP, step, steps) * radius
         moved = moved + wide(stride / norms(gradient).clamp_min(1e-30)) * gradient
         moved = moved * wide(radius / norms(moved).clamp_min(1e-30))
@@ -143,8 +184,8 @@ def _log_shares(
 ) -> tuple[Tensor, Tensor]:
     """Return the logarithm of each class's mean probability, and the gradient of all but the label's, up to a positive factor.
 
-    In logarithms, so that a network sure of the label still has a gradient; summed chunk by chunk, so that any number of
-    copies fits into passes of ``size``.
+    In logarithms, so that a network sure of the label still has a gradient; summed chunk by chunk,
+    so that any number of copies fits into passes of ``size``.
     """
     n, draws = noisy.shape[:2]
     a_chunk = max(1, size // n)
@@ -161,7 +202,10 @@ def _log_shares(
         before = torch.full_like(log_shares, -torch.inf) if total is None else total
         total = torch.logaddexp(before, log_shares.detach())
         both, earlier = (_without(part, labels).logsumexp(1) for part in (total, before))
-        gradient = wide((earlier - both).exp()) * gradient + wide((elsewhere.detach() - both).exp()) * slope
+        gradient = (
+            wide((earlier - both).exp()) * gradient
+            + wide((elsewhere.detach() - both).exp()) * slope
+        )
     if total is None:
         raise ValueError("There is no noisy copy to attack.")
     return total - math.log(draws), gradient
@@ -187,10 +231,11 @@ def walk(
 ) -> Walked:
     """Walk along the line from each image through the one found, to where votes just show that g leaves the label.
 
-    A class is guessed from n0 copies. A try counts where that class beats the label in n others by the exact binomial test,
-    on the votes for the two, at level alpha / `TRIES`: then its probability is the larger, and g's class is not the label.
-    Along the line of a smoothed linear network ``Phi^-1(p)`` grows by 1 / noise a unit of distance, and nowhere faster
-    (Salman et al. 2019): this tells how far to go for the next try, or to come back.
+    A class is guessed from n0 copies. A try counts where that class beats the label in n others by
+    the exact binomial test, on the votes for the two, at level alpha / `TRIES`: then its
+    probability is the larger, and g's class is not the label. Along the line of a smoothed linear
+    network ``Phi^-1(p)`` grows by 1 / noise a unit of distance, and nowhere faster (Salman et al.
+    2019): this tells how far to go for the next try, or to come back.
     """
     direction = moved - images
     length = norms(direction).clamp_min(1e-6)
@@ -202,7 +247,13 @@ def walk(
     for attempt in range(TRIES):
         candidates = (images[active] + wide(length[active]) * direction[active]).clamp(0, 1)
         votes = count_votes(
-            network, candidates, seeds[active], noise=noise, phases=(n0, n), size=size, stream=LINE + attempt
+            network,
+            candidates,
+            seeds[active],
+            noise=noise,
+            phases=(n0, n),
+            size=size,
+            stream=LINE + attempt,
         )
         guess, count, against = _duel(votes, labels[active].cpu().numpy())
         duels = np.maximum(count + against, 1)
@@ -212,14 +263,16 @@ def walk(
         at = active[is_closer]
         ends[at], closest[at] = candidates[is_closer], reached[is_closer]
         prediction[at], counted[at] = guess[is_closer], count[is_closer]
-        wanted = np.minimum(0.5 + (stats.norm.isf(alpha / TRIES) + 1) / (2 * duels**0.5), 1 - 0.5 / duels)
+        wanted = np.minimum(
+            0.5 + (stats.norm.isf(alpha / TRIES) + 1) / (2 * duels**0.5), 1 - 0.5 / duels
+        )
         share = np.clip(count, 0.5, duels - 0.5) / duels
         missing = noise * (stats.norm.ppf(wanted) - stats.norm.ppf(share))
         outwards = np.maximum(missing, 0.05 * noise) * 1.5**attempt
         following = reached + np.where(is_verified, missing, outwards)
-        goes_on = np.where(is_verified, following < (1 - WORTH_WHILE) * reached, np.isinf(closest[active])) & (
-            following > 0
-        )
+        goes_on = np.where(
+            is_verified, following < (1 - WORTH_WHILE) * reached, np.isinf(closest[active])
+        ) & (following > 0)
         length[active] = torch.as_tensor(following, dtype=length.dtype, device=length.device)
         active = active[goes_on]
         if not len(active):
@@ -249,8 +302,9 @@ METHODS.add(
         bound="upper",
         smoothed=True,
         description=(
-            "upper bound of the distance of the smoothed classifier g, not of f, shown by votes with probability 1 - alpha: "
-            "minimum-norm steps against the mean probability over noisy copies (after SmoothAdv, Salman et al. 2019)"
+            "upper bound of the distance of the smoothed classifier g, not of f, shown by votes "
+            "with probability 1 - alpha: minimum-norm steps against the mean probability over "
+            "noisy copies (after SmoothAdv, Salman et al. 2019)"
         ),
         parameters=(
             NOISE,

@@ -1,8 +1,9 @@
 """Randomized smoothing: a radius within which the smoothed classifier g keeps its class (Cohen, Rosenfeld, Kolter 2019).
 
-g(x) is the class that the network f gives most often to ``x + noise * N(0, I)``. CERTIFY guesses that class from n0 noisy
-copies, counts it in n further ones, and bounds its probability p_A from below. With probability at least 1 - alpha over the
-draws, no image nearer than ``noise * Phi^-1(p_A)`` has another class under g (paper, section 4.2). Nothing is said of f.
+g(x) is the class that the network f gives most often to ``x + noise * N(0, I)``. CERTIFY guesses
+that class from n0 noisy copies, counts it in n further ones, and bounds its probability p_A from
+below. With probability at least 1 - alpha over the draws, no image nearer than
+``noise * Phi^-1(p_A)`` has another class under g (paper, section 4.2). Nothing is said of f.
 """
 
 import copy
@@ -51,9 +52,12 @@ def ceiling(noise: float, n: int, alpha: float) -> float:
 
 
 def certified_radius(votes: np.ndarray, n: int, noise: float, alpha: float) -> np.ndarray:
-    """Return the L2 radius in [0, 1] pixel space that votes out of n certify for g, float64; 0 where p_A may be 1/2 or less.
+    """Return the L2 radius in [0, 1] pixel space that votes out of n certify for g, float64.
 
-    A lower bound of g's distance with probability at least 1 - alpha for each image, not for all of them together.
+    0 where p_A may be 1/2 or less.
+
+    A lower bound of g's distance with probability at least 1 - alpha for each image, not for
+    all of them together.
     """
     lower = lower_confidence_bound(votes, n, alpha)
     radius: np.ndarray = np.where(lower > 0.5, noise * stats.norm.ppf(np.maximum(lower, 0.5)), 0.0)
@@ -111,17 +115,23 @@ def count_votes(
     counted = classes.cpu().numpy().reshape(len(images), draws)
     if (counted < 0).any():
         raise MethodError(
-            "The model gives NaN or infinite outputs for noisy images; lower the noise or use precision=float32."
+            "The model gives NaN or infinite outputs for noisy images; lower the noise or use "
+            "precision=float32."
         )
     parts = np.split(counted, np.cumsum(phases)[:-1], axis=1)
-    return np.stack([[np.bincount(row, minlength=n_classes) for row in part] for part in parts], axis=1)
+    return np.stack(
+        [[np.bincount(row, minlength=n_classes) for row in part] for part in parts], axis=1
+    )
 
 
-def voting_network(network: CountedNetwork, images: Tensor, precision: str = "float32") -> CountedNetwork:
+def voting_network(
+    network: CountedNetwork, images: Tensor, precision: str = "float32"
+) -> CountedNetwork:
     """Return the network that votes, always the same one: the fused one, or for ``bfloat16`` a copy that computes in it.
 
-    Votes of the copy certify the smoothed copy: rounding of images, weights and sums is part of that classifier. Passes are
-    not cut into the fused network's blocks, which serve searches: a single vote that hangs on rounding moves no radius.
+    Votes of the copy certify the smoothed copy: rounding of images, weights and sums is part of
+    that classifier. Passes are not cut into the fused network's blocks, which serve searches: a
+    single vote that hangs on rounding moves no radius.
     """
     voters = _VOTERS.setdefault(network, {})
     if precision not in voters:
@@ -135,18 +145,25 @@ def voting_network(network: CountedNetwork, images: Tensor, precision: str = "fl
 
 def _in_bfloat16(network: Network, image: Tensor) -> nn.Module:
     if not isinstance(network, nn.Module):
-        raise MethodError("precision=bfloat16 needs a torch module, and this network is another callable; use float32.")
+        raise MethodError(
+            "precision=bfloat16 needs a torch module, and this network is another "
+            "callable; use float32."
+        )
     half = InBfloat16(network)
     try:
         with torch.inference_mode():
             half(image)
     except RuntimeError as error:
-        raise MethodError(f"This network cannot compute in bfloat16; use precision=float32. ({error})") from error
+        raise MethodError(
+            f"This network cannot compute in bfloat16; use precision=float32. ({error})"
+        ) from error
     return half
 
 
 def pass_size(network: CountedNetwork, image: Tensor, most: int) -> int:
-    """Return the number of images a pass, at most ``most``, at which a network is fastest forward; measured once, about a second.
+    """Return the number of images a pass, at most ``most``, at which a network is fastest forward.
+
+    Measured once, about a second.
 
     Parameters
     ----------
@@ -173,7 +190,9 @@ def _fastest_forward(network: Network, image: Tensor, most: int) -> int:
         if seconds and time.perf_counter() - started > TUNING_SECONDS:
             break
         images = image.expand(size, -1, -1, -1).contiguous(memory_format=layout)
-        seconds[size] = min(seconds.get(size, math.inf), seconds_of_a_pass(network, images, backward=False))
+        seconds[size] = min(
+            seconds.get(size, math.inf), seconds_of_a_pass(network, images, backward=False)
+        )
     return max(seconds, key=lambda size: size / seconds[size])
 
 
@@ -204,7 +223,8 @@ def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float
     Parameters
     ----------
     votes
-        Of n0 copies to guess the class from and of n to count it in: int, shape (images, 2, n_classes).
+        Of n0 copies to guess the class from and of n to count it in: int, shape
+        (images, 2, n_classes).
     labels
         True classes, int64, shape (images,).
     noise, alpha
@@ -213,27 +233,38 @@ def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float
     Returns
     -------
     AttackResult
-        ``distance`` is the radius for g, float64, a lower bound with probability at least 1 - alpha; 0 where g abstains or
-        certifies another class than the label. ``prediction`` is g's class: the one certified, and where g abstains the one with
-        the most votes of all, without confidence. Columns as `Method.columns`, but for the network's own class.
+        ``distance`` is the radius for g, float64, a lower bound with probability at least 1 -
+        alpha; 0 where g abstains or certifies another class than the label. ``prediction`` is g's
+        class: the one certified, and where g abstains the one with the most votes of all, without
+        confidence. Columns as `Method.columns`, but for the network's own class.
     """
     guess = votes[:, 0].argmax(1)
     count = votes[np.arange(len(votes)), 1, guess]
     radius = certified_radius(count, int(votes[:1, 1].sum()), noise, alpha)
     is_sure, is_label = radius > 0, guess == labels
-    status = np.select([~is_sure, ~is_label], ["abstained", "overruled"], "certified").astype(object)
+    status = np.select([~is_sure, ~is_label], ["abstained", "overruled"], "certified").astype(
+        object
+    )
     columns = {"smoothed_prediction": np.where(is_sure, guess, -1), "votes": count}
     prediction = np.where(is_sure, guess, votes.sum(axis=1).argmax(1))
     return AttackResult(None, np.where(is_label, radius, 0.0), status, columns, prediction)
 
 
 def run(
-    network: CountedNetwork, batch: Batch, *, noise: float, n0: int, n: int, alpha: float, precision: str
+    network: CountedNetwork,
+    batch: Batch,
+    *,
+    noise: float,
+    n0: int,
+    n: int,
+    alpha: float,
+    precision: str,
 ) -> AttackResult:
     """Return g's certified radius for each image, also where f is wrong, L2 in [0, 1] pixel space: see `certify`.
 
-    A lower bound of the distance of g, not of f, each with probability at least 1 - alpha over the draws. With
-    ``precision="bfloat16"``, g is the smoothed bfloat16 copy of the network, and the certificate is for that classifier.
+    A lower bound of the distance of g, not of f, each with probability at least 1 - alpha over the
+    draws. With ``precision="bfloat16"``, g is the smoothed bfloat16 copy of the network, and the
+    certificate is for that classifier.
     """
     voter = voting_network(network, batch.images, precision)
     votes = count_votes(
@@ -246,13 +277,19 @@ def run(
         done=batch.done,
     )
     found = certify(votes, batch.labels.cpu().numpy(), noise=noise, alpha=alpha)
-    return replace(found, columns={"network_prediction": batch.logits.argmax(1).cpu().numpy(), **found.columns})
+    return replace(
+        found, columns={"network_prediction": batch.logits.argmax(1).cpu().numpy(), **found.columns}
+    )
 
 
-NOISE = Parameter("noise", 0.125, 1e-4, 10.0, "standard deviation of the noise, L2 pixel space [0, 1]")
+NOISE = Parameter(
+    "noise", 0.125, 1e-4, 10.0, "standard deviation of the noise, L2 pixel space [0, 1]"
+)
 N0 = Parameter("n0", 100, 1, 100_000, "noisy copies to guess the class of g from")
 N = Parameter("n", 1000, 1, 10_000_000, "noisy copies to count the guessed class in")
-ALPHA = Parameter("alpha", 0.001, 1e-9, 0.5, "largest probability that an image's statement is false")
+ALPHA = Parameter(
+    "alpha", 0.001, 1e-9, 0.5, "largest probability that an image's statement is false"
+)
 
 METHODS.add(
     "smoothing",
@@ -263,8 +300,9 @@ METHODS.add(
         bound="lower",
         smoothed=True,
         description=(
-            "radius certified for the smoothed classifier g with probability 1 - alpha (Cohen et al. 2019; paper, section 4.2); "
-            "in bfloat16 for the smoothed bfloat16 copy of the network"
+            "radius certified for the smoothed classifier g with probability 1 - alpha "
+            "(Cohen et al. 2019; paper, section 4.2); in bfloat16 for the smoothed bfloat16 "
+            "copy of the network"
         ),
         parameters=(
             NOISE,
@@ -274,7 +312,10 @@ METHODS.add(
             Parameter(
                 "precision",
                 "float32",
-                meaning="what the network computes in; with bfloat16 the certificate is for that network",
+                meaning=(
+                    "what the network computes in; with bfloat16 the certificate "
+                    "is for that network"
+                ),
                 choices=("float32", "bfloat16"),
             ),
         ),

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 BLOCK = {"cpu": 20, "cuda": 100}
-"""Noisy copies drawn from one generator, part of the definition of the draws: few on a CPU, to share them among its threads;
-more on a GPU, to launch fewer kernels. 20 and 100 divide the usual 100, 1,000 and 100,000."""
+"""Noisy copies drawn from one generator, part of the definition of the draws: few on a CPU, to
+share them among its threads; more on a GPU, to launch fewer kernels. 20 and 100 divide the usual
+100, 1,000 and 100,000.
+"""
 SEED_STEP = 0x9E3779B1
 """Odd, so that the 2^32 seeds it steps through are all different."""
 
@@ -30,7 +32,8 @@ def noisy_passes(
 ) -> Iterator[Tensor]:
     """Yield ``image + noise * N(0, I)``, never clipped: ``draws`` copies of the first image, then of the second, and so on.
 
-    Copy number i of an image depends on its seed, the stream and ``draws`` alone, not on its neighbors or the pass.
+    Copy number i of an image depends on its seed, the stream and ``draws`` alone, not on its
+    neighbors or the pass.
 
     Parameters
     ----------
@@ -62,7 +65,9 @@ def noisy_passes(
         for pieces in _packed(len(images), draws, block, capacity):
             ends = list(itertools.accumulate(length for _, _, length in pieces))
             slots = [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
-            origins = [_origin(seeds[image], stream) + number * SEED_STEP for image, number, _ in pieces]
+            origins = [
+                _origin(seeds[image], stream) + number * SEED_STEP for image, number, _ in pieces
+            ]
             _fill([buffer[slot] for slot in slots], origins, noise, pool)
             for image, span in _spans([image for image, _, _ in pieces], ends):
                 buffer[span] += sources[image]
@@ -114,5 +119,7 @@ def _fill(blocks: list[Tensor], seeds: list[int], noise: float, pool: Executor |
 
 
 def _draw(block: Tensor, seed: int, noise: float) -> None:
-    generator = torch.Generator(block.device).manual_seed(seed % 2**32)  # torch's CPU generator takes 32 bits
+    generator = torch.Generator(block.device).manual_seed(
+        seed % 2**32
+    )  # torch's CPU generator takes 32 bits
     block.normal_(0.0, noise, generator=generator)

@@ -1,6 +1,7 @@
 """The paper's analyses on the data at hand: `plan` says what is computed, `prepare` does it, `tables` and `sections` write it down.
 
-To add an analysis: its function in `rbcore.analyses`, a table of it in `tables`, a section in `sections`.
+To add an analysis: its function in `rbcore.analyses`, a table of it in `tables`, a
+section in `sections`.
 """
 
 from rbcore.reports.reproduction.plan import PLAN, Audit, quick

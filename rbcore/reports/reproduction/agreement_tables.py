@@ -26,7 +26,9 @@ def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
     """Return the row of an agreement: its percentage with interval, kappa, mean and variance of the differences of sigma."""
     found = analyses.agreement_of(pairs)
     large = pairs[pairs["n"] >= FEWEST]
-    sizes = sorted({f"{n:,}" for n in pairs["n_images"]}, key=lambda text: int(text.replace(",", "")))
+    sizes = sorted(
+        {f"{n:,}" for n in pairs["n_images"]}, key=lambda text: int(text.replace(",", ""))
+    )
     images = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     notes = [f"same sign in {found.n_same:,} of {found.n:,} groups, of {images} images"]
     if 0 < len(large) < len(pairs):
@@ -58,13 +60,18 @@ def headline(pairs: pd.DataFrame, known: Row) -> list[Row]:
     rows = [agreement_row(pairs, **known)]
     if 0 < len(large) < len(pairs):
         only = {**known, "dataset": f"of these, groups with at least {FEWEST} images"}
-        rows.append(agreement_row(large, **{name: only[name] for name in ("dataset", "model", "quantity")}))
+        rows.append(
+            agreement_row(large, **{name: only[name] for name in ("dataset", "model", "quantity")})
+        )
     return rows
 
 
 def absent(known: Row) -> Row:
     """Return the row of an agreement that no data at hand give."""
-    return {**known, "note": "; ".join([ABSENT, *([str(known["note"])] if "note" in known else [])])}
+    return {
+        **known,
+        "note": "; ".join([ABSENT, *([str(known["note"])] if "note" in known else [])]),
+    }
 
 
 def pairs_of(materials: Sequence[Material], model: str, first: str, second: str) -> pd.DataFrame:
@@ -73,7 +80,11 @@ def pairs_of(materials: Sequence[Material], model: str, first: str, second: str)
     for material in materials:
         left, right = material.rows(model, first), material.rows(model, second)
         if left is not None and right is not None:
-            tables.append(analyses.paired_sigmas(left, right, material.partitions).assign(dataset=material.title))
+            tables.append(
+                analyses.paired_sigmas(left, right, material.partitions).assign(
+                    dataset=material.title
+                )
+            )
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -84,7 +95,11 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
     for method in ("deepfool", "carlini_wagner", "smoothing", "minimal"):
         quantity = f"{TITLES[method]} has the sign of the exact sigma, %"
         joined = pairs_of(of_paper, LINEAR, "exact", method)
-        known: Row = {"model": LINEAR, "quantity": quantity, "dataset": "the paper's datasets at hand"}
+        known: Row = {
+            "model": LINEAR,
+            "quantity": quantity,
+            "dataset": "the paper's datasets at hand",
+        }
         if method in paper.AGREES_WITH_EXACT:
             known["paper"] = PERCENT * paper.AGREES_WITH_EXACT[method] / paper.N_GROUPS
             known["note"] = (
@@ -95,7 +110,9 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
         for material in materials:
             pairs = pairs_of([material], LINEAR, "exact", method)
             if len(pairs):
-                rows.append(agreement_row(pairs, dataset=material.title, model=LINEAR, quantity=quantity))
+                rows.append(
+                    agreement_row(pairs, dataset=material.title, model=LINEAR, quantity=quantity)
+                )
             else:
                 rows.append(missing(material, quantity, model=LINEAR))
     return as_table(rows, AGREEMENT_COLUMNS)
@@ -111,7 +128,9 @@ def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
         "model": NETWORK,
         "quantity": quantity,
         "paper": PERCENT * paper.DEEPFOOL_AGREES_WITH_CARLINI_WAGNER / paper.N_CELLS,
-        "note": f"paper: {paper.DEEPFOOL_AGREES_WITH_CARLINI_WAGNER} of {paper.N_CELLS}, five networks",
+        "note": (
+            f"paper: {paper.DEEPFOOL_AGREES_WITH_CARLINI_WAGNER} of {paper.N_CELLS}, five networks"
+        ),
     }
     joined = pairs_of(of_paper, NETWORK, "deepfool", "carlini_wagner")
     rows += headline(joined, known)
@@ -121,12 +140,16 @@ def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
         ("smoothing", "carlini_wagner", 1),
     ]
     for first, second, column in comparisons:
-        quantity = f"{TITLES[first]} and {TITLES[second]} have one sign, %".replace("smoothing", "Smoothing", 1)
+        quantity = f"{TITLES[first]} and {TITLES[second]} have one sign, %".replace(
+            "smoothing", "Smoothing", 1
+        )
         for material in materials:
             known = {"model": NETWORK, "quantity": quantity}
             if column is not None and material.name in paper.SMOOTHING_AGREES:
                 known["paper"] = paper.SMOOTHING_AGREES[material.name][column]
-                known["note"] = f"paper: Table 1, six models, {paper.SMOOTHING_AGREES[material.name][2]} cells"
+                known["note"] = (
+                    f"paper: Table 1, six models, {paper.SMOOTHING_AGREES[material.name][2]} cells"
+                )
             pairs = pairs_of([material], NETWORK, first, second)
             known["dataset"] = material.title
             rows.append(agreement_row(pairs, **known) if len(pairs) else missing(material, **known))  # type: ignore[arg-type]
@@ -148,15 +171,24 @@ def ug100_agreement_table(folder: Path | None) -> pd.DataFrame:
     }
     for first, second in pairings:
         pairs = {
-            model: analyses.paired_sigmas(tables[model, first][0], tables[model, second][0], ["class"])
+            model: analyses.paired_sigmas(
+                tables[model, first][0], tables[model, second][0], ["class"]
+            )
             for model in analyses.UG100_MODELS
         }
         quantity = f"{names[first]} and {names[second]}: same sign of sigma, %"
         for model, of_model in [("all three", pd.concat(pairs.values())), *pairs.items()]:
             models = analyses.UG100_MODELS if model == "all three" else (model,)
-            n, n_left_out = (sum(values) for values in zip(*(_sizes(tables, name) for name in models), strict=True))
+            n, n_left_out = (
+                sum(values)
+                for values in zip(*(_sizes(tables, name) for name in models), strict=True)
+            )
             note = f"L-infinity, {n:,} images, {n_left_out} without both bounds left out"
-            rows.append(agreement_row(of_model, dataset="UG100 (CIFAR-10)", model=model, quantity=quantity, note=note))
+            rows.append(
+                agreement_row(
+                    of_model, dataset="UG100 (CIFAR-10)", model=model, quantity=quantity, note=note
+                )
+            )
     return as_table(rows, AGREEMENT_COLUMNS)
 
 
@@ -181,12 +213,19 @@ def epochs_table(materials: Sequence[Material]) -> pd.DataFrame:
                     pairs = analyses.epoch_pairs(run, method, material.partitions, epoch)
                     if pairs is not None and len(pairs):
                         found.append((material, model, pairs))
-            of_paper = [pairs for material, _, pairs in found if material.name in paper.MEDIAN_EXACT]
+            of_paper = [
+                pairs for material, _, pairs in found if material.name in paper.MEDIAN_EXACT
+            ]
             joined = {**known, "dataset": "the paper's datasets at hand", "model": "all"}
             if of_paper:
                 rows += headline(pd.concat(of_paper), joined)
             else:
-                rows.append({**joined, "note": f"not run at several epochs on these; {known['note']}"})
+                rows.append(
+                    {**joined, "note": f"not run at several epochs on these; {known['note']}"}
+                )
             plain: Row = {"quantity": known["quantity"]}
-            rows += [agreement_row(p, dataset=material.title, model=model, **plain) for material, model, p in found]
+            rows += [
+                agreement_row(p, dataset=material.title, model=model, **plain)
+                for material, model, p in found
+            ]
     return as_table(rows, AGREEMENT_COLUMNS)

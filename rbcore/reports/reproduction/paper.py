@@ -1,6 +1,12 @@
 """What the paper reports: values to compare with, never results of this library."""
 
-MEDIAN_EXACT = {"cifar10": 0.40, "cifar100": 0.10, "cifar100super": 0.06, "adience": 0.38, "utkface": 0.12}
+MEDIAN_EXACT = {
+    "cifar10": 0.40,
+    "cifar100": 0.10,
+    "cifar100super": 0.06,
+    "adience": 0.38,
+    "utkface": 0.12,
+}
 """Median exact distance of logistic regression by dataset (section 6), L2."""
 
 N_GROUPS = 151
@@ -23,7 +29,8 @@ AGREES_WITH_LAST_EPOCH = {
 }
 """Cells of 755 with the sign of the last epoch (section 7.2)."""
 
-SMOOTHING_AGREES = {  # dataset: (with DeepFool, with Carlini-Wagner) in percent, and the cells that the percentages imply
+# dataset: (with DeepFool, with Carlini-Wagner) in percent, and the cells that the percentages imply
+SMOOTHING_AGREES = {
     "adience": (83.33, 79.63, 54),
     "utkface": (74.24, 72.73, 66),
     "cifar10": (75.00, 76.67, 60),

@@ -44,7 +44,8 @@ class Audit:
     dataset
         Its name.
     epochs
-        Epochs each model is trained for, by the model's name: none where the recipe's own number is taken.
+        Epochs each model is trained for, by the model's name: none where the recipe's
+        own number is taken.
     work
         Distances to compute.
     """
@@ -55,7 +56,9 @@ class Audit:
 
 
 def works(
-    minimal: int | None, carlini_wagner: int | None, carlini_wagner_epochs: tuple[str, ...] = ("last",)
+    minimal: int | None,
+    carlini_wagner: int | None,
+    carlini_wagner_epochs: tuple[str, ...] = ("last",),
 ) -> tuple[Work, ...]:
     """Return the usual distances; the numbers limit the test images of the slow attacks on the network.
 
@@ -85,7 +88,9 @@ PLAN: tuple[Audit, ...] = (
     Audit("toyfaces", {LINEAR: None, NETWORK: None}, works(600, 80)),
     Audit("digits", {LINEAR: None, NETWORK: None}, works(None, None, EVERY_EPOCH)),
 )
-"""The paper's five datasets and the two that ship. Each at its default size, but for Adience at 64 pixels."""
+"""The paper's five datasets and the two that ship. Each at its default size, but for
+Adience at 64 pixels.
+"""
 
 SIZES = {"adience": 64}
 
@@ -107,5 +112,8 @@ def quick(audit: Audit) -> Audit:
         )
         for item in audit.work
     ]
-    epochs = {model: None if number is None else min(number, QUICK_EPOCHS) for model, number in audit.epochs.items()}
+    epochs = {
+        model: None if number is None else min(number, QUICK_EPOCHS)
+        for model, number in audit.epochs.items()
+    }
     return Audit(audit.dataset, epochs, tuple(work))

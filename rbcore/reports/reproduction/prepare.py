@@ -1,4 +1,7 @@
-"""Train and compute what a plan asks for and the store does not hold; what was finished is not done again."""
+"""Train and compute what a plan asks for and the store does not hold.
+
+What was finished is not done again.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -107,7 +110,10 @@ def prepare(
     tell
         Called with a sentence at every step.
     """
-    return [_prepare(audit, (folders or {}).get(audit.dataset), checksum, device, progress, tell) for audit in audits]
+    return [
+        _prepare(audit, (folders or {}).get(audit.dataset), checksum, device, progress, tell)
+        for audit in audits
+    ]
 
 
 def _prepare(
@@ -133,13 +139,21 @@ def _prepare(
     except Cancelled:
         raise
     except RobustnessBiasError as error:
-        return Material(audit, None, {}, (), (f"not run: {_without_folder(str(error), folder or known_folder(spec))}",))
+        return Material(
+            audit,
+            None,
+            {},
+            (),
+            (f"not run: {_without_folder(str(error), folder or known_folder(spec))}",),
+        )
     runs: dict[str, Run] = {}
     problems: list[str] = []
     for model, epochs in audit.epochs.items():
         tell(f"{spec.title}: {model}")
         try:
-            runs[model] = train(model, dataset, epochs=epochs, keep=KEEP, device=device, progress=progress)
+            runs[model] = train(
+                model, dataset, epochs=epochs, keep=KEEP, device=device, progress=progress
+            )
         except Cancelled:
             raise
         except RobustnessBiasError as error:
@@ -177,5 +191,7 @@ def _without_folder(text: str, folder: Path | None) -> str:
     return (
         text
         if folder is None
-        else text.replace(os.fspath(folder), "the folder").replace(str(folder.resolve()), "the folder")
+        else text.replace(os.fspath(folder), "the folder").replace(
+            str(folder.resolve()), "the folder"
+        )
     )

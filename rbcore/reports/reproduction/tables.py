@@ -23,15 +23,26 @@ COMPOSITION = {
     "utkface": ("race", ("class", "age:15,40", "age:25")),
     "toyfaces": ("site", ("class",)),
 }
-"""What is standardized: a partition, and mixes to bring to one, the finest first. The class of both is the bin of age."""
-AGES = {"class": "5 bins of age", "age:15,40": "3 bins of age (15, 40)", "age:25": "2 bins of age (25)"}
+"""What is standardized: a partition, and mixes to bring to one, the finest first. The class of both
+is the bin of age.
+"""
+AGES = {
+    "class": "5 bins of age",
+    "age:15,40": "3 bins of age (15, 40)",
+    "age:25": "2 bins of age (25)",
+}
 Row = dict[str, object]
 
 
 def as_table(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """Return rows as a table with all columns of a reproduction; what a row does not say is NaN, or empty in a column of text."""
+    """Return rows as a table with all columns of a reproduction.
+
+    What a row does not say is NaN, or empty in a column of text.
+    """
     texts = {"dataset", "model", "quantity", "note"}
-    values = {name: [row.get(name, "" if name in texts else np.nan) for row in rows] for name in columns}
+    values = {
+        name: [row.get(name, "" if name in texts else np.nan) for row in rows] for name in columns
+    }
     table = pd.DataFrame(values).astype(dict.fromkeys(set(columns) - texts, np.float64))
     return table.astype({"n": "Int64"})
 
@@ -55,7 +66,11 @@ def data_table(materials: Sequence[Material]) -> pd.DataFrame:
         for model, run in material.runs.items():
             accuracy = run.facts["test_accuracy"]
             low, high = binomial_interval(np.array([round(accuracy * n_test)]), n_test)
-            published = f" of {spec.n_train:,} published" if spec.n_train and spec.n_train != n_train else ""
+            published = (
+                f" of {spec.n_train:,} published"
+                if spec.n_train and spec.n_train != n_train
+                else ""
+            )
             rows.append(
                 {
                     "dataset": material.title,
@@ -65,8 +80,12 @@ def data_table(materials: Sequence[Material]) -> pd.DataFrame:
                     "n": n_test,
                     "low": PERCENT * low[0],
                     "high": PERCENT * high[0],
-                    "note": f"{n_train:,} train images{published}, {dataset.size} px, {run.n_epochs} epochs, recipe "
-                    f"{run.facts['recipe']['name'] if run.facts['recipe'] else 'foreign'}, seed {dataset.seed}",
+                    "note": (
+                        f"{n_train:,} train images{published}, {dataset.size} px, {run.n_epochs} "
+                        "epochs, recipe "
+                        f"{run.facts['recipe']['name'] if run.facts['recipe'] else 'foreign'}, "
+                        f"seed {dataset.seed}"
+                    ),
                 }
             )
     return as_table(rows)
@@ -117,7 +136,10 @@ def median_table(materials: Sequence[Material]) -> pd.DataFrame:
         if exact is None:
             rows.append(missing(material, "median exact distance, L2", **known))
             continue
-        for misclassified, said in (("exclude", "correct images"), ("zero", "all images, misclassified at 0")):
+        for misclassified, said in (
+            ("exclude", "correct images"),
+            ("zero", "all images, misclassified at 0"),
+        ):
             found = analyses.median_distance(exact, policy=Policy(misclassified=misclassified))
             rows.append(
                 {
@@ -140,7 +162,9 @@ def budget_table(materials: Sequence[Material]) -> pd.DataFrame:
     for material in materials:
         entry = material.find(NETWORK, "minimal")
         if entry is None:
-            rows.append(missing(material, "fooled within L2 0.5, % of correct images", model=NETWORK))
+            rows.append(
+                missing(material, "fooled within L2 0.5, % of correct images", model=NETWORK)
+            )
             continue
         partitions = list(material.partitions)
         partitions += ["race*gender"] if {"race", "gender"} <= set(partitions) else []
@@ -149,12 +173,18 @@ def budget_table(materials: Sequence[Material]) -> pd.DataFrame:
                 {
                     "dataset": material.title,
                     "model": NETWORK,
-                    "quantity": f"{by} {found['group']}: fooled within L2 {found['budget']:g}, % of correct images",
+                    "quantity": (
+                        f"{by} {found['group']}: fooled within L2 {found['budget']:g}, "
+                        "% of correct images"
+                    ),
                     "ours": PERCENT * found["share"],
                     "n": found["n_correct"],
                     "low": PERCENT * found["low"],
                     "high": PERCENT * found["high"],
-                    "note": f"at least, by Minimal; {found['n'] - found['n_correct']} more are misclassified already",
+                    "note": (
+                        f"at least, by Minimal; {found['n'] - found['n_correct']} more are "
+                        "misclassified already"
+                    ),
                 }
                 for found in analyses.fooled_at(entry.rows, by).to_dict("records")
             ]
@@ -169,7 +199,10 @@ def signs_table(materials: Sequence[Material]) -> pd.DataFrame:
             if material.name != name:
                 continue
             said = "less robust" if sign < 0 else "more robust"
-            known: Row = {"quantity": f"sigma of {partition} {group}; paper: {said} for all models", "paper": np.nan}
+            known: Row = {
+                "quantity": f"sigma of {partition} {group}; paper: {said} for all models",
+                "paper": np.nan,
+            }
             found = [(model, material.rows(model, "deepfool")) for model in material.runs]
             for model, distances in found:
                 if distances is not None:
@@ -177,9 +210,20 @@ def signs_table(materials: Sequence[Material]) -> pd.DataFrame:
                     bias = bias.assign(words=verdict_phrases(bias)).set_index("group")
                     if group in bias.index:
                         ours = bias.loc[group]
-                        facts = {"ours": ours["sigma"], "n": ours["n"], "low": ours["low"], "high": ours["high"]}
+                        facts = {
+                            "ours": ours["sigma"],
+                            "n": ours["n"],
+                            "low": ours["low"],
+                            "high": ours["high"],
+                        }
                         rows.append(
-                            {**known, **facts, "dataset": material.title, "model": model, "note": ours["words"]}
+                            {
+                                **known,
+                                **facts,
+                                "dataset": material.title,
+                                "model": model,
+                                "note": ours["words"],
+                            }
                         )
             if not found:
                 rows.append(missing(material, **known))  # type: ignore[arg-type]
@@ -198,18 +242,33 @@ def composition_table(materials: Sequence[Material]) -> pd.DataFrame:
             continue
         for seed, run_name, distances in _runs_with_deepfool(material):
             for found in analyses.raw_and_standardized(distances, by, within).to_dict("records"):
-                known: Row = {"dataset": material.title, "model": f"{NETWORK}, seed {seed}", "n": found["n"]}
+                known: Row = {
+                    "dataset": material.title,
+                    "model": f"{NETWORK}, seed {seed}",
+                    "n": found["n"],
+                }
                 ends = {"low": found["low"], "high": found["high"]}
                 quantity = f"{by} {found['group']}: sigma"
-                rows.append({**known, **ends, "quantity": f"{quantity}, raw", "ours": found["sigma"], "note": run_name})
+                rows.append(
+                    {
+                        **known,
+                        **ends,
+                        "quantity": f"{quantity}, raw",
+                        "ours": found["sigma"],
+                        "note": run_name,
+                    }
+                )
                 standardized: Row = {**known, "quantity": f"{quantity}, standardized"}
                 if found["within"]:
                     standardized |= {
                         "ours": found["standardized"],
                         "low": found["standardized_low"],
                         "high": found["standardized_high"],
-                        "note": f"one mix of {AGES.get(found['within'], found['within'])}; worth "
-                        f"{found['n_effective']:.0f} equally weighted images; smallest cell {found['smallest_cell']:.0f}",
+                        "note": (
+                            f"one mix of {AGES.get(found['within'], found['within'])}; worth "
+                            f"{found['n_effective']:.0f} equally weighted images; smallest cell "
+                            f"{found['smallest_cell']:.0f}"
+                        ),
                     }
                 else:
                     standardized["note"] = "refused: " + found["refused"]
@@ -222,7 +281,11 @@ def _runs_with_deepfool(material: Material) -> list[tuple[int, str, pd.DataFrame
     ours = material.runs[NETWORK]
     found = []
     for run in list_runs(material.name, NETWORK):
-        is_alike = run.is_plain and run.is_complete and all(run.facts[k] == ours.facts[k] for k in ("size", "n_epochs"))
+        is_alike = (
+            run.is_plain
+            and run.is_complete
+            and all(run.facts[k] == ours.facts[k] for k in ("size", "n_epochs"))
+        )
         stored = stored_distances(run, "last", "deepfool") if is_alike else None
         if stored is not None and len(stored.rows) == run.facts["n_test"]:
             found.append((int(run.facts["seed"]), run.name, stored.rows))
@@ -233,25 +296,40 @@ def pretraining_table(materials: Sequence[Material]) -> pd.DataFrame:
     """Compare pre-trained with from-scratch runs of the same model (section 8.2), where both are at hand."""
     rows: list[Row] = []
     for material in materials:
-        for scratch, pretrained in analyses.pretraining_pairs(material.name) if material.dataset else ():
+        for scratch, pretrained in (
+            analyses.pretraining_pairs(material.name) if material.dataset else ()
+        ):
             for by in material.partitions:
                 for epoch in ("first", "last"):
-                    found = analyses.compare_pretraining(scratch, pretrained, "deepfool", by, epoch=epoch)
+                    found = analyses.compare_pretraining(
+                        scratch, pretrained, "deepfool", by, epoch=epoch
+                    )
                     records = [] if found is None else found.to_dict("records")
                     rows += [
                         {
                             "dataset": material.title,
                             "model": scratch.model,
-                            "quantity": f"{epoch} epoch, {by} {record['group']}: sigma pre-trained - from scratch",
+                            "quantity": (
+                                f"{epoch} epoch, {by} {record['group']}: sigma "
+                                "pre-trained - from scratch"
+                            ),
                             "ours": record["difference"],
                             "n": record["n"],
                             "low": record["low"],
                             "high": record["high"],
-                            "note": f"from scratch {record['sigma_first']:+.3f}, pre-trained {record['sigma_second']:+.3f}",
+                            "note": (
+                                f"from scratch {record['sigma_first']:+.3f}, pre-trained "
+                                f"{record['sigma_second']:+.3f}"
+                            ),
                         }
                         for record in records
                     ]
     if not rows:
-        note = "not run: no model has both a pre-trained and a from-scratch run with DeepFool distances (no ImageNet weights)"
-        rows.append({"dataset": "all", "quantity": "sigma pre-trained - from scratch", "note": note})
+        note = (
+            "not run: no model has both a pre-trained and a from-scratch run with DeepFool "
+            "distances (no ImageNet weights)"
+        )
+        rows.append(
+            {"dataset": "all", "quantity": "sigma pre-trained - from scratch", "note": note}
+        )
     return as_table(rows)

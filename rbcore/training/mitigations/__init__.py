@@ -45,7 +45,10 @@ class Applied:
 
 
 def applied(mitigation: Mitigation | None, samples: pd.DataFrame) -> Applied:
-    """Return what a mitigation does to the samples of a dataset; one that has nobody to protect raises, as `group_codes` says."""
+    """Return what a mitigation does to the samples of a dataset.
+
+    One that has nobody to protect raises, as `group_codes` says.
+    """
     if isinstance(mitigation, Regularizer):
         return Applied(sides=group_assignment(mitigation, samples))
     if isinstance(mitigation, Reweighting):
@@ -54,7 +57,10 @@ def applied(mitigation: Mitigation | None, samples: pd.DataFrame) -> Applied:
 
 
 def groups_sha256(mitigation: Mitigation | None, samples: pd.DataFrame) -> str | None:
-    """Return the SHA-256 of the groups a mitigation acts on, which its weights depend on; None where it knows no groups."""
+    """Return the SHA-256 of the groups a mitigation acts on, which its weights depend on.
+
+    None where it knows no groups.
+    """
     if mitigation is None or isinstance(mitigation, AdversarialTraining):
         return None
     groups = group_labels(samples.drop(columns="split"), mitigation.by)

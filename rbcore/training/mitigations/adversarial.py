@@ -1,8 +1,9 @@
 """Adversarial training (Madry et al. 2018): every step descends the cross entropy of images that an attack has moved first.
 
-``min over theta of the mean of max over ||delta||_2 <= epsilon of CE(f_theta(x + delta), y)``, the inner maximum by projected gradient
-ascent (PGD) in [0, 1] pixel space (the network holds its normalization). It widens every image's distance alike and knows no group, which
-makes it the baseline for whatever treats groups apart.
+``min over theta of the mean of max over ||delta||_2 <= epsilon of CE(f_theta(x + delta),
+y)``, the inner maximum by projected gradient ascent (PGD) in [0, 1] pixel space (the network holds
+its normalization). It widens every image's distance alike and knows no group, which makes it the
+baseline for whatever treats groups apart.
 """
 
 import math
@@ -17,7 +18,9 @@ from rbcore.store import Facts
 from rbcore.training.mitigations.modes import evaluating
 
 REACH = 2.5
-"""The steps together are so many epsilon long, so that an image can be crossed to the other side of its ball (Madry et al.)."""
+"""The steps together are so many epsilon long, so that an image can be crossed to the other side of
+its ball (Madry et al.).
+"""
 SMALLEST_NORM = 1e-12
 """Floor of a gradient's norm; an image without a gradient stays where it is."""
 
@@ -31,8 +34,9 @@ class AdversarialTraining:
     epsilon
         Farthest an image is moved, L2 in [0, 1] pixel space, above 0.
     steps
-        Gradient steps an image, each of length 2.5 epsilon / steps; with the step on the weights a batch takes ``steps`` + 1 passes
-        forward and backward, so 3 cost about what the regularizer does.
+        Gradient steps an image, each of length 2.5 epsilon / steps; with the step on the
+        weights a batch takes ``steps`` + 1 passes forward and backward, so 3 cost about what
+        the regularizer does.
     """
 
     epsilon: float = 0.5
@@ -41,10 +45,13 @@ class AdversarialTraining:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.epsilon) and self.epsilon > 0):
             raise TrainingError(
-                f"epsilon={self.epsilon:g} is no distance to move an image; give a number above 0, L2 in [0, 1] pixel space."
+                f"epsilon={self.epsilon:g} is no distance to move an image; give a number above "
+                "0, L2 in [0, 1] pixel space."
             )
         if self.steps < 1:
-            raise TrainingError(f"steps={self.steps} moves no image; give a whole number from 1, such as 3.")
+            raise TrainingError(
+                f"steps={self.steps} moves no image; give a whole number from 1, such as 3."
+            )
 
     def as_facts(self) -> Facts:
         """Return the settings as JSON-able facts."""
@@ -66,11 +73,16 @@ def random_starts(shape: tuple[int, ...], epsilon: float, random: np.random.Gene
 
 
 def perturbed(
-    network: nn.Module, images: Tensor, labels: Tensor, starts: Tensor, settings: AdversarialTraining
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    starts: Tensor,
+    settings: AdversarialTraining,
 ) -> Tensor:
     """Return the images moved by PGD, each at most epsilon away in L2 and inside [0, 1].
 
-    The network is attacked in evaluation mode, so an image's attack depends on no other and BatchNorm's statistics stay as they were.
+    The network is attacked in evaluation mode, so an image's attack depends on no other and
+    BatchNorm's statistics stay as they were.
 
     Parameters
     ----------
@@ -83,7 +95,9 @@ def perturbed(
     settings
         Epsilon and the number of steps.
     """
-    length = torch.full((len(images),), REACH * settings.epsilon / settings.steps, device=images.device)
+    length = torch.full(
+        (len(images),), REACH * settings.epsilon / settings.steps, device=images.device
+    )
     moved = (images + starts).clamp(0, 1)
     with evaluating(network), torch.enable_grad():
         for _ in range(settings.steps):
@@ -92,7 +106,9 @@ def perturbed(
             (gradient,) = torch.autograd.grad(loss, moved)
             delta = moved.detach() + _scaled(gradient, length) - images
             norms = delta.flatten(1).norm(dim=1)
-            moved = (images + _scaled(delta, norms.clamp_max(settings.epsilon))).clamp(0, 1)  # clipping only shortens
+            moved = (images + _scaled(delta, norms.clamp_max(settings.epsilon))).clamp(
+                0, 1
+            )  # clipping only shortens
     return moved.detach()
 
 

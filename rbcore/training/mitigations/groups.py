@@ -11,7 +11,9 @@ from rbcore.partitions import group_labels, group_order
 from rbcore.registry import unknown_name
 
 LONGEST = 40
-"""Characters of a run's name for partition and group; longer ones are cut and told apart by a hash."""
+"""Characters of a run's name for partition and group; longer ones are cut and told
+apart by a hash.
+"""
 
 
 def group_codes(by: str, group: str | None, samples: pd.DataFrame) -> np.ndarray:
@@ -20,8 +22,8 @@ def group_codes(by: str, group: str | None, samples: pd.DataFrame) -> np.ndarray
     Parameters
     ----------
     by, group
-        A partition and one of its groups; None for all of them, numbered in the order in which they are shown. -1 is then a
-        group that no training image belongs to.
+        A partition and one of its groups; None for all of them, numbered in the order in which they
+        are shown. -1 is then a group that no training image belongs to.
     samples
         As `rbcore.datasets.Dataset` has them, with their split.
 
@@ -38,8 +40,8 @@ def group_codes(by: str, group: str | None, samples: pd.DataFrame) -> np.ndarray
         raise unknown_name(f"group of {by}", group, group_order(labels))
     if len(in_training) < 2 or group not in (None, *in_training):
         raise TrainingError(
-            f"By {by} the training images hold {' and '.join(in_training)} only, so there is nobody to compare with. "
-            "Choose another partition or group."
+            f"By {by} the training images hold {' and '.join(in_training)} only, so there is "
+            "nobody to compare with. Choose another partition or group."
         )
     if group is not None:
         return (labels == group).to_numpy(np.int64)
@@ -48,11 +50,15 @@ def group_codes(by: str, group: str | None, samples: pd.DataFrame) -> np.ndarray
 
 
 def split_spelling(text: str) -> tuple[str, str | None]:
-    """Return partition and group of ``PARTITION=GROUP``; the group is None in ``PARTITION``, which means all groups."""
+    """Return partition and group of ``PARTITION=GROUP``.
+
+    The group is None in ``PARTITION``, which means all groups.
+    """
     by, equals, group = text.partition("=")
     if not by or (equals and not group):
         raise TrainingError(
-            f"{text!r} names no group; write PARTITION=GROUP, as in lighting=dim, or PARTITION for all."
+            f"{text!r} names no group; write PARTITION=GROUP, as in lighting=dim, or "
+            "PARTITION for all."
         )
     return by, group or None
 

@@ -1,7 +1,8 @@
 """Group re-weighting: the cross entropy with more weight on a group that the training data hold few of.
 
-``loss = mean of w(x) * CE(f(x), y)`` with one weight a group, and a mean of 1 over the training split, so that the learning rate means
-what it means in the plain run. The simplest thing one can do for a group, and the baseline for whatever does more.
+``loss = mean of w(x) * CE(f(x), y)`` with one weight a group, and a mean of 1 over the training
+split, so that the learning rate means what it means in the plain run. The simplest thing one can do
+for a group, and the baseline for whatever does more.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,12 +25,13 @@ class Reweighting:
     Attributes
     ----------
     by
-        A partition, as it is spelled everywhere: ``lighting``, ``class``, ``age:15,25``, ``gender*race``.
+        A partition, as it is spelled everywhere: ``lighting``, ``class``,
+        ``age:15,25``, ``gender*race``.
     group
         The protected group P; None for all groups alike.
     share
-        Share of the total weight that the group carries, between 0 and 1; with 0.5 group and rest count the same. None where no group is
-        protected: every group then carries the same share.
+        Share of the total weight that the group carries, between 0 and 1; with 0.5 group and rest
+        count the same. None where no group is protected: every group then carries the same share.
     """
 
     by: str
@@ -39,13 +41,13 @@ class Reweighting:
     def __post_init__(self) -> None:
         if self.group is None and self.share is not None:
             raise TrainingError(
-                f"share={self.share:g} is one group's, but all groups of {self.by} are to count the same. Name a group or leave "
-                "the share out."
+                f"share={self.share:g} is one group's, but all groups of {self.by} are to count "
+                "the same. Name a group or leave the share out."
             )
         if self.group is not None and not (self.share is not None and 0 < self.share < 1):
             raise TrainingError(
-                f"share={self.share} is no share of the weight for {self.by}={self.group}; give a number between 0 and 1, such "
-                "as 0.5."
+                f"share={self.share} is no share of the weight for {self.by}={self.group}; give a "
+                "number between 0 and 1, such as 0.5."
             )
 
     def as_facts(self) -> Facts:
@@ -78,6 +80,8 @@ def weights_of(settings: Reweighting, samples: pd.DataFrame) -> np.ndarray:
     is_training = (samples["split"] == "train").to_numpy()
     counts = np.bincount(codes[is_training])
     share = settings.share
-    shares = np.full(len(counts), 1 / len(counts)) if share is None else np.array([1 - share, share])
+    shares = (
+        np.full(len(counts), 1 / len(counts)) if share is None else np.array([1 - share, share])
+    )
     weights = (shares * is_training.sum() / counts)[codes]
     return np.where(is_training, weights, 0.0).astype(np.float32)

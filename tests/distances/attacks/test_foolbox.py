@@ -22,7 +22,9 @@ QUICK = {"deepfool": {}, "carlini_wagner": FAST_CW, "ddn": {}}
 
 def smooth(dtype, n=24):
     network = smooth_network(dtype, n_classes=6).requires_grad_(False).eval()
-    points = as_images(np.random.default_rng(3).uniform(0.2, 0.8, size=(n, 6))).astype(str(dtype).split(".")[1])
+    points = as_images(np.random.default_rng(3).uniform(0.2, 0.8, size=(n, 6))).astype(
+        str(dtype).split(".")[1]
+    )
     return network, points, network(torch.as_tensor(points)).argmax(1).numpy()
 
 
@@ -41,7 +43,10 @@ def foolbox_itself(attack, network, images, labels):
     """Perturbed images, distances and success as Foolbox states them."""
     clean = torch.as_tensor(images)
     perturbed, _, success = attack(
-        PyTorchModel(network, bounds=(0, 1)), clean, Misclassification(torch.as_tensor(labels)), epsilons=None
+        PyTorchModel(network, bounds=(0, 1)),
+        clean,
+        Misclassification(torch.as_tensor(labels)),
+        epsilons=None,
     )
     return perturbed.numpy(), (perturbed - clean).flatten(1).norm(dim=1).numpy(), success.numpy()
 
@@ -66,17 +71,25 @@ OTHER_SETTINGS = [
 
 @pytest.mark.parametrize(("name", "given"), OTHER_SETTINGS)
 def test_the_numbers_are_those_of_foolbox(name, given):
-    """Every parameter reaches the attack: each set of values gives Foolbox's own distances, and no two give the same."""
+    """Every parameter reaches the attack: each set of values gives Foolbox's own distances, and no
+    two give the same.
+    """
     network, images, labels = smooth(torch.float32)
     always = {"abort_early": False} if name == "carlini_wagner" else {}
-    expected, distances, success = foolbox_itself(FOOLBOX[name](**given, **always), network, images, labels)
+    expected, distances, success = foolbox_itself(
+        FOOLBOX[name](**given, **always), network, images, labels
+    )
     found = estimate_arrays(network, images, labels, *resolve_method(name, given))
     is_found = found.status == "found"
-    is_black = (expected == 0).all(axis=(1, 2, 3))  # CW where it failed, though Foolbox may call it a success
+    is_black = (expected == 0).all(
+        axis=(1, 2, 3)
+    )  # CW where it failed, though Foolbox may call it a success
     np.testing.assert_array_equal(is_found, success & ~is_black)
     assert is_found.sum() >= 6
     assert_same_as_foolbox(found.distance[is_found], distances[is_found])
-    is_same = np.isclose(found.perturbed[is_found], expected[is_found], rtol=0, atol=1e-6).all(axis=(1, 2, 3))
+    is_same = np.isclose(found.perturbed[is_found], expected[is_found], rtol=0, atol=1e-6).all(
+        axis=(1, 2, 3)
+    )
     assert is_same.mean() >= 0.9
     base = QUICK[name]
     if given != base:
@@ -85,7 +98,9 @@ def test_the_numbers_are_those_of_foolbox(name, given):
 
 
 def assert_same_as_foolbox(ours, theirs):
-    """The engine may move an image on the boundary 0.1% farther, so that its prediction holds, but not a tenth of all."""
+    """The engine may move an image on the boundary 0.1% farther, so that its prediction holds, but
+    not a tenth of all.
+    """
     ratio = ours / theirs
     assert (ratio > 1 - 1e-5).all() and (ratio < 1.0011).all()
     assert (ratio < 1 + 1e-5).mean() >= 0.9
@@ -113,7 +128,9 @@ def test_presets_are_the_numbers_of_the_paper_and_of_foolbox():
 
 @pytest.mark.parametrize("name", list(FOOLBOX))
 def test_the_foolbox_preset_is_what_foolbox_takes_when_told_nothing(name):
-    defaults = {key: value.default for key, value in inspect.signature(FOOLBOX[name]).parameters.items()}
+    defaults = {
+        key: value.default for key, value in inspect.signature(FOOLBOX[name]).parameters.items()
+    }
     preset = resolve_method(f"{name}:foolbox")[1]
     assert preset == {key: defaults[key] for key in preset}
     left_out = {"deepfool": {"loss"}, "carlini_wagner": {"abort_early"}, "ddn": set()}
@@ -139,19 +156,26 @@ def test_values_out_of_range_are_refused(name, given):
 
 
 def test_a_carlini_wagner_distance_does_not_depend_on_its_neighbors():
-    """Foolbox's early stop looks at the loss of the whole batch, so with it the same image gets another distance alone."""
+    """Foolbox's early stop looks at the loss of the whole batch, so with it the same image gets
+    another distance alone.
+    """
     network, images, labels = smooth(torch.float64, n=6)
     raw = {}
     for early in (True, False):
         attack = L2CarliniWagnerAttack(**FAST_CW, abort_early=early)
         together = foolbox_itself(attack, network, images, labels)[1]
-        alone = [foolbox_itself(attack, network, images[[i]], labels[[i]])[1][0] for i in range(len(images))]
+        alone = [
+            foolbox_itself(attack, network, images[[i]], labels[[i]])[1][0]
+            for i in range(len(images))
+        ]
         raw[early] = np.abs(together - alone) / alone
     assert raw[True].max() > 0.01
     assert raw[False].max() < 1e-6
 
     method = resolve_method("carlini_wagner", FAST_CW)
-    runs = [estimate_arrays(network, images, labels, *method, batch_size=size) for size in (6, 4, 1)]
+    runs = [
+        estimate_arrays(network, images, labels, *method, batch_size=size) for size in (6, 4, 1)
+    ]
     assert set(runs[0].status) == {"found"}
     for run in runs[1:]:
         np.testing.assert_allclose(run.distance, runs[0].distance, rtol=1e-6)
@@ -159,7 +183,10 @@ def test_a_carlini_wagner_distance_does_not_depend_on_its_neighbors():
 
 def test_a_ddn_distance_does_not_depend_on_its_neighbors():
     network, images, labels = smooth(torch.float64, n=8)
-    runs = [estimate_arrays(network, images, labels, *resolve_method("ddn"), batch_size=size) for size in (8, 5, 1)]
+    runs = [
+        estimate_arrays(network, images, labels, *resolve_method("ddn"), batch_size=size)
+        for size in (8, 5, 1)
+    ]
     assert set(runs[0].status) == {"found"}
     for run in runs[1:]:
         np.testing.assert_allclose(run.distance, runs[0].distance, rtol=1e-6)
@@ -173,7 +200,9 @@ def test_no_upper_bound_lies_below_the_exact_distance(name, seed):
     images = as_images(random.uniform(0.25, 0.75, size=(20, 12)))
     labels = network(torch.as_tensor(images)).argmax(1).numpy()
     exact = estimate_arrays(network, images, labels, *resolve_method("exact")).distance
-    given = {"steps": 100, "stepsize": 0.05, "initial_const": 0.1} if name == "carlini_wagner" else {}
+    given = (
+        {"steps": 100, "stepsize": 0.05, "initial_const": 0.1} if name == "carlini_wagner" else {}
+    )
     found = estimate_arrays(network, images, labels, *resolve_method(name, given))
     assert METHODS[name].bound == "upper" and set(found.status) == {"found"}
     assert (found.distance >= exact * (1 - 1e-6)).all()
@@ -182,7 +211,9 @@ def test_no_upper_bound_lies_below_the_exact_distance(name, seed):
 
 @pytest.mark.slow
 def test_carlini_wagner_as_it_is_offered_is_an_attack_and_the_papers_budget_is_not(digits):
-    """The paper's was the default: half of the digits by the fallback, and signs of sigma rested on it."""
+    """The paper's was the default: half of the digits by the fallback, and signs of
+    sigma rested on it.
+    """
     found = estimate_arrays(*digits, *resolve_method("carlini_wagner"))
     assert np.mean(found.status == "found") >= 0.99
     paper = estimate_arrays(*digits, *resolve_method("carlini_wagner:paper"))
@@ -212,12 +243,21 @@ def test_confidence_is_a_margin_in_logits():
 
 
 def test_the_papers_learning_rate_sets_how_far_carlini_wagner_can_go():
-    """Each of 100 steps of Adam moves at most about 5e-3 in inverse tanh: from 0.9 to 0.5 is 1.1, from 0.7 to 0.5 is 0.42."""
-    line = linear_network(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32))
-    points, labels = as_images(np.array([[0.9, 0.5], [0.7, 0.2], [0.2, 0.4]], np.float32)), np.array([0, 0, 1])
+    """Each of 100 steps of Adam moves at most about 5e-3 in inverse tanh: from 0.9 to 0.5 is 1.1,
+    from 0.7 to 0.5 is 0.42.
+    """
+    line = linear_network(
+        np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.array([-0.5, 0.0], np.float32)
+    )
+    points, labels = (
+        as_images(np.array([[0.9, 0.5], [0.7, 0.2], [0.2, 0.4]], np.float32)),
+        np.array([0, 0, 1]),
+    )
     paper = estimate_arrays(line, points, labels, *resolve_method("carlini_wagner:paper"))
     assert list(paper.status) == ["fallback", "found", "fallback"]
-    faster = estimate_arrays(line, points, labels, *resolve_method("carlini_wagner:paper", {"stepsize": 0.05}))
+    faster = estimate_arrays(
+        line, points, labels, *resolve_method("carlini_wagner:paper", {"stepsize": 0.05})
+    )
     assert list(faster.status) == ["found"] * 3
     np.testing.assert_allclose(faster.distance, [0.4, 0.2, 0.3], rtol=0.01)
 
@@ -227,7 +267,13 @@ def test_passes_are_as_announced(name):
     network, images, labels = smooth(torch.float32)
     method, parameters = resolve_method(name, QUICK[name])
     engine = Engine(
-        network, lambda rows: images[rows], labels, method, parameters, fallback_targets=np.arange(24), batch_size=7
+        network,
+        lambda rows: images[rows],
+        labels,
+        method,
+        parameters,
+        fallback_targets=np.arange(24),
+        batch_size=7,
     )
     done = []
     engine.estimate(np.arange(24), done.append)
@@ -250,7 +296,9 @@ def test_cancel_stops_within_a_step(name):
 
 
 def test_what_ddn_draws_at_random_is_repeated_and_leaves_the_generator_alone():
-    """Where the gradient is exactly zero DDN draws a direction, in Foolbox from whatever torch's generator holds."""
+    """Where the gradient is exactly zero DDN draws a direction, in Foolbox from whatever torch's
+    generator holds.
+    """
 
     class Stairs(torch.nn.Module):
         """Flat but for its steps and for the images whose first pixel exceeds 0.9."""

@@ -9,8 +9,12 @@ from torch import nn
 from rbcore.distances import Engine, estimate_arrays, resolve_method
 from tests.toys import as_images, linear_network, smooth_network
 
-FAST, STANDARD, THOROUGH = (resolve_method(name) for name in ("minimal:fast", "minimal", "minimal:thorough"))
-TIERS = pytest.mark.parametrize("tier", [FAST, STANDARD, THOROUGH], ids=["fast", "standard", "thorough"])
+FAST, STANDARD, THOROUGH = (
+    resolve_method(name) for name in ("minimal:fast", "minimal", "minimal:thorough")
+)
+TIERS = pytest.mark.parametrize(
+    "tier", [FAST, STANDARD, THOROUGH], ids=["fast", "standard", "thorough"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +29,15 @@ def test_standard_is_the_preset_of_the_same_name():
 @TIERS
 def test_distance_to_a_line_worked_out_by_hand(tier):
     """The boundary is 3x + 4y = 3.5, so a point's distance is |3x + 4y - 3.5| / 5."""
-    network = linear_network(np.array([[3, 4], [0, 0]], np.float32), np.array([-3.5, 0], np.float32))
+    network = linear_network(
+        np.array([[3, 4], [0, 0]], np.float32), np.array([-3.5, 0], np.float32)
+    )
     points = np.array([[0.5, 0.6], [0.5, 0.4], [0.9, 0.5], [0.2, 0.5]], np.float32)
     by_hand = np.array([0.08, 0.08, 0.24, 0.18])
     found = estimate_arrays(network, as_images(points), np.array([0, 1, 0, 1]), *tier)
-    assert (found.distance >= by_hand * (1 - 1e-5)).all() and (found.distance <= 1.005 * by_hand).all()
+    assert (found.distance >= by_hand * (1 - 1e-5)).all() and (
+        found.distance <= 1.005 * by_hand
+    ).all()
 
 
 @TIERS
@@ -49,11 +57,17 @@ def test_within_half_a_percent_of_the_exact_distance_of_linear_models(tier):
 
 @pytest.fixture(scope="module")
 def moons():
-    """A network with a curved boundary in two dimensions, and points with their true distances by a dense grid."""
+    """A network with a curved boundary in two dimensions, and points with their true distances
+    by a dense grid.
+    """
     points, labels = make_moons(400, noise=0.08, random_state=0)
-    points = ((points - points.min(0)) / (points.max(0) - points.min(0)) * 0.6 + 0.2).astype(np.float32)
+    points = ((points - points.min(0)) / (points.max(0) - points.min(0)) * 0.6 + 0.2).astype(
+        np.float32
+    )
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2))
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2)
+    )
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     images, targets = torch.as_tensor(as_images(points)), torch.as_tensor(labels)
     for _ in range(300):
@@ -99,7 +113,9 @@ def test_every_tier_is_at_least_as_good_as_the_one_below(digits, standard_on_dig
 def test_fast_is_what_foolboxs_deepfool_finds(digits):
     network, images, labels = digits
     ours = estimate_arrays(network, images[:100], labels[:100], *FAST).distance
-    theirs = estimate_arrays(network, images[:100], labels[:100], *resolve_method("deepfool")).distance
+    theirs = estimate_arrays(
+        network, images[:100], labels[:100], *resolve_method("deepfool")
+    ).distance
     both = ~np.isnan(ours)
     assert np.nanmedian(ours) <= 1.001 * np.nanmedian(theirs)
     assert np.median(ours[both] / theirs[both]) == pytest.approx(1, abs=0.003)
@@ -107,10 +123,14 @@ def test_fast_is_what_foolboxs_deepfool_finds(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7, 360])
-def test_no_tolerance_but_the_kernels_comes_with_another_batch(digits, standard_on_digits, batch_size):
+def test_no_tolerance_but_the_kernels_comes_with_another_batch(
+    digits, standard_on_digits, batch_size
+):
     network, images, labels = digits
     rows = slice(0, 20) if batch_size == 1 else slice(None)
-    again = estimate_arrays(network, images[rows], labels[rows], *STANDARD, batch_size=batch_size).distance
+    again = estimate_arrays(
+        network, images[rows], labels[rows], *STANDARD, batch_size=batch_size
+    ).distance
     assert_close(standard_on_digits.distance[rows], again)
 
 
@@ -127,8 +147,12 @@ def test_scaling_the_logits_moves_no_distance(seed):
     network = smooth_network(torch.float64)
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
     plain = estimate_arrays(network, as_images(points), labels, *STANDARD).distance
-    scaled = estimate_arrays(lambda x: 50 * network(x), as_images(points), labels, *STANDARD).distance
-    np.testing.assert_allclose(scaled, plain, rtol=1e-8)  # rounding alone: no choice between two as near hangs on it
+    scaled = estimate_arrays(
+        lambda x: 50 * network(x), as_images(points), labels, *STANDARD
+    ).distance
+    np.testing.assert_allclose(
+        scaled, plain, rtol=1e-8
+    )  # rounding alone: no choice between two as near hangs on it
 
 
 def assert_close(one, other):
@@ -140,12 +164,16 @@ def assert_close(one, other):
 
 
 def test_a_class_that_deepfool_misses_is_found_by_a_second_start():
-    """Seen from the image, class 1 is nearer; its boundary bends away, and class 2 is the true nearest."""
+    """Seen from the image, class 1 is nearer; its boundary bends away, and class 2 is
+    the true nearest.
+    """
 
     class Bent(nn.Module):
         def forward(self, images):
             x, y = images.flatten(1).unbind(1)
-            bent = 2 * (x - 0.6) - 40 * (x - 0.5).clamp_min(0) ** 2  # looks 0.1 away, is never reached going right
+            bent = (
+                2 * (x - 0.6) - 40 * (x - 0.5).clamp_min(0) ** 2
+            )  # looks 0.1 away, is never reached going right
             return torch.stack([torch.zeros_like(x), bent, 2 * (y - 0.65)], 1)
 
     image = as_images(np.array([[0.5, 0.5]], np.float32))
@@ -172,7 +200,9 @@ def test_an_island_that_no_gradient_leads_to_is_reached_all_the_same():
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_the_pool_refills_and_loses_nobody(size):
-    """Images need different numbers of steps, so places in the pool come free at different times."""
+    """Images need different numbers of steps, so places in the pool come free at
+    different times.
+    """
     network = smooth_network(torch.float64)
     points = np.random.default_rng(5).uniform(0.2, 0.8, size=(23, 6))
     labels = network(torch.as_tensor(as_images(points))).argmax(1).numpy()
@@ -185,7 +215,9 @@ def test_the_pool_spends_no_pass_on_images_that_are_done(digits):
     network, images, labels = digits
     passes = {}
     for size in (16, 128):
-        engine = Engine(network, lambda rows: images[rows], labels, *FAST, np.arange(8), batch_size=size)
+        engine = Engine(
+            network, lambda rows: images[rows], labels, *FAST, np.arange(8), batch_size=size
+        )
         list(itertools.starmap(engine.estimate, [(np.arange(64),), (np.arange(64, 128),)]))
         passes[size] = engine.network.take_counts()["n_backward"]
     assert passes[16] == pytest.approx(
@@ -197,6 +229,8 @@ def test_progress_counts_samples_and_ends_at_all_of_them(digits):
     network, images, labels = digits
     for tier in (FAST, STANDARD):
         told = []
-        engine = Engine(network, lambda rows: images[rows], labels, *tier, np.arange(8), batch_size=8)
+        engine = Engine(
+            network, lambda rows: images[rows], labels, *tier, np.arange(8), batch_size=8
+        )
         engine.estimate(np.arange(30), told.append)
         assert sum(told) == 30 and len(told) >= 3 and min(told) > 0
