@@ -86,7 +86,7 @@ def print_speed(cache: Path) -> None:
     cold, warm = [], []
     for _ in range(N_CALLS):
         st.cache_data.clear()
-        store._facts_of.cache_clear()
+        store.rows.facts_of.cache_clear()
         app = AppTest.from_file(ROOT / "app.py", default_timeout=120)
         app.query_params.update(large)
         app.run()

@@ -94,7 +94,7 @@ def test_train_estimate_bias_verify_on_faces(tmp_path, monkeypatch):
     """The whole way of a new user with a folder of faces, where nothing ships: to verify that is
     the work of another test.
     """
-    monkeypatch.setattr(store, "bundled_root", lambda: tmp_path / "nothing")
+    monkeypatch.setattr(store.files, "bundled_root", lambda: tmp_path / "nothing")
     faces = write_faces(tmp_path / "faces", n=100)
     (faces / "61_1_20170109142408075.jpg").write_bytes(b"")
     done = run(
@@ -204,7 +204,7 @@ def test_verify_finds_what_was_altered(cache, tmp_path, monkeypatch):
     for table in (stored, sound):
         shutil.copy(table.path, few / "distances")
     shutil.copytree(run_.folder, few / run_.folder.relative_to(store.bundled_root()))
-    monkeypatch.setattr(store, "bundled_root", lambda: few)
+    monkeypatch.setattr(store.files, "bundled_root", lambda: few)
     changed = stored.rows.assign(distance=stored.rows["distance"] * 0.5)
     honest = store.write_table(
         changed, stored.key_facts, stored.provenance

@@ -146,7 +146,7 @@ def test_the_command_line_estimates_and_verifies_on_it(cache, monkeypatch):
     done = run("bias", *on_it, "--by", "class")
     assert done.returncode == 0 and f"{n} of {n} validation images" in done.stderr
     with monkeypatch.context() as patch:
-        patch.setattr(store, "bundled_root", lambda: cache / "nothing")
+        patch.setattr(store.files, "bundled_root", lambda: cache / "nothing")
         findings = verify(rows=3)
     assert findings["ok"].all() and findings["recomputed"].tolist() == [3]
     done = run(

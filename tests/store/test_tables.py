@@ -113,14 +113,14 @@ def test_where_results_go(monkeypatch, tmp_path):
     assert store.cache_root() == tmp_path
     monkeypatch.delenv("RBCORE_CACHE")
     assert store.cache_root().parts[-1] == "cache"
-    monkeypatch.setattr(store, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(store.files, "_CHECKOUT", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert "rbcore" in os.fspath(store.cache_root())
 
 
 def test_the_users_table_hides_the_shipped_one(monkeypatch, tmp_path):
     shipped, own = tmp_path / "shipped", tmp_path / "own"
-    monkeypatch.setattr(store, "bundled_root", lambda: shipped)
+    monkeypatch.setattr(store.files, "bundled_root", lambda: shipped)
     monkeypatch.setenv("RBCORE_CACHE", str(shipped))
     store.write_table(ROWS, FACTS, {"by": "project"})
     monkeypatch.setenv("RBCORE_CACHE", str(own))
