@@ -32,6 +32,10 @@ class UnknownNameError(RobustnessBiasError):
     """A dataset, model, method, run, epoch, partition or parameter that does not exist."""
 
 
+class ParameterError(RobustnessBiasError):
+    """A value that a parameter does not allow."""
+
+
 class DatasetError(RobustnessBiasError):
     """Images or labels that are missing, unreadable or inconsistent."""
 

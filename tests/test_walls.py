@@ -14,7 +14,7 @@ SOURCES = [
     *sorted((ROOT / "rbcore").rglob("*.py")),
 ]
 
-LEAVES = {"errors", "registry", "runtime"}
+LEAVES = {"errors", "parameters", "registry", "runtime"}
 DATA = LEAVES | {"partitions", "sampling", "store"}
 RUNS = DATA | {"datasets", "models", "outputs", "runs", "training.recipes"}
 NUMBERS = LEAVES | {"inference", "measures", "partitions", "sampling"}
@@ -24,6 +24,7 @@ ALLOWED = {
     # What all may use, from the bottom up.
     "errors": set(),
     "registry": {"errors"},
+    "parameters": {"errors", "registry"},
     "runtime": {"errors"},
     "partitions": {"errors", "registry"},
     "sampling": {"errors", "partitions"},

@@ -1,6 +1,5 @@
 """What a distance method is: its parameters, which bound it gives, and one signature for all."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from rbcore.errors import MethodError
+from rbcore.parameters import Parameter, resolve_parameters
 from rbcore.registry import Registry, unknown_name
 
 Parameters = dict[str, Any]
@@ -28,51 +28,6 @@ SMOOTHED_UPPER_NOTE = (
     "Distances are upper bounds of the smoothed classifier g's own distance, and not of the "
     "network's: where they were found, g has another class with the stated confidence."
 )
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a method; its type is that of its default.
-
-    Attributes
-    ----------
-    name, default
-        Name, and value where none is given.
-    low, high
-        Smallest and largest number allowed.
-    meaning
-        What it does, with its unit.
-    choices
-        The values allowed, where it is one of several words and not a number.
-    """
-
-    name: str
-    default: int | float | str
-    low: float = -math.inf
-    high: float = math.inf
-    meaning: str = ""
-    choices: tuple[str, ...] = ()
-
-    def parse(self, value: object) -> int | float | str:
-        """Return the value as the parameter's type, or raise `MethodError` naming what is allowed."""
-        if isinstance(self.default, str):
-            if value not in self.choices:
-                raise MethodError(
-                    f"{self.name}={value} is not one of {', '.join(self.choices)} ({self.meaning})."
-                )
-            return str(value)
-        kind = type(self.default)
-        try:
-            number = kind(str(value))
-        except ValueError:
-            number = None
-        if number is None or not math.isfinite(number) or not self.low <= number <= self.high:
-            noun = "a whole number" if kind is int else "a number"
-            raise MethodError(
-                f"{self.name}={value} is not {noun} from {self.low:g} to {self.high:g} "
-                f"({self.meaning})."
-            )
-        return number
 
 
 @dataclass(frozen=True)
@@ -209,17 +164,10 @@ class Method:
         MethodError
             For a value out of range.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
-        values: dict[str, object] = {name: parameter.default for name, parameter in known.items()}
-        if preset is not None:
-            if preset not in self.presets:
-                raise unknown_name(f"preset of {self.name}", preset, list(self.presets))
-            values.update(self.presets[preset])
-        for name, value in given.items():
-            if name not in known:
-                raise unknown_name(f"parameter of {self.name}", name, list(known))
-            values[name] = value
-        return {name: known[name].parse(value) for name, value in values.items()}
+        if preset is not None and preset not in self.presets:
+            raise unknown_name(f"preset of {self.name}", preset, list(self.presets))
+        settings = None if preset is None else self.presets[preset]
+        return resolve_parameters(self.name, self.parameters, given, settings, MethodError)
 
 
 METHODS: Registry[Method] = Registry("method")

@@ -12,7 +12,8 @@ from foolbox.criteria import Misclassification
 from foolbox.models.pytorch import PyTorchModel
 from torch import nn
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Parameter
+from rbcore.distances.method import METHODS, AttackResult, Batch, Method
+from rbcore.parameters import Parameter
 
 
 def deepfool(

@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Parameter
+from rbcore.distances.method import METHODS, AttackResult, Batch, Method
 from rbcore.distances.networks import CLEAR_LEAD, CountedNetwork
 from rbcore.distances.tensors import between, norms, wide
+from rbcore.parameters import Parameter
 
 OVERSHOOT = 0.02
 DEEPFOOL_STEPS = 50

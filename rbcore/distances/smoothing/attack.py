@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Parameter
+from rbcore.distances.method import METHODS, AttackResult, Batch, Method
 from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing.certify import (
     ALPHA,
@@ -29,6 +29,7 @@ from rbcore.distances.smoothing.certify import (
 )
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.distances.tensors import norms, wide
+from rbcore.parameters import Parameter
 
 CLEAN, SEARCH, LINE = 0, 1, 2
 """Streams of draws; the clean image's are those of ``smoothing``, and each try on the

@@ -19,10 +19,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from rbcore.distances.batching import seconds_of_a_pass
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Network, Parameter
+from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Network
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.errors import MethodError
+from rbcore.parameters import Parameter
 
 SMALLEST_PASS = 16
 TUNING_SECONDS, TUNING_ROUNDS = 1.0, 7
