@@ -1,16 +1,19 @@
 """What several commands take and print: options, tables, a progress bar."""
 
-from collections.abc import Iterator
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import typer
 from tqdm import tqdm
 
-from rbcore.errors import MethodError, ModelError
+from rbcore.errors import MethodError, ModelError, RobustnessBiasError
 from rbcore.models import MODELS
 from rbcore.reports.spreadsheet import csv_text
 from rbcore.runs.foreign_weights import register_builder
@@ -67,6 +70,98 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable."),
 ]
+
+
+def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take records: each of their fields becomes one option (or argument).
+
+    A record is a dataclass or a pydantic model. A field is declared by
+    ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
+    record of the library knows no Typer, or by ``Annotated[..., typer.Option(...)]``, which is
+    used as it is; the option is named after the field. Parameters that are no records stay options.
+
+    Raises
+    ------
+    TypeError
+        If two records have a field of the same name.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    options: dict[str, inspect.Parameter] = {}
+    fields: dict[str, list[str]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        is_record = dataclasses.is_dataclass(hints[name]) or hasattr(hints[name], "model_fields")
+        added = (
+            _field_options(hints[name]) if is_record else {name: (hints[name], parameter.default)}
+        )
+        if options.keys() & added:
+            raise TypeError(f"{command.__name__} has {sorted(options.keys() & added)} twice.")
+        if is_record:
+            fields[name] = list(added)
+        for option, (annotation, default) in added.items():
+            options[option] = inspect.Parameter(
+                option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        records = {
+            name: _made(hints[name], {field: given.pop(field) for field in names})
+            for name, names in fields.items()
+        }
+        command(**records, **given)
+
+    run.__signature__ = inspect.Signature(list(options.values()))  # type: ignore[attr-defined]
+    run.__annotations__ = {name: option.annotation for name, option in options.items()}
+    return run
+
+
+def _made(record: Any, values: dict[str, Any]) -> Any:
+    """Build a record; what pydantic refuses is told in one sentence."""
+    from pydantic import ValidationError
+
+    try:
+        return record(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise RobustnessBiasError(f"--{name} {first['input']}: {first['msg']}.") from None
+
+
+def _field_options(record: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the annotation for Typer and the default of every field of a record."""
+    hints = get_type_hints(record, include_extras=True)
+    signature = inspect.signature(record)
+    return {
+        name: (_for_typer(name, hints[name]), _default(record, parameter))
+        for name, parameter in signature.parameters.items()
+    }
+
+
+def _default(record: Any, parameter: inspect.Parameter) -> Any:
+    if hasattr(record, "model_fields") and not record.model_fields[parameter.name].is_required():
+        return record.model_fields[parameter.name].get_default(call_default_factory=True)
+    return parameter.default
+
+
+def _for_typer(name: str, hint: Any) -> Any:
+    """Replace a field's description and range by an option; leave what is one already."""
+    kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    own = next((item for item in metadata if isinstance(item, typer.models.ParameterInfo)), None)
+    if own is not None:
+        return Annotated[kind, own]
+    found: dict[str, Any] = {}
+    for item in metadata:
+        for part in (item, *getattr(item, "metadata", ())):
+            found |= {
+                key: getattr(part, key) for key in ("description", "ge", "le") if hasattr(part, key)
+            }
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=found.get("description"),
+        min=found.get("ge"),
+        max=found.get("le"),
+    )
+    return Annotated[kind, option]
 
 
 def print_table(table: pd.DataFrame, form: Format) -> None:
