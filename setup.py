@@ -7,5 +7,5 @@ BUNDLED = "rbcore.bundled"
 setup(
     packages=[*find_packages(include=["rbcore", "rbcore.*"]), BUNDLED],
     package_dir={BUNDLED: "cache/bundled"},
-    package_data={BUNDLED: ["**/*"]},
+    package_data={BUNDLED: ["**/*"], "rbcore.reports": ["templates/*.html"]},
 )

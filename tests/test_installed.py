@@ -34,6 +34,8 @@ for name in found:
 names = {}
 exec(sys.stdin.read(), names)
 from rbcore import store
+from rbcore.reports.page import page_text
+assert "<h1>a &lt; b</h1>" in page_text("a < b", [], [], str)
 bundled = store.bundled_root()
 print(json.dumps({
     "at": rbcore.__file__,

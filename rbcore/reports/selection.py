@@ -17,7 +17,7 @@ from rbcore.partitions import group_labels
 from rbcore.reports.page import Figure, Section, csv_inside, page_text
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.command_lines import command, estimate_command, method_words
-from rbcore.store import Facts, StoredTable, write_atomically
+from rbcore.store import Facts, StoredTable, write_text
 
 DEFINITIONS = {
     "misclassified": (
@@ -113,12 +113,7 @@ def write(
 
     Raises `StoreError` where it cannot be written.
     """
-    text = html(run, epoch, method, by, policy=policy)
-
-    def put(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, put)
+    write_text(path, html(run, epoch, method, by, policy=policy))
     return path
 
 

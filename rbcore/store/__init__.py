@@ -21,6 +21,7 @@ from rbcore.store.files import (
     sha256_of_file,
     write_atomically,
     write_json,
+    write_text,
 )
 from rbcore.store.key import distances_key
 from rbcore.store.rows import read_rows, rows_facts, sha256_of_rows, write_rows
@@ -69,4 +70,5 @@ __all__ = [
     "write_part",
     "write_rows",
     "write_table",
+    "write_text",
 ]

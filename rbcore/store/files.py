@@ -111,11 +111,16 @@ def _remove_left_over(path: Path) -> None:
 def write_json(path: Path, facts: Facts) -> None:
     """Write facts with their seal as JSON, atomically."""
     text = json.dumps(sealed(facts), indent=1, sort_keys=True, ensure_ascii=False)
-    write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
+    write_text(path, text + "\n")
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, as `write_atomically` does."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
 
 
 def read_json(path: Path) -> Facts:
