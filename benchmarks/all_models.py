@@ -16,7 +16,8 @@ import typer
 
 import rbcore as rb
 from rbcore.datasets import Dataset
-from rbcore.distances import estimate_arrays, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import estimate_arrays
 from rbcore.models import build_network
 
 BATCH, ATTACKED, STEPS, LEARNING_RATE = 8, 2, 5, 0.002

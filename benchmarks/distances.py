@@ -30,7 +30,9 @@ from torch import Tensor, nn
 import rbcore as rb
 from benchmarks.peers import BATCH, LONG, PEERS, REFERENCE, Peer, judge
 from rbcore.datasets import Dataset
-from rbcore.distances import Engine, in_batches, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.batching import in_batches
+from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CountedNetwork, frozen
 
 CACHE = Path("~/.cache/rbcore-benchmarks").expanduser()

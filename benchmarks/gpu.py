@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from benchmarks.distances import IMAGENET_MEAN, IMAGENET_STD, command, machine
 from benchmarks.peers import PEERS, REFERENCE, judge
-from rbcore.distances import Engine, in_batches, resolve_method
-from rbcore.distances.batching import largest_size
+from rbcore.distances import resolve_method
+from rbcore.distances.batching import in_batches, largest_size
+from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CountedNetwork, frozen
 from rbcore.distances.smoothing.certify import voting_network
 from rbcore.models import build_network

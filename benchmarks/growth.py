@@ -27,7 +27,9 @@ import typer
 from torch import nn
 
 from benchmarks.distances import CACHE, command, load_cifar_network, machine
-from rbcore.distances import Engine, in_batches, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.batching import in_batches
+from rbcore.distances.engine import Engine
 
 SIZES = (256, 512, 1024, 2048)
 CLASSES = (10, 100)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rbcore.distances import Engine, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import Engine
 from rbcore.errors import MethodError
 from rbcore.outputs import read_outputs
 

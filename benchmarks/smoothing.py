@@ -26,7 +26,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from benchmarks.distances import Subject, load_cifar, load_faces
-from rbcore.distances import Engine, Estimates, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import Engine, Estimates
 from rbcore.distances.networks import CountedNetwork, frozen
 from rbcore.distances.smoothing.certify import voting_network
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 import rbcore as rb
 from benchmarks.coverage import markdown
-from rbcore.distances import Batch, Engine, in_batches, resolve_method
-from rbcore.distances.engine import BISECTIONS
+from rbcore.distances import Batch, resolve_method
+from rbcore.distances.batching import in_batches
+from rbcore.distances.engine import BISECTIONS, Engine
 from rbcore.distances.tensors import between
 
 METHODS = ("carlini_wagner:paper", "deepfool", "minimal")

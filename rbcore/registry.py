@@ -1,8 +1,10 @@
 """A dictionary of named things that refuses duplicates and says what it holds when a name is unknown."""
 
+import importlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rbcore.errors import UnknownNameError
 
@@ -16,6 +18,30 @@ def unknown_name(kind: str, name: object, known: list[str]) -> UnknownNameError:
     return UnknownNameError(
         f"There is no {kind} {str(name)!r}.{hint} Known: {', '.join(known) or 'none'}."
     )
+
+
+@dataclass(frozen=True)
+class LazyFunction:
+    """A function named as text, whose module is imported at the first call.
+
+    So a declaration that names its code needs none of the libraries which that code imports.
+
+    Attributes
+    ----------
+    path
+        ``module:function``, as in ``rbcore.models.small_cnn:build``.
+    """
+
+    path: str
+
+    def resolve(self) -> Any:
+        """Return the function."""
+        module, _, name = self.path.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.resolve()(*args, **kwargs)
 
 
 class Registry(Generic[Item]):

@@ -9,7 +9,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from rbcore.distances import estimate_arrays, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import estimate_arrays
 
 CLASS_NAMES = ("blue", "brown", "green")
 CENTERS = np.array([[0.26, 0.30], [0.52, 0.42], [0.70, 0.76]])

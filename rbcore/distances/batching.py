@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.method import Network
+from rbcore.distances.base import Network
 from rbcore.distances.networks import bytes_an_image
 from rbcore.errors import MethodError
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rbcore.distances.base import AttackResult, Batch, Method, Network, Parameters
 from rbcore.distances.batching import fastest_size, halved, in_batches, in_passes, largest_size
-from rbcore.distances.method import AttackResult, Batch, Method, Network, Parameters
 from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError

@@ -13,10 +13,11 @@ import torch
 
 from rbcore import sampling, store
 from rbcore.datasets import Dataset, attributes
-from rbcore.distances import Engine, Estimates, Method, Parameters, in_batches, resolve_method
-from rbcore.distances.batching import images_a_second
+from rbcore.distances import Method, Parameters, resolve_method
+from rbcore.distances.batching import images_a_second, in_batches
 from rbcore.distances.best import BEST, best_table
 from rbcore.distances.best import stored_methods as methods_of
+from rbcore.distances.engine import Engine, Estimates
 from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
 from rbcore.outputs import LOGITS

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method
+from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CLEAR_LEAD
 from rbcore.errors import MethodError
 
@@ -65,17 +65,3 @@ def run(network: nn.Module, batch: Batch) -> AttackResult:
         np.where(has_boundary, distance.cpu().numpy(), np.nan),
         np.where(has_boundary, "exact", "failed").astype(object),
     )
-
-
-METHODS.add(
-    "exact",
-    Method(
-        "exact",
-        "Exact (linear models)",
-        run,
-        bound="exact",
-        version=2,
-        only_linear=True,
-        description="closed form for linear models, without the box [0, 1] (paper, section 6)",
-    ),
-)

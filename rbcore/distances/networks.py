@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from rbcore.distances.method import Network
+from rbcore.distances.base import Network
 from rbcore.runtime import Cancel, never, stop_if
 
 ROUNDING = 1e-5

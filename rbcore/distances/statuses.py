@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rbcore.distances.method import resolve_method
+from rbcore.distances.base import resolve_method
 from rbcore.distances.smoothing.certify import ceiling
 from rbcore.measures.tables import checked
 from rbcore.sampling import share_correct

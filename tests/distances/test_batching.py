@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from rbcore.distances import AttackResult, Engine, Method, batching, estimate_arrays, resolve_method
+from rbcore.distances import AttackResult, Method, batching, resolve_method
 from rbcore.distances.attacks.minimal import gradients
+from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.distances.networks import (
     BLOCK,
     CountedNetwork,

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from rbcore.distances import METHODS, AttackResult, Engine, Method, estimate_arrays, resolve_method
-from rbcore.distances.method import format_method, method_spellings
+from rbcore.distances import METHODS, AttackResult, Method, resolve_method
+from rbcore.distances.base import format_method, method_spellings
+from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from tests.toys import as_images, linear_network, smooth_network
 

@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 from torch import nn
 
 from rbcore.datasets import load_dataset
-from rbcore.distances import estimate_arrays, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import estimate_arrays
 from rbcore.errors import MethodError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network

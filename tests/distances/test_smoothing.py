@@ -7,7 +7,8 @@ from scipy import stats
 from torch import nn
 
 from rbcore.datasets import load_dataset
-from rbcore.distances import estimate_arrays, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import estimate_arrays
 from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing.certify import (
     ceiling,
@@ -307,7 +308,7 @@ def test_radii_exceed_the_truth_no_more_often_than_alpha_says(distance):
 
 
 def test_every_image_is_certified_and_reported_done():
-    from rbcore.distances import Engine
+    from rbcore.distances.engine import Engine
 
     images, labels, reported = line_points([0.2, -0.2, 0.1]), np.array([0, 0, 0]), []
     method, parameters = resolve_method("smoothing", {"n": 50})

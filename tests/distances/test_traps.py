@@ -15,8 +15,9 @@ from foolbox.models.pytorch import get_device
 from torch import nn
 
 from rbcore.datasets import load_dataset
-from rbcore.distances import METHODS, AttackResult, Engine, Method, estimate_arrays, resolve_method
+from rbcore.distances import METHODS, AttackResult, Method, resolve_method
 from rbcore.distances.batching import in_passes
+from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.distances.networks import CountedNetwork
 from rbcore.errors import Cancelled, MethodError
 from rbcore.runs.loading import load_model

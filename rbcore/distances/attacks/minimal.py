@@ -20,10 +20,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method
+from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CLEAR_LEAD, CountedNetwork
 from rbcore.distances.tensors import between, norms, wide
-from rbcore.parameters import Parameter
 
 OVERSHOOT = 0.02
 DEEPFOOL_STEPS = 50
@@ -472,73 +471,3 @@ def _nearer(
 
 def _length(images: Tensor, across: Tensor, reach: Tensor) -> Tensor:
     return torch.where(reach.isfinite(), norms(across - images), torch.inf)
-
-
-METHODS.add(
-    "minimal",
-    Method(
-        "minimal",
-        "Minimal",
-        run,
-        bound="upper",
-        version=2,
-        description=(
-            "our own: DeepFool in an active pool, then minimum-norm steps relative to the "
-            "distance, from several classes"
-        ),
-        parameters=(
-            Parameter(
-                "candidates",
-                5,
-                1,
-                1_000,
-                "classes compared at the clean image, the most likely first",
-            ),
-            Parameter(
-                "starts", 2, 1, 1_000, "classes tried, the nearest linearized boundary first"
-            ),
-            Parameter(
-                "farthest",
-                1.0,
-                0,
-                1e9,
-                "how far these may lie at most, in units of DeepFool's distance",
-            ),
-            Parameter("trial_steps", 10, 0, 10_000, "steps for which each is tried"),
-            Parameter("kept", 1, 1, 1_000, "starts that are refined"),
-            Parameter(
-                "steps", 11, 0, 10_000, "steps for which they are refined; 0: DeepFool's result"
-            ),
-            Parameter("restarts", 0, 0, 100, "times the best is refined again with twice the step"),
-        ),
-        presets={
-            "fast": {
-                "candidates": 3,
-                "starts": 1,
-                "farthest": 1.0,
-                "trial_steps": 0,
-                "kept": 1,
-                "steps": 0,
-                "restarts": 0,
-            },
-            "standard": {
-                "candidates": 5,
-                "starts": 2,
-                "farthest": 1.0,
-                "trial_steps": 10,
-                "kept": 1,
-                "steps": 11,
-                "restarts": 0,
-            },
-            "thorough": {
-                "candidates": 6,
-                "starts": 6,
-                "farthest": 1e9,
-                "trial_steps": 30,
-                "kept": 3,
-                "steps": 70,
-                "restarts": 2,
-            },
-        },
-    ),
-)

@@ -14,13 +14,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method
+from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing.certify import (
-    ALPHA,
-    N0,
-    NOISE,
-    N,
     certify,
     count_votes,
     lower_confidence_bound,
@@ -29,7 +25,6 @@ from rbcore.distances.smoothing.certify import (
 )
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.distances.tensors import norms, wide
-from rbcore.parameters import Parameter
 
 CLEAN, SEARCH, LINE = 0, 1, 2
 """Streams of draws; the clean image's are those of ``smoothing``, and each try on the
@@ -292,30 +287,3 @@ def _duel(votes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _geometric(first: float, last: float, step: int, steps: int) -> float:
     return float(first * (last / first) ** (step / max(steps - 1, 1)))
-
-
-METHODS.add(
-    "smoothing_attack",
-    Method(
-        "smoothing_attack",
-        "Attack on the smoothed classifier g",
-        run,
-        bound="upper",
-        smoothed=True,
-        description=(
-            "upper bound of the distance of the smoothed classifier g, not of f, shown by votes "
-            "with probability 1 - alpha: minimum-norm steps against the mean probability over "
-            "noisy copies (after SmoothAdv, Salman et al. 2019)"
-        ),
-        parameters=(
-            NOISE,
-            Parameter("draws", 16, 1, 10_000, "fixed noisy copies of an image to attack"),
-            Parameter("steps", 40, 1, 10_000, "steps of the attack"),
-            N0,
-            N,
-            ALPHA,
-        ),
-        version=2,
-        columns=("network_prediction", "smoothed_prediction", "votes"),
-    ),
-)

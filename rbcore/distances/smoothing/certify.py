@@ -18,12 +18,11 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from rbcore.distances.base import AttackResult, Batch, Network
 from rbcore.distances.batching import seconds_of_a_pass
-from rbcore.distances.method import METHODS, AttackResult, Batch, Method, Network
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.errors import MethodError
-from rbcore.parameters import Parameter
 
 SMALLEST_PASS = 16
 TUNING_SECONDS, TUNING_ROUNDS = 1.0, 7
@@ -281,48 +280,3 @@ def run(
     return replace(
         found, columns={"network_prediction": batch.logits.argmax(1).cpu().numpy(), **found.columns}
     )
-
-
-NOISE = Parameter(
-    "noise", 0.125, 1e-4, 10.0, "standard deviation of the noise, L2 pixel space [0, 1]"
-)
-N0 = Parameter("n0", 100, 1, 100_000, "noisy copies to guess the class of g from")
-N = Parameter("n", 1000, 1, 10_000_000, "noisy copies to count the guessed class in")
-ALPHA = Parameter(
-    "alpha", 0.001, 1e-9, 0.5, "largest probability that an image's statement is false"
-)
-
-METHODS.add(
-    "smoothing",
-    Method(
-        "smoothing",
-        "Randomized smoothing",
-        run,
-        bound="lower",
-        smoothed=True,
-        description=(
-            "radius certified for the smoothed classifier g with probability 1 - alpha "
-            "(Cohen et al. 2019; paper, section 4.2); in bfloat16 for the smoothed bfloat16 "
-            "copy of the network"
-        ),
-        parameters=(
-            NOISE,
-            N0,
-            N,
-            ALPHA,
-            Parameter(
-                "precision",
-                "float32",
-                meaning=(
-                    "what the network computes in; with bfloat16 the certificate "
-                    "is for that network"
-                ),
-                choices=("float32", "bfloat16"),
-            ),
-        ),
-        presets={"paper": {"noise": 0.125, "n0": 100, "n": 100_000, "alpha": 0.001}},
-        version=2,
-        columns=("network_prediction", "smoothed_prediction", "votes"),
-        passes=lambda parameters: int(parameters["n0"] + parameters["n"]),
-    ),
-)

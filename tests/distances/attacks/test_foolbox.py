@@ -10,7 +10,8 @@ from foolbox.attacks import DDNAttack, L2CarliniWagnerAttack, L2DeepFoolAttack
 from foolbox.criteria import Misclassification
 
 from rbcore.datasets import load_dataset
-from rbcore.distances import METHODS, Engine, estimate_arrays, resolve_method
+from rbcore.distances import METHODS, resolve_method
+from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.errors import Cancelled, MethodError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network

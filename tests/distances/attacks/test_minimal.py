@@ -6,7 +6,8 @@ import torch
 from sklearn.datasets import make_moons
 from torch import nn
 
-from rbcore.distances import Engine, estimate_arrays, resolve_method
+from rbcore.distances import resolve_method
+from rbcore.distances.engine import Engine, estimate_arrays
 from tests.toys import as_images, linear_network, smooth_network
 
 FAST, STANDARD, THOROUGH = (

@@ -1,17 +1,24 @@
 """What a distance method is: its parameters, which bound it gives, and one signature for all."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from torch import Tensor, nn
 
 from rbcore.errors import MethodError
 from rbcore.parameters import Parameter, resolve_parameters
 from rbcore.registry import Registry, unknown_name
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 Parameters = dict[str, Any]
+
+Network: TypeAlias = "Callable[[Tensor], Tensor] | nn.Module"
+"""Any callable from images in [0, 1] to logits."""
 
 BOUND_NOTES = {
     "upper": "Distances are upper bounds: the boundary may be closer than the attack found.",
@@ -58,7 +65,7 @@ class Batch:
     size: int
     done: Callable[[int], None]
 
-    def take(self, rows: Tensor) -> "Batch":
+    def take(self, rows: Tensor) -> Batch:
         """Return the batch of some of its images."""
         return replace(
             self,
@@ -226,7 +233,3 @@ def method_spellings(*, is_linear: bool = True) -> dict[str, str]:
             if method.resolve(preset, {}) != method.resolve(None, {}):
                 spellings[f"{method.name}:{preset}"] = f"{method.title}, {preset} settings"
     return spellings
-
-
-Network = Callable[[Tensor], Tensor] | nn.Module
-"""Any callable from images in [0, 1] to logits."""
