@@ -31,8 +31,8 @@ import rbcore as rb
 from pages.shell import results
 from rbcore import store
 from rbcore.distances import resolve_method
-from rbcore.distances.estimate import SPLIT
 from rbcore.models import MODELS
+from rbcore.sampling import SPLIT
 from tests.browser.serving import ROOT, serve
 
 N_GROUPS, N_PER_GROUP, N_CALLS, N_SESSIONS = 151, 20, 5, 30

@@ -15,7 +15,7 @@ from rbcore import analyses, inference, wording
 from rbcore.analyses import first_faces, raw_and_standardized, typical_faces
 from rbcore.charts import bias_intervals, mix_intervals, rendering, robustness_curves
 from rbcore.datasets import Dataset, toyfaces
-from rbcore.distances.estimate import Perturbations
+from rbcore.distances.perturbed import Perturbations
 from rbcore.store import StoredTable
 
 DATASET, MODEL, METHOD = "toyfaces", "small_cnn", "deepfool"

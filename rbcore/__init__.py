@@ -9,19 +9,17 @@
 
 from rbcore import charts
 from rbcore.datasets import load_dataset
-from rbcore.distances.estimate import (
-    estimate_distances,
-    perturbed_images,
-    stored_distances,
-    stored_methods,
-)
+from rbcore.distances.estimate import estimate_distances, estimate_rows
+from rbcore.distances.perturbed import perturbed_images
 from rbcore.distances.statuses import statuses_in_words
+from rbcore.distances.stored import stored_distances, stored_methods
 from rbcore.errors import RobustnessBiasError
 from rbcore.inference import robustness_bias
 from rbcore.measures import Policy
 from rbcore.runs.checkpoints import list_runs
 from rbcore.runs.importing import import_weights
 from rbcore.runs.loading import load_model, open_run
+from rbcore.sampling import Rows
 from rbcore.store.verify import verify
 from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
 from rbcore.training.train import train
@@ -33,8 +31,10 @@ __all__ = [
     "Regularizer",
     "Reweighting",
     "RobustnessBiasError",
+    "Rows",
     "charts",
     "estimate_distances",
+    "estimate_rows",
     "import_weights",
     "list_runs",
     "load_dataset",

@@ -11,13 +11,16 @@ carries a *sampling weight*, how many images of the split it stands for. Two rea
   the rows is measured.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from rbcore.errors import MeasureError
+from rbcore.errors import MeasureError, MethodError
 from rbcore.partitions import group_labels
 
 WEIGHT = "sampling_weight"
@@ -31,6 +34,116 @@ USUAL_AT_LEAST = 60
 every second one is.
 """
 SAME = 1e-9
+SPLIT = "test"
+"""The split that is measured where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which images of a dataset are wanted; all of the test split where nothing is said.
+
+    Attributes
+    ----------
+    split
+        ``test``, ``train``, or ``validation`` where the dataset has one.
+    limit
+        Only the first so many images, in a random order fixed by the dataset's seed.
+    every
+        Only every so many-th image, in the order of the files; 5 is the paper's choice for
+        smoothing.
+    at_least, by
+        At least so many images of every group of a partition (or all of a smaller group), beside
+        those of ``limit`` or ``every``; without these, only they.
+
+    Raises
+    ------
+    MethodError
+        If a number leaves no image, or only one of ``at_least`` and ``by`` is given.
+
+    Examples
+    --------
+    >>> Rows(limit=300, every=5)
+    Rows(split='test', limit=300, every=5, at_least=None, by=None)
+    """
+
+    split: Annotated[
+        str,
+        Field(description="test, train, or validation for a run trained with --validation."),
+    ] = SPLIT
+    limit: Annotated[int | None, Field(ge=1, description="Only so many images.")] = None
+    every: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Only every so many-th image; 5 is the paper's choice for smoothing.",
+        ),
+    ] = 1
+    at_least: Annotated[
+        int | None,
+        Field(ge=1, description="At least so many images of every group of --by."),
+    ] = None
+    by: Annotated[
+        str | None,
+        Field(title="PARTITION", description="With --at-least: class, an attribute, or a*b."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise MethodError(f"limit={self.limit} leaves no image; give a number from 1.")
+        if self.every < 1:
+            raise MethodError(
+                f"every={self.every} is no step from image to image; give a number from 1."
+            )
+        is_whole = self.at_least is not None and self.by is not None and self.at_least >= 1
+        if not is_whole and (self.at_least, self.by) != (None, None):
+            raise MethodError(
+                f"at_least={self.at_least} with by={self.by!r} draws nothing: give a number from 1 "
+                "and a partition, as in at_least=60, by='class'."
+            )
+
+    @classmethod
+    def among(
+        cls, rows: "Rows | None", keywords: Mapping[str, Any]
+    ) -> tuple["Rows", dict[str, Any]]:
+        """Take the fields of a record out of keywords, and return it and the other keywords.
+
+        So ``limit=300`` may stand for ``rows=Rows(limit=300)``.
+
+        >>> Rows.among(None, {"split": "train", "steps": 20})[1]
+        {'steps': 20}
+
+        Raises
+        ------
+        MethodError
+            If both ``rows`` and one of its fields are given.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        own = {name: value for name, value in keywords.items() if name in names}
+        if rows is not None and own:
+            raise MethodError(
+                f"Both rows={rows} and {next(iter(own))} say which images are wanted; put all into "
+                "rows."
+            )
+        others = {name: value for name, value in keywords.items() if name not in names}
+        return rows or cls(**own), others
+
+    def chosen(self, order: np.ndarray, samples: pd.DataFrame) -> np.ndarray:
+        """Return the row numbers of the wanted images, int64, in the split's random order.
+
+        Parameters
+        ----------
+        order
+            Row numbers of the split in its random order, shape (n,).
+        samples
+            One row a sample of the dataset, with its attributes.
+        """
+        is_step = np.isin(order, np.sort(order)[:: self.every])
+        wanted: np.ndarray = order[is_step][: self.limit]
+        if self.at_least is None or self.by is None:
+            return wanted
+        labels = group_labels(samples.iloc[order], self.by).to_numpy()
+        only_they = self.limit is None and self.every == 1
+        return draw(order[:0] if only_they else wanted, order, labels, self.at_least)
 
 
 def draw(base: np.ndarray, order: np.ndarray, labels: np.ndarray, at_least: int) -> np.ndarray:

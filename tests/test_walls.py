@@ -19,7 +19,8 @@ DATA = LEAVES | {"partitions", "sampling", "store"}
 RUNS = DATA | {"datasets", "models", "outputs", "runs", "training.recipes"}
 NUMBERS = LEAVES | {"inference", "measures", "partitions", "sampling"}
 ENGINE = LEAVES | {"distances", "measures.tables", "outputs", "partitions", "sampling"}
-CALLS = RUNS | {"distances", "distances.best", "distances.estimate", "runs.loading"}
+TABLES = {"distances.best", "distances.rows", "distances.stored"}
+CALLS = RUNS | TABLES | {"distances", "distances.estimate", "distances.perturbed", "runs.loading"}
 ALLOWED = {
     # What all may use, from the bottom up.
     "errors": set(),
@@ -43,8 +44,12 @@ ALLOWED = {
     # runs and the store.
     "distances": ENGINE,
     "distances.best": {"distances", "store"},
-    "distances.estimate": RUNS | {"distances", "distances.best"},
-    "distances.interpolation": {"charts.rendering", "datasets", "distances.estimate", "models"},
+    "distances.stored": RUNS | {"distances", "distances.best"},
+    "distances.rows": RUNS | {"distances"},
+    "distances.estimate": RUNS | TABLES | {"distances"},
+    "distances.cost": RUNS | TABLES | {"distances"},
+    "distances.perturbed": RUNS | TABLES | {"distances", "distances.estimate"},
+    "distances.interpolation": {"charts.rendering", "datasets", "models", "sampling"},
     # What is made of distances.
     "measures": LEAVES | {"measures.tables", "partitions", "sampling"},
     "measures.tables": {"errors"},
@@ -61,6 +66,7 @@ ALLOWED = {
     | CALLS
     | {
         "analyses",
+        "distances.cost",
         "reports",
         "runs.importing",
         "store.storage",

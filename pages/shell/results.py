@@ -21,9 +21,11 @@ from rbcore import analyses, inference, store, wording
 from rbcore.datasets import Dataset, attributes
 from rbcore.distances import METHODS, format_method, resolve_method
 from rbcore.distances.best import BEST, counts
-from rbcore.distances.estimate import SPLIT, Perturbations, pass_rate, passes_of
+from rbcore.distances.cost import pass_rate, passes_of
+from rbcore.distances.perturbed import Perturbations
 from rbcore.models import Model
 from rbcore.runs.checkpoints import Run
+from rbcore.sampling import SPLIT
 from rbcore.store import Facts, StoredTable
 
 MOST_KEPT = 2000

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.analyses.agreement import agreement_of, paired_sigmas
-from rbcore.distances.estimate import stored_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import MeasureError
 from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
@@ -68,7 +68,7 @@ def epoch_pairs(
     Parameters
     ----------
     run, method
-        As `rbcore.distances.estimate.stored_distances`.
+        As `rbcore.distances.stored.stored_distances`.
     partitions, policy
         As `rbcore.analyses.agreement.paired_sigmas`.
     epoch

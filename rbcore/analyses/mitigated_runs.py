@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.analyses.mitigation import REST, SIDE, with_sides
-from rbcore.distances.estimate import stored_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.inference import binomial_interval, bootstrap_intervals, rb_interval
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -134,7 +134,7 @@ def trade_off(
     runs
         The plain run and `mitigated_runs`; those without that epoch are left out.
     method
-        As `rbcore.distances.estimate.stored_distances`.
+        As `rbcore.distances.stored.stored_distances`.
     tau
         Budget of RB(P, tau), L2, the same for all runs, whatever tau they were trained at.
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rbcore.distances import resolve_method
 from rbcore.distances.best import BEST
-from rbcore.distances.estimate import stored_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.inference import robustness_bias
 from rbcore.measures import DEFAULT_POLICY, Policy, proportion_beyond, split_groups
 from rbcore.models import MODELS
@@ -102,7 +102,7 @@ def bias_by_model(
     runs
         As `comparable_runs` returns them; those the method does not apply to are left out.
     method, by, policy
-        As `rbcore.distances.estimate.stored_distances` and
+        As `rbcore.distances.stored.stored_distances` and
         `rbcore.inference.robustness_bias` take them.
     epochs
         Names of epochs; the cells of one that a run keeps no checkpoint of are empty, and

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rbcore.distances.estimate import stored_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.inference import compare_bias
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.runs.checkpoints import Run, list_runs

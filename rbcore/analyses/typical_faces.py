@@ -4,7 +4,7 @@ import pandas as pd
 
 from rbcore.datasets import Dataset
 from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
-from rbcore.distances.estimate import Perturbations, perturbed_images
+from rbcore.distances.perturbed import Perturbations, perturbed_images
 from rbcore.partitions import group_labels, group_order
 from rbcore.runs.checkpoints import Run, load_checkpoint
 from rbcore.runtime import resolve_device
@@ -30,7 +30,7 @@ def typical_faces(
     run
         A run on toy faces; its last epoch is looked at.
     distances
-        What `rbcore.distances.estimate.stored_distances` holds of that epoch and ``method``.
+        What `rbcore.distances.stored.stored_distances` holds of that epoch and ``method``.
     by
         A partition.
     n

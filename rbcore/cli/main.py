@@ -37,7 +37,9 @@ from rbcore.datasets import DATASETS, count_on_disk, known_folder, remember_chec
 from rbcore.datasets.opening import user_path
 from rbcore.distances import METHODS
 from rbcore.distances.best import BEST
-from rbcore.distances.estimate import estimate_cost, estimate_distances, stored_distances
+from rbcore.distances.cost import estimate_cost
+from rbcore.distances.estimate import estimate_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.models import MODELS, build_network

@@ -77,7 +77,7 @@ def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
 
     A record is a dataclass or a pydantic model. A field is declared by
     ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
-    record of the library knows no Typer, or by ``Annotated[..., typer.Option(...)]``, which is
+    record of the library knows no Typer (a ``title`` is the option's metavar), or by ``Annotated[..., typer.Option(...)]``, which is
     used as it is; the option is named after the field. Parameters that are no records stay options.
 
     Raises
@@ -152,12 +152,14 @@ def _for_typer(name: str, hint: Any) -> Any:
     found: dict[str, Any] = {}
     for item in metadata:
         for part in (item, *getattr(item, "metadata", ())):
+            given = {key: getattr(part, key, None) for key in ("description", "title", "ge", "le")}
             found |= {
-                key: getattr(part, key) for key in ("description", "ge", "le") if hasattr(part, key)
+                key: value for key, value in given.items() if isinstance(value, str | float | int)
             }
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=found.get("description"),
+        metavar=found.get("title"),
         min=found.get("ge"),
         max=found.get("le"),
     )

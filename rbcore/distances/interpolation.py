@@ -8,8 +8,8 @@ import torch
 
 from rbcore.charts.rendering import rounded
 from rbcore.datasets import Dataset
-from rbcore.distances.estimate import SPLIT
 from rbcore.models import Model
+from rbcore.sampling import SPLIT
 
 STEPS = np.linspace(0.0, 1.2, 13)
 """Where a walk stops: 0 is the clean image, 1 the perturbed one."""

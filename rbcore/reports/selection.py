@@ -9,8 +9,8 @@ from rbcore import inference, sampling, wording
 from rbcore.charts import bias_intervals, robustness_curves
 from rbcore.datasets import DATASETS
 from rbcore.distances.best import BEST, note_of, title_of
-from rbcore.distances.estimate import stored_distances
 from rbcore.distances.statuses import statuses_in_words
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.partitions import group_labels

@@ -1,6 +1,5 @@
 """Tables of distances and the parts of unfinished ones: rows as Parquet, with key, provenance, checksum and seal."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from rbcore.store.files import (
     cache_root,
     make_folder,
     roots,
+    sha256_of_facts,
 )
 from rbcore.store.key import distances_key
 from rbcore.store.rows import read_rows, rows_facts, write_rows
@@ -162,15 +162,12 @@ class Part:
     provenance: Facts
 
 
-def write_part(key_facts: Facts, first: str, rows: pd.DataFrame, provenance: Facts) -> None:
+def write_part(key_facts: Facts, rows: pd.DataFrame, provenance: Facts) -> None:
     """Keep the rows of a finished batch, so that a killed run loses at most the batch in hand.
 
-    Parameters
-    ----------
-    first
-        Id of the batch's first sample; its hash names the file.
+    The file is named after the samples, so that another batch never overwrites it.
     """
-    name = hashlib.sha256(first.encode()).hexdigest()[:24]
+    name = sha256_of_facts({"samples": sorted(rows["sample_id"])})[:24]
     path = _parts_folder(distances_key(key_facts)) / f"{name}.parquet"
     write_rows(path, rows, {"key_facts": key_facts, "provenance": provenance})
 

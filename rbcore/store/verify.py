@@ -9,7 +9,7 @@ import pandas as pd
 
 from rbcore import store
 from rbcore.datasets import Dataset
-from rbcore.distances.estimate import perturbed_images
+from rbcore.distances.perturbed import perturbed_images
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.loading import load_model, open_run

@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 from rbcore import store
 from rbcore.cli.main import cli
 from rbcore.datasets import attributes, load_dataset
-from rbcore.distances.estimate import estimate_distances, stored_distances
+from rbcore.distances.estimate import estimate_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import CheckpointError, DatasetError
 from rbcore.inference import robustness_bias
 from rbcore.partitions import N_TRAIN, training_counts

@@ -11,7 +11,8 @@ from rbcore import store
 from rbcore.datasets import load_dataset
 from rbcore.datasets.base import make_dataset
 from rbcore.datasets.validation import with_validation
-from rbcore.distances.estimate import estimate_cost, stored_distances
+from rbcore.distances.cost import estimate_cost
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import DatasetError, UnknownNameError
 from rbcore.runs.loading import load_model, open_run
 from rbcore.store.verify import verify

@@ -5,7 +5,9 @@ import pytest
 from rbcore import store
 from rbcore.datasets import load_dataset
 from rbcore.distances.best import best_table, join_best, note_of, stored_methods, title_of
-from rbcore.distances.estimate import estimate_distances, perturbed_images, stored_distances
+from rbcore.distances.estimate import estimate_distances
+from rbcore.distances.perturbed import perturbed_images
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError
 from rbcore.runs.checkpoints import find_run
 from rbcore.runs.loading import load_model

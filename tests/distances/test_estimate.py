@@ -11,16 +11,15 @@ import torch
 
 from rbcore import store
 from rbcore.datasets import load_dataset
-from rbcore.distances import estimate
-from rbcore.distances.estimate import (
-    estimate_cost,
-    estimate_distances,
-    perturbed_images,
-    stored_distances,
-)
+from rbcore.distances import METHODS, estimate
+from rbcore.distances.cost import estimate_cost
+from rbcore.distances.estimate import estimate_distances, estimate_rows
+from rbcore.distances.perturbed import perturbed_images
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import Cancelled, DatasetError, MethodError, StoreError, UnknownNameError
 from rbcore.runs.checkpoints import find_run
 from rbcore.runs.loading import load_model, open_run
+from rbcore.sampling import Rows
 from rbcore.training.train import train
 
 PAPER = "deepfool:paper"  # not among what ships, so it is computed here
@@ -303,3 +302,52 @@ def test_a_perturbed_image_had_again_has_the_stored_distance_and_prediction(digi
     with torch.no_grad():
         predicted = small_cnn.network(torch.as_tensor(again.perturbed)).argmax(1).numpy()
     np.testing.assert_array_equal(predicted, chosen["perturbed_prediction"])
+
+
+def test_chunks_in_any_order_and_again_give_the_table_of_one_call(
+    digits, small_cnn, cache, monkeypatch
+):
+    method, order = "minimal:fast candidates=2", digits.rows("test")
+    chunks = [order[start : start + 90] for start in range(0, len(order), 90)]
+    computed = [
+        estimate_rows(small_cnn, digits, method, chunk, batch_size=8)
+        for chunk in (chunks[2], chunks[0], chunks[2], order[60:120], chunks[3], chunks[1])
+    ]
+    assert computed == [90, 90, 0, 30, 90, 60]
+    assert not (cache / "distances").exists()  # parts alone, until somebody asks for the table
+    n_parts = len(list(cache.glob("parts/*/*.parquet")))
+    joined = estimate_distances(small_cnn, digits, method, cancel=lambda: True)  # computes nothing
+    assert n_parts > 5 and not list(cache.glob("parts/*/*"))
+    stored = stored_distances(find_run("digits", "small_cnn"), "last", method)
+    assert sum(part["rows"] for part in stored.provenance["computed"]) == len(order)
+    assert estimate_rows(small_cnn, digits, method, order) == 0
+    monkeypatch.setenv("RBCORE_CACHE", str(cache / "another"))
+    whole = estimate_distances(small_cnn, digits, method, batch_size=8)
+    pd.testing.assert_frame_equal(joined, whole, check_exact=True)
+
+
+def test_chunks_of_a_drawn_sample_carry_its_weights(digits, small_cnn):
+    rows = Rows(limit=12, at_least=5, by="class")
+    wanted = rows.chosen(digits.rows("test"), digits.samples)
+    for chunk in (wanted[20:], wanted[:20]):
+        estimate_rows(small_cnn, digits, "ddn steps=3", chunk, by="class")
+    asked = estimate_distances(small_cnn, digits, "ddn", rows, steps=3)
+    stored = stored_distances(find_run("digits", "small_cnn"), "last", "ddn", steps=3)
+    assert asked["sampling_weight"].sum() == pytest.approx(len(digits.rows("test")))
+    pd.testing.assert_series_equal(stored.rows["sampling_weight"], asked["sampling_weight"])
+
+
+def test_rows_of_two_splits_or_of_none_are_refused(digits, small_cnn):
+    mixed = np.concatenate([digits.rows("test")[:2], digits.rows("train")[:1]])
+    with pytest.raises(DatasetError, match="3 rows are of test and train"):
+        estimate_rows(small_cnn, digits, PAPER, mixed)
+    with pytest.raises(DatasetError, match="0 rows are of no split"):
+        estimate_rows(small_cnn, digits, PAPER, mixed[:0])
+
+
+def test_what_rows_are_wanted_is_said_once(digits, small_cnn):
+    with pytest.raises(MethodError, match="and limit say which images"):
+        estimate_distances(small_cnn, digits, PAPER, Rows(every=5), limit=3)
+    for method in METHODS.values():
+        names = {parameter.name for parameter in method.parameters}
+        assert Rows.among(None, dict.fromkeys(names, 1))[1].keys() == names

@@ -55,9 +55,9 @@ def test_the_order_of_facts_is_not_in_the_key():
 
 
 def test_parts_are_kept_until_a_table_holds_them(cache):
-    store.write_part(FACTS, "b", ROWS.iloc[1:], {"rows": 1})
-    store.write_part(FACTS, "a", ROWS.iloc[:1], {"rows": 1})
-    store.write_part(FACTS, "a", ROWS.iloc[:1], {"rows": 1})
+    store.write_part(FACTS, ROWS.iloc[1:], {"rows": 1})
+    store.write_part(FACTS, ROWS.iloc[:1], {"rows": 1})
+    store.write_part(FACTS, ROWS.iloc[:1], {"rows": 1})
     parts = store.read_parts(FACTS)
     assert sorted(list(part.rows["sample_id"]) for part in parts) == [["a"], ["b"]]
     store.remove_parts(FACTS, parts[:1])
@@ -174,7 +174,7 @@ def test_no_damage_to_a_table_is_read_as_other_numbers():
 
 def test_a_damaged_part_is_computed_again():
     rows = many_rows(20)
-    store.write_part(FACTS, "a", rows, {"rows": 20})
+    store.write_part(FACTS, rows, {"rows": 20})
     (part,) = store.read_parts(FACTS)
     content = part.path.read_bytes()
     for what in damages(part.path, 60):
@@ -187,10 +187,10 @@ def test_a_damaged_part_is_computed_again():
 
 
 def test_a_part_of_another_key_is_not_joined():
-    store.write_part(FACTS, "a", ROWS, {"rows": 2})
+    store.write_part(FACTS, ROWS, {"rows": 2})
     (part,) = store.read_parts(FACTS)
     other = FACTS | {"weights": "v"}
-    store.write_part(other, "b", ROWS, {"rows": 2})
+    store.write_part(other, ROWS, {"rows": 2})
     (stranger,) = store.read_parts(other)
     stranger.path.write_bytes(part.path.read_bytes())
     assert store.read_parts(other) == []

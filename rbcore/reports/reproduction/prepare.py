@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from rbcore.datasets import DATASETS, Dataset, known_folder, load_dataset
-from rbcore.distances.estimate import estimate_distances, stored_distances
+from rbcore.distances.estimate import estimate_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.reports.reproduction.plan import PARTITIONS, SIZES, Audit, Work
 from rbcore.runs.checkpoints import Run

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rbcore import analyses
 from rbcore.datasets import DATASETS
-from rbcore.distances.estimate import stored_distances
+from rbcore.distances.stored import stored_distances
 from rbcore.inference import binomial_interval, robustness_bias
 from rbcore.measures import Policy
 from rbcore.reports.reproduction import paper
