@@ -1,10 +1,13 @@
 """What is registered: names are taken once, and every declaration's code is there."""
 
+from functools import partial
+
 import pytest
 
 from rbcore.datasets import DATASETS
 from rbcore.distances import METHODS
 from rbcore.errors import UnknownNameError
+from rbcore.models import MODELS
 from rbcore.registry import LazyFunction, Registry
 
 
@@ -12,6 +15,13 @@ from rbcore.registry import LazyFunction, Registry
 def test_the_code_of_every_method_is_there(name):
     run = METHODS[name].run
     assert isinstance(run, LazyFunction) and callable(run.resolve())
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_code_of_every_model_is_there(name):
+    build = MODELS[name].build
+    function = build.func if isinstance(build, partial) else build
+    assert isinstance(function, LazyFunction) and callable(function.resolve())
 
 
 @pytest.mark.parametrize("name", list(DATASETS))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import torch
 import typer
 
 from rbcore import analyses, inference, sampling, wording
@@ -42,7 +41,7 @@ from rbcore.distances.estimate import estimate_distances
 from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
-from rbcore.models import MODELS, build_network
+from rbcore.models import MODELS
 from rbcore.partitions import group_labels
 from rbcore.reports import reproduction
 from rbcore.runs.checkpoints import Run, find_run, list_runs
@@ -57,9 +56,6 @@ cli = typer.Typer(
 cli.command()(training.train)
 cli.command()(training.grid)
 cli.command("import")(training.import_)
-
-
-USUAL_SIZES = (32, 64, 224)
 
 
 def chosen_epochs(run: Run, which: str) -> list[int]:
@@ -102,15 +98,11 @@ def models(form: FormatOption = Format.table) -> None:
     """List the models, with their runs, and their parameters for color images of 10 classes at a usual size."""
     rows = []
     for spec in MODELS.values():
-        size = next(side for side in USUAL_SIZES if spec.takes(side, side))
-        with torch.device("meta"):  # shapes only
-            network = build_network(spec.name, (3, size, size), 10, (0.0,) * 3, (1.0,) * 3)
-        n_parameters = sum(parameter.numel() for parameter in network.parameters())
         row = {
             "name": spec.name,
             "title": spec.title,
-            "parameters": f"{n_parameters:,}",
-            "at": f"{size} px",
+            "parameters": "-" if spec.n_parameters is None else f"{spec.n_parameters:,}",
+            "at": f"{spec.usual_size} px",
         }
         rows.append({**row, "runs": len(list_runs(model=spec.name)), "layers": spec.description})
     print_table(pd.DataFrame(rows), form)

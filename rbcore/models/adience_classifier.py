@@ -6,7 +6,7 @@ with batch normalization and without strides, as in the paper's released code.
 
 from torch import nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 CONVOLUTIONS = ((96, 7), (256, 5), (384, 3))
 """Output channels and kernel size."""
@@ -39,18 +39,3 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(512, n_classes),
     )
-
-
-MODELS.add(
-    "adience_classifier",
-    ModelSpec(
-        "adience_classifier",
-        "Adience Classifier",
-        build,
-        (
-            "convolutions 7x7 to 96, 5x5 to 256, 3x3 to 384 with batch normalization and pooling, "
-            "twice linear 512, linear"
-        ),
-        smallest=37,
-    ),
-)

@@ -1,18 +1,24 @@
 """What a model is: a network that takes images in [0, 1], its weights' hash, and the registry of architectures."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from rbcore.errors import ModelError
 from rbcore.registry import Registry
 from rbcore.store import Facts
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 Shape = tuple[int, int, int]
 """Channels, height and width of an input."""
+USUAL_SIZES = (32, 64, 224)
+"""Heights and widths in pixels at which architectures are compared: the first that one takes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class ModelSpec:
         ImageNet weights fit it.
     is_linear
         Whether it is linear, so that methods for linear models apply.
+    n_parameters
+        Trainable parameters for color images of 10 classes at `usual_size`; None for a
+        builder of the user's own.
     source_sha256
         SHA-256 of the file a builder of the user's own was read from; None for what
         is registered here.
@@ -57,6 +66,7 @@ class ModelSpec:
     imagenet: str | None = None
     last_layer: str | None = None
     is_linear: bool = False
+    n_parameters: int | None = None
     source_sha256: str | None = None
 
     @property
@@ -82,6 +92,11 @@ class ModelSpec:
         """Its layers and the sizes it takes, in one sentence."""
         return f"{self.layers}; {self.sizes}"
 
+    @property
+    def usual_size(self) -> int:
+        """The first of `USUAL_SIZES` that it takes."""
+        return next(size for size in USUAL_SIZES if self.takes(size, size))
+
     def takes(self, height: int, width: int) -> bool:
         """Whether it takes images of this size, enlarged or as they are."""
         is_large_enough = self.enlarged_to is not None or min(height, width) >= self.smallest
@@ -89,22 +104,6 @@ class ModelSpec:
 
 
 MODELS: Registry[ModelSpec] = Registry("model")
-
-
-class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel, in units of [0, 1]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return normalized images of the same shape (n, channels, height, width)."""
-        return (images - self.mean) / self.std
 
 
 def build_network(
@@ -123,6 +122,10 @@ def build_network(
     ModelError
         If it cannot take images of that shape.
     """
+    from torch import nn
+
+    from rbcore.models.normalize import Normalize
+
     spec = MODELS[name]
     _, height, width = input_shape
     if not spec.takes(height, width):

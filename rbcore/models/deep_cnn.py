@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 BLOCKS = (
     ((64, 0.3), (64, 0.0)),
@@ -60,33 +60,3 @@ def build_cifar100(input_shape: Shape, n_classes: int) -> nn.Module:
             channels = out
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, n_classes))
-
-
-MODELS.add(
-    "deep_cnn",
-    ModelSpec(
-        "deep_cnn",
-        "Deep CNN",
-        build,
-        (
-            "13 convolutions 3x3 of 64 to 512 channels with batch normalization and dropout, max "
-            "pooling, linear 512, linear"
-        ),
-        smallest=32,
-        largest=32,
-    ),
-)
-MODELS.add(
-    "deep_cnn_cifar100",
-    ModelSpec(
-        "deep_cnn_cifar100",
-        "Deep CNN CIFAR100",
-        build_cifar100,
-        (
-            "7 convolutions 3x3 of 128 to 1024 channels, each with batch normalization without "
-            "weights, max pooling, linear"
-        ),
-        smallest=32,
-        largest=32,
-    ),
-)

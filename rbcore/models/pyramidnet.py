@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 STAGES = 3
 FIRST_WIDTH = 16
@@ -111,31 +111,3 @@ def build_110(input_shape: Shape, n_classes: int) -> nn.Module:
 def build_164(input_shape: Shape, n_classes: int) -> nn.Module:
     """Build the paper's PyramidNet for CIFAR-100 and its super classes: 54 bottleneck blocks, 256 features at the end."""
     return pyramidnet(input_shape[0], n_classes, depth=164, alpha=48, bottleneck=True)
-
-
-MODELS.add(
-    "pyramidnet110",
-    ModelSpec(
-        "pyramidnet110",
-        "PyramidNet-110",
-        build_110,
-        (
-            "PyramidNet, alpha 64, depth 110: 54 basic residual blocks, from 16 to 80 "
-            "channels, mean, linear"
-        ),
-        smallest=8,
-    ),
-)
-MODELS.add(
-    "pyramidnet164",
-    ModelSpec(
-        "pyramidnet164",
-        "PyramidNet-164",
-        build_164,
-        (
-            "PyramidNet, alpha 48, depth 164: 54 bottleneck residual blocks, from 16 to 256 "
-            "channels, mean, linear"
-        ),
-        smallest=8,
-    ),
-)

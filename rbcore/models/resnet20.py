@@ -5,7 +5,7 @@ Its layers are called as in the checkpoints of github.com/akamaster/pytorch_resn
 
 from torch import Tensor, nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 WIDTHS = (16, 32, 64)
 BLOCKS_PER_STAGE = 3
@@ -63,18 +63,3 @@ def _stage(before: int, width: int, stride: int) -> nn.Sequential:
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
     """Build ResNet-20; it is defined for 32x32 pixels, and its mean over all pixels takes any size."""
     return ResNet20(input_shape[0], n_classes)
-
-
-MODELS.add(
-    "resnet20",
-    ModelSpec(
-        "resnet20",
-        "ResNet-20",
-        build,
-        (
-            "ResNet for CIFAR: 9 basic residual blocks of 16, 32 and 64 channels, shortcuts "
-            "without parameters, mean, linear"
-        ),
-        smallest=8,
-    ),
-)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 CHANNELS = (16, 32, 64, 64)
 
@@ -21,16 +21,3 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
         channels = out
     n_features = channels * (height >> n_blocks) * (width >> n_blocks)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_features, n_classes))
-
-
-MODELS.add(
-    "small_cnn",
-    ModelSpec(
-        "small_cnn",
-        "Small CNN",
-        build,
-        "2 to 4 blocks of 3x3 convolution, ReLU, max pooling; one linear layer",
-        smallest=8,
-        largest=64,
-    ),
-)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from rbcore.errors import ModelError
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import MODELS, Shape
 from rbcore.models.torchvision_import import torchvision_models
 
 
@@ -52,79 +52,3 @@ def build(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
         adapt.append(GrayToColor())
     backbone = torchvision_models().get_model(name, weights=None, num_classes=n_classes)
     return nn.Sequential(OrderedDict(adapt=adapt, backbone=backbone))
-
-
-def _register(
-    name: str,
-    title: str,
-    layers: str,
-    *,
-    imagenet: str,
-    last_layer: str,
-    smallest: int = 32,
-    enlarged_to: int = 32,
-) -> None:
-    MODELS.add(
-        name,
-        ModelSpec(
-            name,
-            title,
-            lambda input_shape, n_classes: build(name, input_shape, n_classes),
-            layers,
-            smallest=smallest,
-            enlarged_to=enlarged_to,
-            imagenet=imagenet,
-            last_layer=last_layer,
-        ),
-    )
-
-
-_register(
-    "alexnet",
-    "AlexNet",
-    "torchvision's AlexNet (Krizhevsky 2014): 5 convolutions, 3 linear layers",
-    imagenet="AlexNet_Weights.IMAGENET1K_V1",
-    last_layer="classifier.6",
-    smallest=63,
-    enlarged_to=224,
-)
-_register(
-    "vgg19",
-    "VGG19",
-    (
-        "torchvision's VGG19 without batch normalization (Simonyan and Zisserman 2015): 16 "
-        "convolutions, 3 linear layers"
-    ),
-    imagenet="VGG19_Weights.IMAGENET1K_V1",
-    last_layer="classifier.6",
-)
-_register(
-    "resnet50",
-    "ResNet50",
-    (
-        "torchvision's ResNet50 (He et al. 2016): 16 bottleneck blocks with "
-        "shortcuts, one linear layer"
-    ),
-    imagenet="ResNet50_Weights.IMAGENET1K_V1",
-    last_layer="fc",
-)
-_register(
-    "densenet121",
-    "DenseNet121",
-    (
-        "torchvision's DenseNet121 (Huang et al. 2017): 4 dense blocks of 6, 12, 24 and 16 "
-        "layers, one linear layer"
-    ),
-    imagenet="DenseNet121_Weights.IMAGENET1K_V1",
-    last_layer="classifier",
-)
-_register(
-    "squeezenet1_0",
-    "SqueezeNet1_0",
-    (
-        "torchvision's SqueezeNet1_0 (Iandola et al. 2016): 8 fire modules, a 1x1 convolution to "
-        "the classes, ReLU, mean"
-    ),
-    imagenet="SqueezeNet1_0_Weights.IMAGENET1K_V1",
-    last_layer="classifier.1",
-)

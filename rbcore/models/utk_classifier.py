@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from rbcore.models.base import MODELS, ModelSpec, Shape
+from rbcore.models.base import Shape
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
@@ -27,15 +27,3 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(256, n_classes),
     )
-
-
-MODELS.add(
-    "utk_classifier",
-    ModelSpec(
-        "utk_classifier",
-        "UTK Classifier",
-        build,
-        "convolutions 7x7 to 32 and 5x5 to 64 with dropout and pooling, linear 256, linear",
-        smallest=16,
-    ),
-)

@@ -11,7 +11,7 @@ from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
 from rbcore.errors import ModelError, UnknownNameError
 from rbcore.models import MODELS, build_network
-from rbcore.models.base import Normalize
+from rbcore.models.normalize import Normalize
 from rbcore.models.pyramidnet import PyramidBlock, pyramidnet
 from rbcore.models.resnet20 import BasicBlock
 from rbcore.models.torchvision_import import torchvision_models
@@ -231,6 +231,13 @@ def test_parameter_counts_are_those_of_the_description(name_, shape, n_classes):
     assert (
         n_parameters(build_on_meta(name_, shape, n_classes)) == PARAMETERS[name_, shape, n_classes]
     )
+
+
+@pytest.mark.parametrize("name_", list(MODELS))
+def test_the_declared_parameter_count_is_that_of_the_network(name_):
+    spec = MODELS[name_]
+    size = spec.usual_size
+    assert spec.n_parameters == n_parameters(build_on_meta(name_, (3, size, size), 10))
 
 
 def test_every_model_has_its_parameters_counted():
