@@ -29,6 +29,7 @@ RESULT_COLUMNS = (
     "distance",
     "bound",
     "status",
+    "norm",
     "perturbed_prediction",
     "network_prediction",
     "smoothed_prediction",

@@ -15,10 +15,10 @@ SOURCES = [
 ]
 
 LEAVES = {"errors", "parameters", "registry", "runtime"}
-DATA = LEAVES | {"partitions", "sampling", "store"}
+DATA = LEAVES | {"norms", "partitions", "sampling", "store"}
 RUNS = DATA | {"datasets", "models", "outputs", "runs", "training.recipes"}
-NUMBERS = LEAVES | {"inference", "measures", "partitions", "sampling"}
-ENGINE = LEAVES | {"distances", "measures.tables", "outputs", "partitions", "sampling"}
+NUMBERS = LEAVES | {"inference", "measures", "norms", "partitions", "sampling"}
+ENGINE = LEAVES | {"distances", "measures.tables", "norms", "outputs", "partitions", "sampling"}
 TABLES = {"distances.best", "distances.rows", "distances.stored"}
 CALLS = RUNS | TABLES | {"distances", "distances.estimate", "distances.perturbed", "runs.loading"}
 ALLOWED = {
@@ -27,9 +27,10 @@ ALLOWED = {
     "registry": {"errors"},
     "parameters": {"errors", "registry"},
     "runtime": {"errors"},
+    "norms": {"errors"},
     "partitions": {"errors", "registry"},
     "sampling": {"errors", "partitions"},
-    "store": {"errors"},
+    "store": {"errors", "norms"},
     "outputs": {"errors", "runtime"},
     # Data, networks and what training leaves.
     "datasets": DATA,
@@ -39,23 +40,23 @@ ALLOWED = {
     "runs.loading": RUNS,
     "runs.importing": RUNS | {"training"},
     "training": RUNS | {"training.mitigations"},
-    "training.mitigations": LEAVES | {"partitions", "store"},
+    "training.mitigations": LEAVES | {"norms", "partitions", "store"},
     # Distances: the engine and the attacks know torch callables; only what joins them knows
     # runs and the store.
     "distances": ENGINE,
-    "distances.best": {"distances", "store"},
+    "distances.best": {"distances", "measures.tables", "norms", "store"},
     "distances.stored": RUNS | {"distances", "distances.best"},
     "distances.rows": RUNS | {"distances"},
     "distances.estimate": RUNS | TABLES | {"distances"},
-    "distances.cost": RUNS | TABLES | {"distances"},
+    "distances.cost": RUNS | TABLES | {"distances", "measures.tables"},
     "distances.perturbed": RUNS | TABLES | {"distances", "distances.estimate"},
     "distances.interpolation": {"charts.rendering", "datasets", "models", "sampling"},
     # What is made of distances.
-    "measures": LEAVES | {"measures.tables", "partitions", "sampling"},
+    "measures": LEAVES | {"measures.tables", "norms", "partitions", "sampling"},
     "measures.tables": {"errors"},
     "inference": NUMBERS | {"measures.tables"},
     "wording": {"inference"},
-    "charts": {"inference", "measures", "measures.tables", "wording"},
+    "charts": {"inference", "measures", "measures.tables", "norms", "wording"},
     "charts.rendering": set(),
     "analyses": NUMBERS | CALLS | {"measures.tables", "wording"},
     # What users call.
@@ -67,6 +68,7 @@ ALLOWED = {
     | {
         "analyses",
         "distances.cost",
+        "measures.tables",
         "reports",
         "runs.importing",
         "store.storage",

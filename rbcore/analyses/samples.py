@@ -8,7 +8,7 @@ from scipy import stats
 
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
-from rbcore.measures.tables import checked
+from rbcore.measures.tables import Status, checked
 from rbcore.partitions import group_labels, group_order
 
 RELATIVE = 1e-4
@@ -178,7 +178,7 @@ def certificates_and_attacks(
     else:
         smoothed_attack = checked(smoothed_attack, ["sample_id"])
         found = smoothed_attack.loc[
-            smoothed_attack["status"] != "overruled", ["sample_id", "distance"]
+            smoothed_attack["status"] != Status.OVERRULED, ["sample_id", "distance"]
         ]
         joined = joined.merge(
             found.rename(columns={"distance": "upper_g"}), on="sample_id", how="left"

@@ -11,6 +11,7 @@ from torch import nn
 
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
+from rbcore.measures.tables import Bound, Status
 
 CLASS_NAMES = ("blue", "brown", "green")
 CENTERS = np.array([[0.26, 0.30], [0.52, 0.42], [0.70, 0.76]])
@@ -125,9 +126,9 @@ def _toy(
             "sample_id": [f"point {index}" for index in range(len(points))],
             "label": labels,
             "prediction": found.prediction,
-            "is_correct": found.status != "misclassified",
+            "is_correct": found.status != Status.MISCLASSIFIED,
             "distance": found.distance,
-            "bound": "exact",
+            "bound": Bound.EXACT.value,
             "status": found.status.astype(str),
             "class": classes,
             "group": groups,

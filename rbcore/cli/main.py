@@ -41,6 +41,7 @@ from rbcore.distances.estimate import estimate_distances
 from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError, RobustnessBiasError
 from rbcore.measures import DEFAULT_POLICY, Policy
+from rbcore.measures.tables import Status
 from rbcore.models import MODELS
 from rbcore.partitions import group_labels
 from rbcore.reports import reproduction
@@ -218,7 +219,9 @@ def estimate(
                 **parameters,
             )
         correct = table.loc[table["is_correct"], "distance"]
-        warning = wording.fallback_warning(int((table["status"] == "fallback").sum()), len(correct))
+        warning = wording.fallback_warning(
+            int((table["status"] == Status.FALLBACK).sum()), len(correct)
+        )
         if warning:
             typer.echo(f"epoch {number}: {warning}", err=True)
         counts = table["status"].value_counts().to_dict()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rbcore.errors import MethodError
+from rbcore.measures.tables import Bound
+from rbcore.norms import Norm
 from rbcore.parameters import Parameter, resolve_parameters
 from rbcore.registry import Registry, unknown_name
 
@@ -21,12 +23,12 @@ Network: TypeAlias = "Callable[[Tensor], Tensor] | nn.Module"
 """Any callable from images in [0, 1] to logits."""
 
 BOUND_NOTES = {
-    "upper": "Distances are upper bounds: the boundary may be closer than the attack found.",
-    "exact": (
+    Bound.UPPER: "Distances are upper bounds: the boundary may be closer than the attack found.",
+    Bound.EXACT: (
         "Distances are exact for this linear model, but ignore the box [0, 1] of valid images, so "
         "they are lower bounds for any attack confined to it."
     ),
-    "lower": (
+    Bound.LOWER: (
         "Distances are radii certified for the smoothed classifier g, lower bounds of its own "
         "distance and not of the network's."
     ),
@@ -108,7 +110,7 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to estimate the L2 distance of an image to the decision boundary.
+    """A way to estimate the distance of an image to the decision boundary.
 
     Attributes
     ----------
@@ -137,12 +139,14 @@ class Method:
     smoothed
         Whether its distances are those of the smoothed classifier g and not of the network f. Then
         it gets all images, those that f misclassifies too, and says which class g has for each.
+    norm
+        Norm of its distances.
     """
 
     name: str
     title: str
     run: Callable[..., AttackResult]
-    bound: str
+    bound: Bound
     description: str
     parameters: tuple[Parameter, ...] = ()
     presets: Mapping[str, Parameters] = field(default_factory=dict)
@@ -151,13 +155,14 @@ class Method:
     columns: tuple[str, ...] = ()
     passes: Callable[[Parameters], int] | None = None
     smoothed: bool = False
+    norm: Norm = Norm.L2
 
     @property
     def bound_note(self) -> str:
         """What its distances are of the true ones, in a sentence for readers."""
         return (
             SMOOTHED_UPPER_NOTE
-            if self.smoothed and self.bound == "upper"
+            if self.smoothed and self.bound == Bound.UPPER
             else BOUND_NOTES[self.bound]
         )
 

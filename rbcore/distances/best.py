@@ -6,6 +6,7 @@ import pandas as pd
 
 from rbcore import store
 from rbcore.distances import METHODS, Method, format_method, method_spellings, resolve_method
+from rbcore.measures.tables import Bound
 from rbcore.store import Facts, StoredTable
 
 BEST = "best"
@@ -53,7 +54,7 @@ def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> Sto
 
 def counts(method: Method) -> bool:
     """Whether a method's distances are upper bounds for the network itself."""
-    return method.bound == "upper" and not method.smoothed
+    return method.bound == Bound.UPPER and not method.smoothed
 
 
 def stored_methods(

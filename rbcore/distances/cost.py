@@ -12,6 +12,7 @@ from rbcore.distances.batching import images_a_second
 from rbcore.distances.best import BEST
 from rbcore.distances.rows import sample_ids
 from rbcore.distances.stored import table_key
+from rbcore.measures.tables import Bound
 from rbcore.models import Model
 from rbcore.sampling import SPLIT, Rows
 
@@ -73,5 +74,5 @@ def pass_rate(model: Model, dataset: Dataset, method: str) -> float:
     """
     image = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:1]), device=model.device)
     return images_a_second(
-        model.network, image, backward=resolve_method(method)[0].bound == "upper"
+        model.network, image, backward=resolve_method(method)[0].bound == Bound.UPPER
     )

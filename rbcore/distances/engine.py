@@ -18,6 +18,8 @@ from rbcore.distances.batching import fastest_size, halved, in_batches, in_passe
 from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient
 from rbcore.distances.tensors import between
 from rbcore.errors import MethodError
+from rbcore.measures.tables import Bound, Status
+from rbcore.norms import gaps, lengths
 from rbcore.outputs import N_CHECKED, Reading, adapted, read_outputs, refuse_not_finite
 from rbcore.runtime import Cancel, is_out_of_memory, never
 
@@ -54,7 +56,7 @@ class Estimates:
         Class of the clean image by the network, or by the smoothed classifier g for
         a method about it.
     distance
-        L2 distance in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
+        In the norm of the method, in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
     status
         ``exact | found | fallback | failed | misclassified | certified | abstained | overruled``.
     perturbed_prediction
@@ -218,7 +220,7 @@ class Engine:
         prediction = classes.cpu().numpy()
         n = len(rows)
         distance = np.full(n, math.nan)
-        status = np.full(n, "misclassified", dtype=object)
+        status = np.full(n, Status.MISCLASSIFIED, dtype=object)
         perturbed_prediction = np.full(n, -1)
         perturbed = np.full(images.shape, np.nan, np.float32)
         columns = {name: np.full(n, -1, np.int64) for name in self.method.columns}
@@ -262,7 +264,7 @@ class Engine:
                 self.network.network = adapted(self.network.network, self.reading)
 
     def _found(self, batch: Batch) -> "_Found":
-        if self.method.bound == "upper":
+        if self.method.bound == Bound.UPPER:
             self._refuse_flat()
         proposal = self.method.run(self.network, batch, **self.parameters)
         if proposal.status is None:
@@ -323,17 +325,19 @@ class Engine:
                     0, 1
                 )
                 lead[near], prediction[near] = self._relative_margin(perturbed[near], part)
-        status = np.where((lead > ROUNDING).cpu().numpy(), "found", "failed").astype(object)
+        status = np.where((lead > ROUNDING).cpu().numpy(), Status.FOUND, Status.FAILED).astype(
+            object
+        )
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
             perturbed[missed] = self._fall_back(batch.take(missed))
             lead[missed], prediction[missed] = self._relative_margin(
                 perturbed[missed], batch.take(missed)
             )
-            status[missed[lead[missed] > ROUNDING].cpu().numpy()] = "fallback"
+            status[missed[lead[missed] > ROUNDING].cpu().numpy()] = Status.FALLBACK
         prediction = torch.where(lead > ROUNDING, prediction, -1)
         perturbed = torch.where((prediction >= 0).view(-1, 1, 1, 1), perturbed, torch.nan)
-        distance = (perturbed.double() - images.double()).flatten(1).norm(dim=1)
+        distance = lengths(perturbed.double() - images.double(), self.method.norm)
         return _Found(
             distance.cpu().numpy(),
             status,
@@ -385,9 +389,9 @@ class Engine:
         for chunk, logits in zip(chunks, torch.split(self._target_logits, size), strict=True):
             fallback_targets = self._images(chunk)
             leads = logits.amax(1) - logits[:, labels].T
-            gaps = torch.cdist(images.flatten(1), fallback_targets.flatten(1))
-            gaps = torch.where(leads > needed[:, None], gaps, torch.inf)
-            gap, which = gaps.min(dim=1)
+            apart = gaps(images, fallback_targets, self.method.norm)
+            apart = torch.where(leads > needed[:, None], apart, torch.inf)
+            gap, which = apart.min(dim=1)
             closer = gap < closest
             nearest[closer], closest = (
                 fallback_targets[which[closer]],

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CLEAR_LEAD
 from rbcore.errors import MethodError
+from rbcore.measures.tables import Status
+from rbcore.norms import gaps_of_slopes
 
 TOLERANCE = 1e-4
 """Largest difference between a network and its linearization, relative to its largest logit, that
@@ -52,16 +54,16 @@ def run(network: nn.Module, batch: Batch) -> AttackResult:
     logits = flat @ weights.T + biases
     rows = torch.arange(len(images), device=images.device)
     margins = (logits[rows, labels][:, None] - logits).clamp_min(0.0)
-    lengths = torch.cdist(weights, weights, compute_mode="donot_use_mm_for_euclid_dist")[labels]
-    distances = torch.where(lengths > 0, margins / lengths, torch.inf)
+    slopes = gaps_of_slopes(weights)[labels]
+    distances = torch.where(slopes > 0, margins / slopes, torch.inf)
     distances[rows, labels] = torch.inf
     distance, nearest = distances.min(dim=1)
-    normal = (weights[labels] - weights[nearest]) / lengths[rows, nearest][:, None]
-    beyond = CLEAR_LEAD * logits.abs().amax(1) / lengths[rows, nearest]
+    normal = (weights[labels] - weights[nearest]) / slopes[rows, nearest][:, None]
+    beyond = CLEAR_LEAD * logits.abs().amax(1) / slopes[rows, nearest]
     projected = flat - (distance + beyond)[:, None] * normal
     has_boundary = distance.isfinite().cpu().numpy()  # no other class: no boundary
     return AttackResult(
         projected.to(images.dtype).view_as(images),
         np.where(has_boundary, distance.cpu().numpy(), np.nan),
-        np.where(has_boundary, "exact", "failed").astype(object),
+        np.where(has_boundary, Status.EXACT, Status.FAILED).astype(object),
     )

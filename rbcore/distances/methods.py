@@ -4,6 +4,7 @@ A declaration names its code, which is imported when the method is first run.
 """
 
 from rbcore.distances.base import METHODS, Method
+from rbcore.measures.tables import Bound
 from rbcore.parameters import Parameter
 from rbcore.registry import LazyFunction
 
@@ -13,7 +14,7 @@ METHODS.add(
         "exact",
         "Exact (linear models)",
         LazyFunction("rbcore.distances.exact:run"),
-        bound="exact",
+        bound=Bound.EXACT,
         version=2,
         only_linear=True,
         description="closed form for linear models, without the box [0, 1] (paper, section 6)",
@@ -26,7 +27,7 @@ METHODS.add(
         "deepfool",
         "DeepFool",
         LazyFunction("rbcore.distances.attacks.foolbox:deepfool"),
-        bound="upper",
+        bound=Bound.UPPER,
         version=2,
         description=(
             "Foolbox L2DeepFoolAttack: steps to the nearest linearized boundary "
@@ -56,7 +57,7 @@ METHODS.add(
         "carlini_wagner",
         "Carlini-Wagner",
         LazyFunction("rbcore.distances.attacks.foolbox:carlini_wagner"),
-        bound="upper",
+        bound=Bound.UPPER,
         version=2,
         description=(
             "Foolbox L2CarliniWagnerAttack (Carlini & Wagner 2017): Adam on distance plus a "
@@ -113,7 +114,7 @@ METHODS.add(
         "ddn",
         "DDN",
         LazyFunction("rbcore.distances.attacks.foolbox:ddn"),
-        bound="upper",
+        bound=Bound.UPPER,
         version=2,
         description=(
             "Foolbox DDNAttack (Rony et al. 2019): steps along the gradient on a sphere that "
@@ -141,7 +142,7 @@ METHODS.add(
         "minimal",
         "Minimal",
         LazyFunction("rbcore.distances.attacks.minimal:run"),
-        bound="upper",
+        bound=Bound.UPPER,
         version=2,
         description=(
             "our own: DeepFool in an active pool, then minimum-norm steps relative to the "
@@ -219,7 +220,7 @@ METHODS.add(
         "smoothing",
         "Randomized smoothing",
         LazyFunction("rbcore.distances.smoothing.certify:run"),
-        bound="lower",
+        bound=Bound.LOWER,
         smoothed=True,
         description=(
             "radius certified for the smoothed classifier g with probability 1 - alpha "
@@ -254,7 +255,7 @@ METHODS.add(
         "smoothing_attack",
         "Attack on the smoothed classifier g",
         LazyFunction("rbcore.distances.smoothing.attack:run"),
-        bound="upper",
+        bound=Bound.UPPER,
         smoothed=True,
         description=(
             "upper bound of the distance of the smoothed classifier g, not of f, shown by votes "

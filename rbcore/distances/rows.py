@@ -20,7 +20,7 @@ def result_rows(dataset: Dataset, found: Estimates, method: Method) -> pd.DataFr
             "prediction": found.prediction.astype("int64"),
             "is_correct": found.prediction == labels,
             "distance": found.distance,
-            "bound": method.bound,
+            "bound": method.bound.value,
             "status": found.status.astype(str),
             "perturbed_prediction": found.perturbed_prediction.astype("int64"),
             **found.columns,

@@ -1,18 +1,18 @@
-"""What the statuses of a table of distances say, in words: counts that belong beside every number made of it."""
+"""Statuses of a table of distances in words: counts that belong beside every number made of it."""
 
 import pandas as pd
 
 from rbcore.distances.base import resolve_method
 from rbcore.distances.smoothing.certify import ceiling
-from rbcore.measures.tables import checked
+from rbcore.measures.tables import Status, checked
 from rbcore.sampling import share_correct
 
 WORDS = {
-    "misclassified": "misclassified without any attack",
-    "failed": "without a distance",
-    "fallback": "by the fallback, a walk to the nearest image of another class",
-    "abstained": "abstained, radius 0",
-    "overruled": "for which the smoothed classifier says another class, radius 0",
+    Status.MISCLASSIFIED: "misclassified without any attack",
+    Status.FAILED: "without a distance",
+    Status.FALLBACK: "by the fallback, a walk to the nearest image of another class",
+    Status.ABSTAINED: "abstained, radius 0",
+    Status.OVERRULED: "for which the smoothed classifier says another class, radius 0",
 }
 AT_CEILING = 1e-9
 
@@ -47,12 +47,12 @@ def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
     parts = [
         f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)
     ]
-    certified = rows.loc[rows["status"] == "certified", "distance"]
+    certified = rows.loc[rows["status"] == Status.CERTIFIED, "distance"]
     if len(certified):
-        _, values = resolve_method(method)
+        chosen, values = resolve_method(method)
         most = ceiling(values["noise"], values["n"], values["alpha"])
         n_most = int((certified >= most * (1 - AT_CEILING)).sum())
         parts.append(
-            f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} (L2)"
+            f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} ({chosen.norm.symbol})"
         )
     return f"Of {len(rows):,} images: {', '.join(parts) or 'all have a distance'}."

@@ -1,18 +1,11 @@
 """Arithmetic on batches of images that the attacks share: one number an image, stretched over its pixels."""
 
-import torch
 from torch import Tensor
 
 
 def wide(values: Tensor) -> Tensor:
     """Return one number an image, shape (n,), as (n, 1, 1, 1), so that it applies to all its pixels."""
     return values.view(-1, 1, 1, 1)
-
-
-def norms(images: Tensor) -> Tensor:
-    """Return the L2 norm of each image, shape (n,)."""
-    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
-    return lengths
 
 
 def between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

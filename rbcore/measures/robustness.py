@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
-from rbcore.measures.tables import checked
+from rbcore.measures.tables import Status, checked
 from rbcore.partitions import group_labels, group_order, training_counts
 from rbcore.registry import unknown_name
 from rbcore.sampling import WEIGHT, readable
@@ -149,7 +149,7 @@ def is_counted(distances: pd.DataFrame, policy: Policy = DEFAULT_POLICY) -> np.n
 
     `Policy` says which.
     """
-    counts = (distances["status"] != "failed").to_numpy(bool)
+    counts = (distances["status"] != Status.FAILED).to_numpy(bool)
     return counts if policy.misclassified == "zero" else counts & is_correct(distances, policy)
 
 
@@ -175,7 +175,7 @@ def split_groups(distances: pd.DataFrame, by: str, policy: Policy = DEFAULT_POLI
     correct = is_correct(distances, policy)
     distance = distances["distance"].to_numpy(np.float64)
     failed, fallback = (
-        (distances["status"] == status).to_numpy() for status in ("failed", "fallback")
+        (distances["status"] == status).to_numpy() for status in (Status.FAILED, Status.FALLBACK)
     )
     weights = (
         distances[WEIGHT].to_numpy(np.float64)

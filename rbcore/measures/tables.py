@@ -6,6 +6,7 @@ do. One function does it, `checked`, and everything that measures calls it.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -24,11 +25,29 @@ NEEDED = {
 }
 """What a table must hold to be measured, and what each column says."""
 
-STATUSES = (
-    *("found", "fallback", "failed", "misclassified", "exact", "unreachable"),
-    *("certified", "abstained", "overruled"),
-)
-BOUNDS = ("upper", "lower", "exact")
+
+class Status(StrEnum):
+    """How the distance of a sample came about."""
+
+    FOUND = "found"
+    FALLBACK = "fallback"
+    FAILED = "failed"
+    MISCLASSIFIED = "misclassified"
+    EXACT = "exact"
+    UNREACHABLE = "unreachable"
+    CERTIFIED = "certified"
+    ABSTAINED = "abstained"
+    OVERRULED = "overruled"
+
+
+class Bound(StrEnum):
+    """What a distance is of the true one."""
+
+    UPPER = "upper"
+    LOWER = "lower"
+    EXACT = "exact"
+
+
 TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 """Text that says a truth value, in small letters."""
 
@@ -79,10 +98,10 @@ def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
     changed = {
         "is_correct": _as_truth(distances),
         "distance": _as_number(distances, "distance"),
-        "status": _as_words(distances, "status", STATUSES),
+        "status": _as_words(distances, "status", Status),
     }
     if "bound" in distances.columns:
-        changed["bound"] = _as_words(distances, "bound", BOUNDS)
+        changed["bound"] = _as_words(distances, "bound", Bound)
     differing = {name: column for name, column in changed.items() if column is not None}
     table = distances.assign(**differing) if differing else distances
     _refuse_contradictions(table)
@@ -138,14 +157,14 @@ def _as_number(table: pd.DataFrame, name: str) -> pd.Series | None:
     return numbers
 
 
-def _as_words(table: pd.DataFrame, name: str, known: tuple[str, ...]) -> pd.Series | None:
+def _as_words(table: pd.DataFrame, name: str, known: type[StrEnum]) -> pd.Series | None:
     """Return the column as it is spelled among the known words; None where it is already."""
     column = table[name]
     values = pd.unique(column)
-    if set(values) <= set(known):
+    if set(values) <= {*known}:
         return None
     spelled = column.astype(str).str.strip().str.lower()
-    is_known = spelled.isin(known) & column.notna()
+    is_known = spelled.isin([*known]) & column.notna()
     if not is_known.all():
         _refuse(table, name, is_known, f"none of {', '.join(known)}; write one of these")
     return spelled
@@ -169,7 +188,7 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
                 ~ids.duplicated().to_numpy(),
                 "there twice, and would count twice; keep one row of it",
             )
-    is_wrong = (status == "misclassified").to_numpy()
+    is_wrong = (status == Status.MISCLASSIFIED).to_numpy()
     _refuse(
         table,
         "status",
@@ -185,14 +204,14 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
     is_of_g = (
         "network_prediction" in table.columns
     )  # these have a distance, 0 at least, wherever one was looked for
-    needs = (correct | is_of_g) & ~(status == "failed").to_numpy()
+    needs = (correct | is_of_g) & ~(status == Status.FAILED).to_numpy()
     _refuse(
         table,
         "distance",
         ~(needs & np.isnan(distance)),
         "missing without the status 'failed'; mark the sample as failed",
     )
-    if "bound" in table.columns and {"upper", "lower"} <= set(pd.unique(table["bound"])):
+    if "bound" in table.columns and {Bound.UPPER, Bound.LOWER} <= set(pd.unique(table["bound"])):
         raise MeasureError(
             "The table joins upper bounds with lower ones (column 'bound'), which cannot be "
             "compared. Measure each by itself."

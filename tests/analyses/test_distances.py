@@ -117,33 +117,42 @@ def test_pretraining_pairs_runs_of_one_model(cache):
 
 
 def test_ug100_is_read_from_its_files(tmp_path):
-    (tmp_path / "cifar10-test-labels.json").write_text("[3, 8, 8]")
+    (tmp_path / "cifar10-test-labels.json").write_text("[3, 8, 8, 1]")
     bounds = {
         "0": {"lower": 1.0, "upper": 2.0},
         "1": {"lower": None, "upper": 1.0},
         "2": {"lower": 1.0, "upper": 1.0},
+        "3": {"lower": 1.5, "upper": 1.5},
     }
     (tmp_path / "mip-cifar10-a-standard.json").write_text(json.dumps(bounds))
     attacks = {
         "0": {"deepfool": 1.7, "carlini": None},
         "1": {"deepfool": 1.0},
         "2": {"deepfool": None},
+        "3": {"deepfool": 1.5, "carlini": 1.6},
     }
     (tmp_path / "strong-cifar10-a-standard.json").write_text(json.dumps(attacks))
-    exact, n_left_out = analyses.ug100_table(tmp_path, "a", "exact")
-    assert (
-        n_left_out == 2
-        and exact["distance"].tolist() == [1.5]
-        and exact["class"].tolist() == ["cat"]
-    )
+    columns = ["sample_id", "class", "distance", "norm", "bound", "status"]
+    lower, n_left_out = analyses.ug100_table(tmp_path, "a", "lower")
+    assert n_left_out == 2
+    assert lower[columns].to_numpy().tolist() == [
+        ["0", "cat", 1.0, "linf", "lower", "certified"],
+        ["3", "automobile", 1.5, "linf", "exact", "exact"],
+    ]
+    upper, _ = analyses.ug100_table(tmp_path, "a", "upper")
+    assert upper[columns].to_numpy().tolist() == [
+        ["0", "cat", 2.0, "linf", "upper", "found"],
+        ["3", "automobile", 1.5, "linf", "exact", "exact"],
+    ]
     carlini, _ = analyses.ug100_table(tmp_path, "a", "carlini")
-    assert carlini["status"].tolist() == ["failed"]
+    assert carlini["status"].tolist() == ["failed", "found"]
+    assert carlini["bound"].tolist() == ["upper", "upper"]
     with pytest.raises(UnknownNameError, match="network of UG100"):
-        analyses.ug100_table(tmp_path, "d", "exact")
+        analyses.ug100_table(tmp_path, "d", "lower")
     with pytest.raises(UnknownNameError, match="estimate"):
         analyses.ug100_table(tmp_path, "a", "cw")
     with pytest.raises(DatasetError, match="Cannot read UG100"):
-        analyses.ug100_table(tmp_path, "b", "exact")
+        analyses.ug100_table(tmp_path, "b", "lower")
 
 
 def test_ug100_folder_comes_from_the_environment(monkeypatch, tmp_path):

@@ -8,27 +8,30 @@ import pytest
 
 from rbcore.analyses import UG100_MODELS, agreement_of, paired_sigmas, ug100_table
 from rbcore.inference import robustness_bias
+from rbcore.norms import Norm, norm_of
 
 
 @pytest.mark.parametrize("model", UG100_MODELS)
 @pytest.mark.parametrize("attack", ["deepfool", "carlini"])
-def test_attacks_and_exact_distances_agree_on_the_sign_of_every_class(shared_data, model, attack):
-    exact, n_left_out = ug100_table(shared_data / "ug100", model, "exact")
+def test_attacks_and_lower_bounds_agree_on_the_sign_of_every_class(shared_data, model, attack):
+    lower, n_left_out = ug100_table(shared_data / "ug100", model, "lower")
+    upper, _ = ug100_table(shared_data / "ug100", model, "upper")
     found, _ = ug100_table(shared_data / "ug100", model, attack)
-    assert len(exact) > 1000 and n_left_out < 0.6 * (len(exact) + n_left_out)
-    assert (
-        found["distance"] >= exact["distance"] * 0.9
-    ).mean() > 0.99  # an attack is an upper bound
-    signs = [np.sign(robustness_bias(table, "class")["sigma"]) for table in (exact, found)]
+    assert len(lower) > 1000 and n_left_out < 0.6 * (len(lower) + n_left_out)
+    assert (lower["distance"] <= upper["distance"]).all()
+    assert (found["distance"] >= lower["distance"] * (1 - 1e-6)).mean() > 0.99
+    assert {norm_of(table) for table in (lower, upper, found)} == {Norm.LINF}
+    tables = (lower, upper, found)
+    signs = [np.sign(robustness_bias(table, "class")["sigma"]) for table in tables]
     assert len(signs[0]) == 10
-    assert (signs[0] == signs[1]).all()
+    assert (signs[0] == signs[1]).all() and (signs[0] == signs[2]).all()
 
 
 def test_agreement_over_all_classes_and_networks(shared_data):
     """30 signs a pair of methods, all the same: so the interval of the share starts at 30 / (30 +
     z^2), Wilson's for n of n.
     """
-    for first, second in (("exact", "deepfool"), ("exact", "carlini"), ("deepfool", "carlini")):
+    for first, second in (("lower", "deepfool"), ("upper", "carlini"), ("deepfool", "carlini")):
         pairs = pd.concat(
             paired_sigmas(
                 ug100_table(shared_data / "ug100", model, first)[0],

@@ -114,7 +114,7 @@ def test_toy_faces_lose_the_confounded_bias_at_one_mix_of_ages():
 def test_ug100_in_the_report(shared_data):
     table = ug100_agreement_table(shared_data / "ug100").query("model == 'all three'")
     assert (
-        len(table) == 3
+        len(table) == 4
         and (table["ours"] == 100).all()
         and (table["n"] == 30).all()
         and (table["kappa"] == 1).all()

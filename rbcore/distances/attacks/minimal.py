@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CLEAR_LEAD, CountedNetwork
-from rbcore.distances.tensors import between, norms, wide
+from rbcore.distances.tensors import between, wide
+from rbcore.norms import lengths
 
 OVERSHOOT = 0.02
 DEEPFOOL_STEPS = 50
@@ -105,7 +106,7 @@ def run(
             )
         if steps:
             distance = _length(images, across, reach)
-            search = _Search(across, across, distance, norms(across - images))
+            search = _Search(across, across, distance, lengths(across - images))
             plan = _Plan(trial_steps, steps, kept, restarts)
             is_near = planes[part] <= farthest * distance[:, None]
             others = torch.where(is_near, classes[part], NOT_TRIED)[:, 1:starts]
@@ -189,7 +190,7 @@ def _deepfool(
             step = torch.where(wide(fools), 0.0, step)
             total[rows], age[rows] = total[rows] + step, age[rows] + 1
         is_done = (
-            fools | (age[rows] >= DEEPFOOL_STEPS) | (norms(step) < nearly * norms(total[rows]))
+            fools | (age[rows] >= DEEPFOOL_STEPS) | (lengths(step) < nearly * lengths(total[rows]))
         )
         queue = torch.cat([queue, rows[~is_done]])
     return _beyond(images, total), classes, planes
@@ -208,7 +209,7 @@ def _first_step(
     """Return the step to the nearest of the classes' linearized boundaries, and the classes and distances sorted by distance."""
     gaps, slopes = _gaps(fused, images, labels, classes)
     distances = torch.stack(
-        [gap / norms(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1
+        [gap / lengths(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1
     )
     distances, order = distances.nan_to_num(torch.inf, torch.inf).sort(dim=1, stable=True)
     step = torch.zeros_like(images)
@@ -303,7 +304,7 @@ def _start_toward(fused: nn.Module, images: Tensor, labels: Tensor, target: Tens
         step, fools = _newton_step(fused, _beyond(images, total), labels, target)
         total = total + torch.where(wide(fools), 0.0, step)
     moved = _beyond(images, total)
-    distance = norms(moved - images)
+    distance = lengths(moved - images)
     return _Search(moved, moved, torch.full_like(distance, torch.inf), distance)
 
 
@@ -329,8 +330,8 @@ def _followed(
         growth = LAST_GROWTH + (FIRST_GROWTH - LAST_GROWTH) * share
         margin, gradient = _margin(fused, moved, labels)
         norm, slope = (
-            norms(moved - images),
-            norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny),
+            lengths(moved - images),
+            lengths(gradient).clamp_min(torch.finfo(gradient.dtype).tiny),
         )
         fools = margin < 0
         is_nearer = fools & (
@@ -348,7 +349,8 @@ def _followed(
         )
         turned = moved - images - gradient * wide(length * radius / slope)
         moved = (
-            images + turned * wide(radius / norms(turned).clamp_min(torch.finfo(turned.dtype).tiny))
+            images
+            + turned * wide(radius / lengths(turned).clamp_min(torch.finfo(turned.dtype).tiny))
         ).clamp(0, 1)
     return _Search(moved, perturbed, distance, estimate)
 
@@ -470,4 +472,4 @@ def _nearer(
 
 
 def _length(images: Tensor, across: Tensor, reach: Tensor) -> Tensor:
-    return torch.where(reach.isfinite(), norms(across - images), torch.inf)
+    return torch.where(reach.isfinite(), lengths(across - images), torch.inf)

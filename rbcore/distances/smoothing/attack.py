@@ -24,7 +24,9 @@ from rbcore.distances.smoothing.certify import (
     voting_network,
 )
 from rbcore.distances.smoothing.noise import noisy_passes
-from rbcore.distances.tensors import norms, wide
+from rbcore.distances.tensors import wide
+from rbcore.measures.tables import Status
+from rbcore.norms import lengths
 
 CLEAN, SEARCH, LINE = 0, 1, 2
 """Streams of draws; the clean image's are those of ``smoothing``, and each try on the
@@ -73,7 +75,7 @@ def run(
     size = pass_size(voter, batch.images[:1], batch.size)
     n_images, group = len(batch.labels), max(1, batch.size // draws)
     perturbed = torch.full_like(batch.images, torch.nan)
-    status = np.full(n_images, "failed", dtype=object)
+    status = np.full(n_images, Status.FAILED, dtype=object)
     columns = {name: np.full(n_images, -1) for name in ("smoothed_prediction", "votes")}
     prediction = np.full(n_images, -1)
     for start in range(0, n_images, group):
@@ -84,8 +86,8 @@ def run(
         )
         clean = certify(votes, labels.cpu().numpy(), noise=noise, alpha=alpha)
         prediction[part] = clean.prediction
-        overruled = np.asarray(clean.status) == "overruled"
-        status[part][overruled] = "overruled"
+        overruled = np.asarray(clean.status) == Status.OVERRULED
+        status[part][overruled] = Status.OVERRULED
         for name, values in clean.columns.items():
             columns[name][part][overruled] = values[overruled]
         rows = np.flatnonzero(~overruled)
@@ -108,14 +110,14 @@ def run(
                 voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=size
             )
             perturbed[start + rows] = found.images
-            status[start + rows[found.is_verified]] = "found"
+            status[start + rows[found.is_verified]] = Status.FOUND
             columns["smoothed_prediction"][start + rows] = found.prediction
             columns["votes"][start + rows] = found.votes
         batch.done(len(overruled))
-    distance = (perturbed.double() - batch.images.double()).flatten(1).norm(dim=1).cpu().numpy()
+    distance = lengths(perturbed.double() - batch.images.double()).cpu().numpy()
     columns["network_prediction"] = batch.logits.argmax(1).cpu().numpy()
     return AttackResult(
-        perturbed, np.where(status == "overruled", 0.0, distance), status, columns, prediction
+        perturbed, np.where(status == Status.OVERRULED, 0.0, distance), status, columns, prediction
     )
 
 
@@ -154,7 +156,7 @@ def search(
     for step in range(steps + 1):
         log_shares, gradient = _log_shares(network, noisy, moved, labels, size)
         label_share = log_shares.gather(1, labels[:, None])[:, 0]
-        length = norms(moved)
+        length = lengths(moved)
         is_fooled = (_without(log_shares, labels).amax(1) > label_share) & (length > 0)
         is_closer = is_fooled & (length < closest)
         best, closest = (
@@ -169,8 +171,8 @@ def search(
                 is_fooled, (1 - growth) * torch.minimum(radius, closest), (1 + growth) * radius
             )
         stride = _geometric(FIRST_STEP, LAST_STEP, step, steps) * radius
-        moved = moved + wide(stride / norms(gradient).clamp_min(1e-30)) * gradient
-        moved = moved * wide(radius / norms(moved).clamp_min(1e-30))
+        moved = moved + wide(stride / lengths(gradient).clamp_min(1e-30)) * gradient
+        moved = moved * wide(radius / lengths(moved).clamp_min(1e-30))
         moved = (images + moved).clamp(0, 1) - images
     return images + torch.where(wide(closest.isfinite()), best, moved)
 
@@ -234,8 +236,8 @@ def walk(
     2019): this tells how far to go for the next try, or to come back.
     """
     direction = moved - images
-    length = norms(direction).clamp_min(1e-6)
-    direction = direction / wide(norms(direction).clamp_min(1e-30))
+    length = lengths(direction).clamp_min(1e-6)
+    direction = direction / wide(lengths(direction).clamp_min(1e-30))
     k = len(images)
     ends = torch.full_like(images, torch.nan)
     closest, prediction, counted = np.full(k, np.inf), np.full(k, -1), np.full(k, -1)

@@ -23,6 +23,7 @@ from rbcore.distances.batching import seconds_of_a_pass
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.errors import MethodError
+from rbcore.measures.tables import Status
 
 SMALLEST_PASS = 16
 TUNING_SECONDS, TUNING_ROUNDS = 1.0, 7
@@ -242,9 +243,9 @@ def certify(votes: np.ndarray, labels: np.ndarray, *, noise: float, alpha: float
     count = votes[np.arange(len(votes)), 1, guess]
     radius = certified_radius(count, int(votes[:1, 1].sum()), noise, alpha)
     is_sure, is_label = radius > 0, guess == labels
-    status = np.select([~is_sure, ~is_label], ["abstained", "overruled"], "certified").astype(
-        object
-    )
+    status = np.select(
+        [~is_sure, ~is_label], [Status.ABSTAINED, Status.OVERRULED], Status.CERTIFIED
+    ).astype(object)
     columns = {"smoothed_prediction": np.where(is_sure, guess, -1), "votes": count}
     prediction = np.where(is_sure, guess, votes.sum(axis=1).argmax(1))
     return AttackResult(None, np.where(is_label, radius, 0.0), status, columns, prediction)

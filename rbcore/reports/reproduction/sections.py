@@ -12,6 +12,7 @@ import pandas as pd
 from rbcore import analyses, charts
 from rbcore.distances import METHODS, format_method
 from rbcore.inference import FEWEST
+from rbcore.norms import Norm
 from rbcore.reports.page import Figure, Section, write_report
 from rbcore.reports.reproduction import agreement_tables, tables
 from rbcore.reports.reproduction.plan import LINEAR, NETWORK
@@ -68,11 +69,11 @@ def all_sections(materials: Sequence[Material], ug100: Path | None) -> list[Sect
         ),
         Section(
             "ug100",
-            "Published distances (UG100): attacks against exact",
+            "Published distances (UG100): attacks against bounds",
             (
-                "Minimal L-infinity distances of CIFAR-10 test images for three small networks, "
-                "published by others: exact is the middle of the bounds by mixed-integer "
-                "programming. It checks the measures on networks, where this library has no exact "
+                f"Minimal {Norm.LINF.symbol} distances of CIFAR-10 test images for three small "
+                "networks, published by others: bounded from below and above by mixed-integer "
+                "programming (MIP), and found by attacks. It checks the measures on networks, where this library has no exact "
                 "distance. All images are classified correctly.",
             ),
             agreement_tables.ug100_agreement_table(ug100),

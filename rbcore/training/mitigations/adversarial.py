@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.errors import TrainingError
+from rbcore.norms import lengths
 from rbcore.store import Facts
 from rbcore.training.mitigations.modes import evaluating
 
@@ -105,15 +106,15 @@ def perturbed(
             loss = nn.functional.cross_entropy(network(moved), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, moved)
             delta = moved.detach() + _scaled(gradient, length) - images
-            norms = delta.flatten(1).norm(dim=1)
+            norms = lengths(delta)
             moved = (images + _scaled(delta, norms.clamp_max(settings.epsilon))).clamp(
                 0, 1
             )  # clipping only shortens
     return moved.detach()
 
 
-def _scaled(vectors: Tensor, lengths: Tensor) -> Tensor:
+def _scaled(vectors: Tensor, reach: Tensor) -> Tensor:
     """Return each image's vector at the given length; one of length 0 stays 0."""
-    norms = vectors.flatten(1).norm(dim=1).clamp_min(SMALLEST_NORM)
-    scaled: Tensor = vectors * (lengths / norms).view(-1, *(1,) * (vectors.ndim - 1))
+    norms = lengths(vectors).clamp_min(SMALLEST_NORM)
+    scaled: Tensor = vectors * (reach / norms).view(-1, *(1,) * (vectors.ndim - 1))
     return scaled

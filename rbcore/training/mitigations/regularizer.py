@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from rbcore.errors import TrainingError
+from rbcore.norms import smooth_slopes
 from rbcore.registry import unknown_name
 from rbcore.store import Facts
 from rbcore.training.mitigations.groups import group_codes, split_spelling, whom_in_a_name
@@ -256,10 +257,7 @@ def _over_its_norm(
     (gradient,) = torch.autograd.grad(
         values.sum(), images, create_graph=create_graph, retain_graph=create_graph or keep
     )
-    squared = gradient.flatten(1).square().sum(dim=1)
-    return (
-        values / squared.clamp_min(SMALLEST_NORM**2).sqrt()
-    )  # below the floor no gradient, rather than 0 / 0
+    return values / smooth_slopes(gradient, SMALLEST_NORM)  # below it no gradient, and no 0 / 0
 
 
 def difference_of_groups(distances: Tensor, codes: Tensor, sides: GroupAssignment) -> Tensor | None:
