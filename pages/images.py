@@ -14,7 +14,7 @@ from pages.shell import cards, closeup, numbers, results, selection, show
 from pages.shell.text import plain
 from rbcore import analyses
 from rbcore.analyses import gallery
-from rbcore.charts import AXES_HEIGHT, class_probabilities, fooled_bars, rendering
+from rbcore.charts import class_probabilities, fooled_bars, rendering
 from rbcore.distances.best import note_of, title_of
 from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
@@ -23,7 +23,6 @@ from rbcore.store import distances_key
 MANY, ONE, BUDGET = VIEWS = ("many images", cards.ONE, "one budget")
 ALL, ANY, WITH_DISTANCE = "all groups", "any", "with a distance"
 PER_PAGE = ("12", "24")
-BAR_HEIGHT = 26
 OF_SAMPLES = Policy(misclassified="exclude")
 
 
@@ -247,7 +246,7 @@ def show_budget() -> None:
     fooled = analyses.fooled_at(rows, chosen.by, budget=tau)
     st.markdown(f"#### {plain(analyses.verdict_at_budget(fooled))}")
     show.chart(
-        fooled_bars(fooled).properties(height=BAR_HEIGHT * len(fooled) + AXES_HEIGHT // 2),
+        fooled_bars(fooled),
         "fooled",
         table=fooled,
         alt=(

@@ -1,46 +1,32 @@
 """Tables to Altair charts.
 
-Nothing here knows Streamlit: the same calls serve a notebook, a page and the report.
+Nothing here knows Streamlit: the same calls serve a notebook, a page and the report. How all
+figures look stands in `rbcore.charts.theme`.
 """
 
 from rbcore.charts.agreement import (
     MOST_POINTS,
+    agreement_scatter,
     certificate_segments,
     distance_scatter,
     evenly,
     thinned,
 )
-from rbcore.charts.composition import mix_intervals
+from rbcore.charts.bias import bias_chart, bias_intervals, lowest_and_highest, mix_intervals
 from rbcore.charts.curves import (
     BRUSH,
     CLICK,
     MOST_COLORED,
     N_TAUS,
-    TAU_TITLE,
     clicked_group,
     curves_chart,
-    curves_grid,
     rb_chart,
     robustness_curves,
     tau_grid,
 )
-from rbcore.charts.epochs import curves_of_epoch, through_training
 from rbcore.charts.export import AnyChart, chart_png, chart_svg
-from rbcore.charts.figures import agreement_scatter, fooled_bars, toy_plane
-from rbcore.charts.groups import (
-    AXES_HEIGHT,
-    COLORS,
-    DASHES,
-    SIGMA_TITLE,
-    VERDICT_COLORS,
-    Chart,
-    bias_chart,
-    bias_intervals,
-    lowest_and_highest,
-    training_history,
-)
 from rbcore.charts.heatmap import CELL, MOST_LABELED, ORDERS, bias_heatmap, order_of_groups
-from rbcore.charts.images import class_probabilities
+from rbcore.charts.images import class_probabilities, fooled_bars
 from rbcore.charts.mitigation import (
     BIASES,
     MEASURES,
@@ -49,25 +35,22 @@ from rbcore.charts.mitigation import (
     side_curves,
     trade_off_chart,
 )
-from rbcore.charts.toys import toy_explorer
+from rbcore.charts.panels import curves_grid
+from rbcore.charts.theme import Chart
+from rbcore.charts.toys import toy_explorer, toy_plane
+from rbcore.charts.training import curves_of_epoch, through_training, training_history
 
 __all__ = [
-    "AXES_HEIGHT",
     "BIASES",
     "BRUSH",
     "CELL",
     "CLICK",
-    "COLORS",
-    "DASHES",
     "MEASURES",
     "MOST_COLORED",
     "MOST_LABELED",
     "MOST_POINTS",
     "N_TAUS",
     "ORDERS",
-    "SIGMA_TITLE",
-    "TAU_TITLE",
-    "VERDICT_COLORS",
     "AnyChart",
     "Chart",
     "agreement_scatter",

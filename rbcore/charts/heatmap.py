@@ -1,7 +1,7 @@
-"""Sigma of groups x models as a sheet of cells, in panels (figures 7 to 16): red less robust, blue more robust.
+"""Sigma of groups x models as a sheet of cells, in panels (figures 7 to 16).
 
-What the color does not say is drawn: a ring where no difference is shown, hatching where there are
-too few images, a dash where nothing is computed.
+Red is less robust, blue more. What the color does not say is drawn: a ring where no
+difference is shown, hatching where there are too few images, a dash where nothing is computed.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.inference import CONFIDENCE
+from rbcore.charts.theme import COUNT, Legend, names_axis, sigma_tooltips
 from rbcore.wording import (
     LESS_ROBUST,
     MORE_ROBUST,
@@ -43,7 +43,7 @@ def bias_heatmap(
     labels: bool | None = None,
     width: int = 560,
 ) -> alt.FacetChart:
-    """Draw sigma for groups x models, in panels side by side and below each other: red less robust, blue more robust.
+    """Draw sigma for groups x models, in panels side by side and below each other.
 
     Parameters
     ----------
@@ -88,26 +88,19 @@ def bias_heatmap(
             sort=models,
             axis=alt.Axis(orient="top", labelAngle=-40, labelOverlap=False, labelLimit=130),
         ),
-        y=alt.Y(
-            "group:N",
-            title=None,
-            sort=list(groups or dict.fromkeys(table["group"])),
-            axis=alt.Axis(
-                labelOverlap=False,
-                labelFlush=False,
-                labelLimit=130,
-                labelFontSize=11 if cell_height > 15 else 9,
-            ),
+        y=names_axis(
+            "group",
+            list(groups or dict.fromkeys(table["group"])),
+            limit=130,
+            labelFontSize=11 if cell_height > 15 else 9,
         ),
         tooltip=[
             "model:N",
             alt.Tooltip("epoch_number:Q", title="epoch"),
             "method:N",
             "group:N",
-            alt.Tooltip("sigma:Q", format="+.3f"),
-            alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format="+.3f"),
-            alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format="+.3f"),
-            alt.Tooltip("n:Q", format=","),
+            *sigma_tooltips(),
+            alt.Tooltip("n:Q", format=COUNT),
             "verdict:N",
         ],
     )
@@ -148,10 +141,12 @@ def bias_heatmap(
 
 
 def order_of_groups(table: pd.DataFrame, by: str, *, model: str | None = None) -> list[str]:
-    """Return the groups of a table of `rbcore.analyses.bias_by_model` in an order of `ORDERS`, the least robust first.
+    """Return the groups in an order of `ORDERS`, the least robust first.
 
     Parameters
     ----------
+    table
+        As `rbcore.analyses.bias_by_model` returns it.
     by
         ``name``: as they come; ``sigma``: of one model; ``mean over models``. Groups without
         any sigma come last.
@@ -193,9 +188,8 @@ def _marks(
         return []
     side = width / height
     hatching = "".join(
-        (
-            f"M{max(-side, at - 1):.3f},{min(1, at + side):.3f}L{min(side, at + 1):.3f},{max(-1, at - side):.3f}"
-        )
+        f"M{max(-side, at - 1):.3f},{min(1, at + side):.3f}"
+        f"L{min(side, at + 1):.3f},{max(-1, at - side):.3f}"
         for at in np.linspace(-side, side, 2 * round(width / 12) + 1)
     )
     shapes = {
@@ -204,10 +198,8 @@ def _marks(
         UNDEFINED: "cross",
         NEVER_TRAINED: "square",
     }
-    scale = alt.Scale(domain=shown, range=[shapes.get(verdict, MISSING_SHAPE) for verdict in shown])
-    legend = alt.Legend(
-        orient="bottom", symbolSize=90, symbolStrokeWidth=1.2, labelLimit=240, columns=1
-    )
+    shown_as = [shapes.get(verdict, MISSING_SHAPE) for verdict in shown]
+    legend = Legend("verdict", shown, [], shapes=shown_as)
     layers = []
     for verdict in shown:
         is_ring = verdict == NO_DIFFERENCE
@@ -220,9 +212,9 @@ def _marks(
             yOffset=9 if is_ring and is_labeled else 0,
         )
         layers.append(
-            points.encode(
-                shape=alt.Shape("verdict:N", title=None, scale=scale, legend=legend)
-            ).transform_filter(alt.FieldEqualPredicate(field="verdict", equal=verdict))
+            points.encode(shape=legend.shape()).transform_filter(
+                alt.FieldEqualPredicate(field="verdict", equal=verdict)
+            )
         )
     return layers
 

@@ -1,13 +1,26 @@
-"""One image: what the network says of it on the way to its perturbed image and beyond (figure 3)."""
+"""Bars: what the network says of one image, and who is fooled within one budget (figure 3)."""
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.groups import AXES_HEIGHT, COLORS, Chart
+from rbcore.charts.theme import (
+    COLORS,
+    DARK,
+    GRAY,
+    NORM,
+    PALE,
+    SHARE,
+    Chart,
+    Legend,
+    fitted_height,
+    interval_tooltips,
+    names_axis,
+    with_count,
+)
 
 MOST_CLASSES = 10
-ROLES = {"before": COLORS[0], "after": COLORS[1], "other": "#A6A6A6"}
+ROLES = {"before": COLORS[0], "after": COLORS[1], "other": PALE}
 
 
 def class_probabilities(
@@ -23,6 +36,8 @@ def class_probabilities(
     before, after
         The classes that the clean and the perturbed image are taken for; they have colors of their
         own and are named.
+    row_height
+        Pixels a class.
     """
     kept = probabilities.nlargest(MOST_CLASSES, "probability").sort_index()
     named = probabilities["class"].isin([before, after])
@@ -31,25 +46,44 @@ def class_probabilities(
         [shown["class"] == before, shown["class"] == after], ["before", "after"], "other"
     )
     table = shown.assign(role=roles, text=[f"{value:.1%}" for value in shown["probability"]])
+    legend = Legend("role", list(ROLES), list(ROLES.values()), title="the model's class")
     base = alt.Chart(table).encode(
-        y=alt.Y(
-            "class:N",
-            title=None,
-            sort=list(table["class"]),
-            axis=alt.Axis(labelLimit=150, labelOverlap=False),
-        ),
+        y=names_axis("class", table["class"], limit=150),
         x=alt.X(
             "probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5)
         ),
         tooltip=["class:N", alt.Tooltip("probability:Q", format=".2%")],
     )
-    bars = base.mark_bar(size=row_height - 10).encode(
-        color=alt.Color(
-            "role:N",
-            title="the model's class",
-            scale=alt.Scale(domain=list(ROLES), range=list(ROLES.values())),
-            legend=alt.Legend(orient="bottom"),
-        )
+    bars = base.mark_bar(size=row_height - 10).encode(color=legend.color())
+    texts = base.mark_text(align="left", dx=4, color=GRAY).encode(text="text:N")
+    return alt.layer(bars, texts, height=fitted_height(row_height * len(table), legend))
+
+
+def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
+    """Draw which share of each group's correct images is fooled at one budget, with its interval.
+
+    Parameters
+    ----------
+    table
+        As `rbcore.analyses.fooled_at` returns it.
+    row_height
+        Pixels a group.
+    """
+    named = table.assign(name=with_count(table["group"], table["n_correct"]))
+    budget = table["budget"].iat[0]
+    title = f"fooled within {NORM} {budget:g}: at least this share of correct images"
+    base = alt.Chart(named).encode(
+        y=names_axis("name", named["name"], limit=220),
+        tooltip=[
+            alt.Tooltip("group:N"),
+            alt.Tooltip("share:Q", format=SHARE),
+            *interval_tooltips(SHARE),
+            alt.Tooltip("n_correct:Q", title="n"),
+        ],
     )
-    texts = base.mark_text(align="left", dx=4, color="#7F7F7F").encode(text="text:N")
-    return alt.layer(bars, texts, height=row_height * len(table) + AXES_HEIGHT)
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%")
+    bars = base.mark_bar(color=COLORS[5], size=14).encode(
+        x=alt.X("share:Q", title=title, scale=scale, axis=axis)
+    )
+    whiskers = base.mark_rule(color=DARK, size=2).encode(x="low:Q", x2="high:Q")
+    return alt.layer(bars, whiskers, height=fitted_height(row_height * len(named)), width=420)

@@ -1,27 +1,46 @@
-"""What a mitigation changed, drawn: curves before and after, every change with its paired interval, and what it cost."""
+"""What a mitigation changed, drawn: curves before and after, each change, and what it cost."""
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.curves import TAU_TITLE
-from rbcore.charts.groups import AXES_HEIGHT, COLORS, LEGEND_ROW, Chart
+from rbcore.charts.theme import (
+    COLORS,
+    DASHES,
+    DISTANCE,
+    GRAY,
+    LESS,
+    MORE,
+    NORM,
+    RB_TITLE,
+    SHARE,
+    Chart,
+    Legend,
+    curve_tooltips,
+    fitted_height,
+    interval_tooltips,
+    names_axis,
+    rule_at,
+    share_axis,
+    tau_axis,
+    with_count,
+)
 from rbcore.inference import CONFIDENCE
 
-GRAY = "#7F7F7F"
 UP, DOWN, NEITHER = "went up", "went down", "no change shown"
-CHANGE_COLORS = {UP: "#0571B0", DOWN: "#CA0020", NEITHER: GRAY}
+CHANGE_COLORS = {UP: MORE, DOWN: LESS, NEITHER: GRAY}
 MEASURES = {
-    "auc": ("area under the curve, L2", ".3f"),
-    "distance": ("mean distance of correct images, L2", ".3f"),
-    "accuracy": ("accuracy", ".1%"),
+    "auc": (f"area under the curve, {NORM}", DISTANCE),
+    "distance": (f"mean distance of correct images, {NORM}", DISTANCE),
+    "accuracy": ("accuracy", SHARE),
 }
-KIND_SHAPES = {
-    "plain": "diamond",
-    "fairness term": "circle",
-    "adversarial training": "square",
-    "re-weighting": "triangle-up",
+KINDS = {
+    "plain": (GRAY, "diamond"),
+    "fairness term": (COLORS[0], "circle"),
+    "adversarial training": (COLORS[1], "square"),
+    "re-weighting": (COLORS[2], "triangle-up"),
 }
+"""Color and shape of the runs of each kind."""
 BIASES = {"sigma": ("size", "size_low", "size_high"), "RB": ("rb", "rb_low", "rb_high")}
 """What can stand on the axis of the bias, with the columns of value and interval."""
 
@@ -53,11 +72,7 @@ def before_after_curves(
 
 
 def side_curves(
-    table: pd.DataFrame,
-    when: str,
-    *,
-    tau: float | None = None,
-    height: int = 260 + AXES_HEIGHT + LEGEND_ROW,
+    table: pd.DataFrame, when: str, *, tau: float | None = None, height: int = 260
 ) -> Chart:
     """Draw I_P(tau) of a group and the rest under one of two models.
 
@@ -72,64 +87,30 @@ def side_curves(
     tau
         Where to draw a rule, L2: the budget at which a fairness term compared the groups.
     height
-        In pixels.
+        Of the plot in pixels.
     """
     sizes = table.groupby("group", sort=False)["n"].max()
-    legend = {side: f"{side} (n = {n:,})" for side, n in sizes.items()}
-    base = alt.Chart(
-        table[table["when"] == when].assign(side=lambda rows: rows["group"].map(legend))
+    names = with_count(sizes.index, sizes)
+    sides = table["group"].map(dict(zip(sizes.index, names, strict=True)))
+    legend = Legend("side", names, [COLORS[1], COLORS[0]], dashes=DASHES[:2])
+    base = alt.Chart(table.assign(side=sides)[table["when"] == when]).encode(
+        x=tau_axis(float(table["tau"].max())), color=legend.color()
     )
-    color = alt.Color(
-        "side:N",
-        title=None,
-        scale=alt.Scale(domain=list(legend.values()), range=[COLORS[1], COLORS[0]]),
-        legend=alt.Legend(
-            orient="bottom",
-            columns=1,
-            symbolType="stroke",
-            symbolSize=400,
-            symbolStrokeWidth=3,
-            symbolOpacity=1,
-            labelLimit=280,
-        ),
-    )
-    dash = alt.StrokeDash(
-        "side:N", title=None, scale=alt.Scale(domain=list(legend.values()), range=[[1, 0], [6, 2]])
-    )
-    x = alt.X(
-        "tau:Q", title=TAU_TITLE, scale=alt.Scale(nice=False, domain=[0, float(table["tau"].max())])
-    )
-    y_title = "I_P(tau)"
-    bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(
-        x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=color
-    )
+    bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(y="low:Q", y2="high:Q")
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
-        x=x,
-        y=alt.Y(
-            "share:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])
-        ),
-        color=color,
-        strokeDash=dash,
+        y=share_axis(),
+        strokeDash=legend.dash(),
         tooltip=[
-            alt.Tooltip("side:N", title="side"),
-            alt.Tooltip("tau:Q", format=".3f"),
-            alt.Tooltip("share:Q", title="I_P(tau)", format=".1%"),
-            alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=".1%"),
-            alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=".1%"),
-            alt.Tooltip("rb:Q", title="RB(P, tau)", format=".3f"),
+            *curve_tooltips(name="side"),
+            alt.Tooltip("rb:Q", title=RB_TITLE, format=DISTANCE),
         ],
     )
-    layers: list[alt.Chart] = [bands, lines]
-    if tau is not None:
-        rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(
-            strokeDash=[4, 4], size=2, color=GRAY
-        )
-        layers.append(rule.encode(x="tau:Q"))
-    return alt.layer(*layers, height=height)
+    layers = [bands, lines] if tau is None else [bands, lines, rule_at(x=tau)]
+    return alt.layer(*layers, height=fitted_height(height, legend))
 
 
 def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) -> Chart:
-    """Draw one measure of every side before (open) and after (filled), with the paired interval of each change.
+    """Draw one measure of every side before (open) and after (filled) with paired intervals.
 
     The interval is drawn from the value before: where it does not reach the open mark,
     the change is shown.
@@ -146,21 +127,14 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
     title, form = MEASURES[measure]
     own = changes[changes["measure"] == measure]
     table = own.assign(
-        name=[f"{row.who} (n = {row.n:,})" for row in own.itertuples()],
+        name=with_count(own["who"], own["n"]),
         start=own["before"] + own["low"],
         end=own["before"] + own["high"],
         shown=np.select(
             [own["is_shown"] & (own["change"] > 0), own["is_shown"]], [UP, DOWN], NEITHER
         ),
     )
-    color = alt.Color(
-        "shown:N",
-        title=None,
-        scale=alt.Scale(domain=list(CHANGE_COLORS), range=list(CHANGE_COLORS.values())),
-        legend=alt.Legend(
-            orient="bottom", columns=2, labelLimit=140, symbolType="circle", symbolOpacity=1
-        ),
-    )
+    legend = Legend("shown", list(CHANGE_COLORS), list(CHANGE_COLORS.values()))
     ends = table[["before", "after", "start", "end"]].to_numpy(np.float64)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     margin = 0.04 * (high - low) or 0.01
@@ -171,33 +145,27 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
         axis=alt.Axis(format="%" if form.endswith("%") else "~g", tickCount=6),
     )
     base = alt.Chart(table).encode(
-        y=alt.Y(
-            "name:N",
-            title=None,
-            sort=list(table["name"]),
-            axis=alt.Axis(labelLimit=170, labelOverlap=False),
-        ),
+        y=names_axis("name", table["name"]),
         tooltip=[
             alt.Tooltip("name:N", title="images"),
             alt.Tooltip("before:Q", format=form),
             alt.Tooltip("after:Q", format=form),
             alt.Tooltip("change:Q", format=f"+{form}"),
-            alt.Tooltip("low:Q", title=f"{CONFIDENCE:.0%} from", format=f"+{form}"),
-            alt.Tooltip("high:Q", title=f"{CONFIDENCE:.0%} to", format=f"+{form}"),
+            *interval_tooltips(f"+{form}"),
             alt.Tooltip("shown:N", title="shown"),
         ],
     )
     links = base.mark_rule(size=1.5, color=GRAY, strokeDash=[3, 2]).encode(x=x, x2="after:Q")
     whiskers = base.mark_rule(size=4, opacity=0.45).encode(
-        x=alt.X("start:Q", title=title), x2="end:Q", color=color
+        x=alt.X("start:Q", title=title), x2="end:Q", color=legend.color()
     )
     opened = base.mark_point(size=80, filled=False, strokeWidth=2, color=GRAY, opacity=1).encode(
         x=x
     )
     filled = base.mark_point(size=90, filled=True, opacity=1).encode(
-        x=alt.X("after:Q", title=title), color=color
+        x=alt.X("after:Q", title=title), color=legend.color()
     )
-    height = row_height * len(table) + AXES_HEIGHT + LEGEND_ROW
+    height = fitted_height(row_height * len(table), legend)
     return alt.layer(links, whiskers, opened, filled, height=height)
 
 
@@ -207,9 +175,9 @@ def trade_off_chart(
     bias: str = "sigma",
     compared: str | None = None,
     tau: float = 0.5,
-    height: int = 360,
+    height: int = 326,
 ) -> Chart:
-    """Draw the bias of a group against the accuracy of all images, one mark a run with both intervals.
+    """Draw the bias of a group against the accuracy of all images, one mark a run.
 
     Fairness terms that differ in alpha only are joined by a line in the order of alpha; a
     click selects ``run``.
@@ -225,7 +193,7 @@ def trade_off_chart(
     tau
         At which RB was measured, for the title of its axis.
     height
-        In pixels.
+        In pixels, without the legend.
     """
     value, low, high = BIASES[bias]
     title = (
@@ -242,8 +210,9 @@ def trade_off_chart(
             f"{row[value]:.3f} [{row[low]:.3f}, {row[high]:.3f}]" for _, row in table.iterrows()
         ],
     )
-    kinds = [kind for kind in KIND_SHAPES if kind in set(table["kind"])]
-    colors = dict(zip(KIND_SHAPES, ("#7F7F7F", COLORS[0], COLORS[1], COLORS[2]), strict=True))
+    kinds = [kind for kind in KINDS if kind in set(table["kind"])]
+    colors, shapes = zip(*(KINDS[kind] for kind in kinds), strict=True)
+    legend = Legend("kind", kinds, colors, shapes=shapes)
     x = alt.X(
         "accuracy:Q",
         title="accuracy of all test images",
@@ -251,53 +220,42 @@ def trade_off_chart(
         scale=alt.Scale(zero=False),
     )
     y = alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True))
-    legend = alt.Legend(orient="bottom", columns=2, labelLimit=140, symbolOpacity=1)
-    color = alt.Color(
-        "kind:N",
-        title=None,
-        legend=legend,
-        scale=alt.Scale(domain=kinds, range=[colors[kind] for kind in kinds]),
-    )
-    shape = alt.Shape(
-        "kind:N",
-        title=None,
-        legend=legend,
-        scale=alt.Scale(domain=kinds, range=[KIND_SHAPES[kind] for kind in kinds]),
-    )
     tooltip = [
         alt.Tooltip("run:N"),
         alt.Tooltip("kind:N"),
         alt.Tooltip("setting:N"),
         alt.Tooltip("trained_tau:Q", title="trained at tau"),
-        alt.Tooltip("accuracy_in_words:N", title="accuracy [95%]"),
-        alt.Tooltip("bias_in_words:N", title=f"{bias} [95%]"),
+        alt.Tooltip("accuracy_in_words:N", title=f"accuracy [{CONFIDENCE:.0%}]"),
+        alt.Tooltip("bias_in_words:N", title=f"{bias} [{CONFIDENCE:.0%}]"),
         alt.Tooltip("auc_group:Q", title="AUC of the group", format=".3f"),
         alt.Tooltip("auc_rest:Q", title="AUC of the rest", format=".3f"),
         alt.Tooltip("n_group:Q", title="n of the group"),
         alt.Tooltip("n:Q"),
     ]
     base = alt.Chart(drawn).encode(tooltip=tooltip)
+    colored = base.encode(color=legend.color())
     clicked = alt.selection_point(name="run", fields=["run"], on="click", empty=False)
     path = (
         alt.Chart(drawn[drawn["alpha"].notna()])
         .mark_line(color=COLORS[0], strokeDash=[4, 3], strokeWidth=1, opacity=0.7)
         .encode(x=x, y=y, order="alpha:Q", detail="family:N")
     )
-    across = base.mark_rule(opacity=0.35, size=2).encode(x=alt.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y, color=color)  # fmt: skip
-    along = base.mark_rule(opacity=0.35, size=2).encode(
-        x=x, y=alt.Y(f"{low}:Q"), y2=f"{high}:Q", color=color
+    across = colored.mark_rule(opacity=0.35, size=2).encode(
+        x=alt.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y
     )
+    along = colored.mark_rule(opacity=0.35, size=2).encode(x=x, y=alt.Y(f"{low}:Q"), y2=f"{high}:Q")
     rings = (
         alt.Chart(drawn[drawn["run"] == compared])
         .mark_point(size=330, filled=False, strokeWidth=2, color=GRAY, opacity=1)
         .encode(x=x, y=y)
     )
     dots = (
-        base.mark_point(size=110, filled=True, opacity=1)
-        .encode(x=x, y=y, color=color, shape=shape)
+        colored.mark_point(size=110, filled=True, opacity=1)
+        .encode(x=x, y=y, shape=legend.shape())
         .add_params(clicked)
     )
     labels = base.mark_text(align="left", dx=9, dy=-9, color=GRAY).encode(
         x=x, y=y, text="setting:N"
     )
-    return alt.layer(path, across, along, rings, dots, labels, height=height)
+    layers = (path, across, along, rings, dots, labels)
+    return alt.layer(*layers, height=height + legend.height)

@@ -1,4 +1,4 @@
-"""Images as a person can look at them: clean, perturbation magnified, perturbed, as 8-bit arrays."""
+"""Images to look at, as 8-bit arrays: clean, perturbation magnified, perturbed."""
 
 from collections.abc import Sequence
 
@@ -29,9 +29,9 @@ def perturbation_picture(
 
 
 def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
-    """Return an image (channels, height, width) in [0, 1] as uint8 (height, width, 3), enlarged to about ``side`` pixels.
+    """Return an image (channels, height, width) in [0, 1] as uint8 (height, width, 3).
 
-    Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking
+    It is enlarged to about ``side`` pixels. Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking
     at: rounding to 8 bits moves the image, so a prediction of the rounded picture can differ.
     """
     pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
@@ -42,7 +42,10 @@ def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
 
 
 def rounded(images: np.ndarray) -> np.ndarray:
-    """Return images as an 8-bit file would hold them: clipped to [0, 1] and moved to the nearest of 256 levels, float32."""
+    """Return images as an 8-bit file would hold them, float32.
+
+    Clipped to [0, 1] and moved to the nearest of 256 levels.
+    """
     levels: np.ndarray = (np.rint(np.clip(images, 0, 1) * 255) / 255).astype(np.float32)
     return levels
 

@@ -1,19 +1,81 @@
-"""A toy in a plane to try by hand: drag tau, see whom it reaches, and what share of each group is left (figures 1 and 2)."""
+"""Toys in a plane (figures 1 and 2): as pictures, and to try by hand with a slider of tau."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from rbcore.charts.figures import GRAY, SHAPES
-from rbcore.charts.groups import COLORS
+from rbcore.charts.theme import (
+    COLORS,
+    DISTANCE,
+    GRAY,
+    SHAPES,
+    SHARE_SENTENCE,
+    Chart,
+    point_legend,
+)
 
 IS_SAFE = "datum.is_correct && datum.distance > tau"
 BAR_HEIGHT = 26
+FARTHER, WITHIN = "farther than tau", "within tau"
+TOOLTIP = ("class:N", "group:N", alt.Tooltip("distance:Q", format=DISTANCE), "state:N")
+
+
+def toy_plane(
+    points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float | None = None, width: int = 300
+) -> Chart:
+    """Draw points in a plane with the boundaries of a classifier (figures 1 and 2).
+
+    Parameters
+    ----------
+    points
+        ``x``, ``y``, ``class``, ``distance`` (L2) and, where the points have subgroups, ``group``.
+    boundaries
+        ``line`` (which piece), ``x``, ``y``, and optionally ``offset``: 0 for a boundary, else how
+        far from one (dotted).
+    tau
+        A budget, L2: points no farther than it from a boundary are pale.
+    width
+        Of the square plot in pixels.
+    """
+    is_farther = True if tau is None else points["distance"] > tau
+    table = points.assign(state=np.where(is_farther, FARTHER, WITHIN))
+    if "group" not in table:
+        table["group"] = table["class"]
+    side = [float(table[["x", "y"]].min().min()), float(table[["x", "y"]].max().max())]
+    scale = alt.Scale(domain=side, nice=True)
+    classes, groups = list(dict.fromkeys(table["class"])), list(dict.fromkeys(table["group"]))
+    of_class = point_legend("class", classes, title="class")
+    of_group = of_class if groups == classes else point_legend("group", groups, title="group")
+    x, y = alt.X("x:Q", title=None, scale=scale), alt.Y("y:Q", title=None, scale=scale)
+    dots = (
+        alt.Chart(table)
+        .mark_point(size=45, filled=True)
+        .encode(
+            x=x,
+            y=y,
+            color=of_class.color(),
+            shape=of_group.shape(),
+            opacity=alt.condition(alt.datum["state"] == FARTHER, alt.value(1.0), alt.value(0.35)),
+            tooltip=list(TOOLTIP),
+        )
+    )
+    lines = boundaries if "offset" in boundaries else boundaries.assign(offset=0.0)
+    drawn = [
+        alt.Chart(lines[lines["offset"] == 0]).mark_line(color=GRAY, strokeWidth=2, clip=True),
+        alt.Chart(lines[lines["offset"] != 0]).mark_line(color=GRAY, strokeDash=[3, 4], clip=True),
+    ]
+    return alt.layer(
+        *[line.encode(x=x, y=y, detail=["line:N", "offset:Q"]) for line in drawn],
+        dots,
+        width=width,
+        height=width,
+    )
 
 
 def toy_explorer(
     points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float, tau_max: float, width: int = 300
 ) -> alt.VConcatChart:
-    """Draw points in a plane with a slider of tau, and below them I_P(tau) of each group as bars that follow it.
+    """Draw points in a plane with a slider of tau, and bars of I_P(tau) of each group that follow it.
 
     Points within tau of the boundary are hollow, as misclassified ones are; the gray band is all
     that lies within tau. The slider lives in the chart, so that dragging asks no server.
@@ -62,7 +124,7 @@ def toy_explorer(
         alt.X("x:Q", title=None, axis=axis, scale=scales[0]),
         alt.Y("y:Q", title=None, axis=axis, scale=scales[1]),
     )
-    palette = alt.Scale(domain=classes, range=list(COLORS[: len(classes)]))
+    colors = alt.Scale(domain=classes, range=list(COLORS[: len(classes)]))
     is_by_class = groups == classes
     line = (
         alt.Chart(_as_one_path(boundaries))
@@ -89,8 +151,8 @@ def toy_explorer(
         .encode(
             x=x,
             y=y,
-            fill=alt.Fill("class:N", scale=palette, legend=None),
-            stroke=alt.Stroke("class:N", scale=palette, legend=None),
+            fill=alt.Fill("class:N", scale=colors, legend=None),
+            stroke=alt.Stroke("class:N", scale=colors, legend=None),
             fillOpacity=alt.condition(IS_SAFE, alt.value(0.85), alt.value(0.0)),
             strokeOpacity=alt.condition(IS_SAFE, alt.value(1.0), alt.value(0.6)),
             shape=alt.Shape(
@@ -98,7 +160,7 @@ def toy_explorer(
                 scale=alt.Scale(domain=groups, range=list(SHAPES[: len(groups)])),
                 legend=None,
             ),
-            tooltip=["class:N", "group:N", alt.Tooltip("distance:Q", format=".3f"), "state:N"],
+            tooltip=list(TOOLTIP),
         )
     )
     shares = (
@@ -120,7 +182,7 @@ def toy_explorer(
     )
     share = alt.X(
         "share:Q",
-        title="I_P(tau): correct and farther than tau",
+        title=SHARE_SENTENCE,
         scale=alt.Scale(domain=[0, 1.5]),  # room for the words behind a full bar
         axis=alt.Axis(labels=False, ticks=False, domain=False, grid=False, titleAnchor="start"),
     )
@@ -159,7 +221,10 @@ def toy_explorer(
 
 
 def _as_one_path(boundaries: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines one after the other with a gap between: as one path their bands do not darken where they overlap."""
+    """Return the lines one after the other with a gap between.
+
+    As one path, so that their bands do not darken where they overlap.
+    """
     gap = pd.DataFrame({"x": [None], "y": [None]}, dtype="float64")
     pieces = []
     for (classifier, _), piece in boundaries.groupby(["classifier", "line"], sort=False):
