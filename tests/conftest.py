@@ -7,6 +7,10 @@ os.environ.setdefault(
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("machines of any speed", deadline=None)
+settings.load_profile("machines of any speed")
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference import CONFIDENCE, wilson_interval
+from rbcore.inference import CONFIDENCE, mean_interval, wilson_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
-from rbcore.measures.tables import checked
-from rbcore.partitions import group_labels
-from rbcore.sampling import proportional
+from rbcore.measures.pairing import paired, paired_labels
 from rbcore.wording import UNDEFINED
 
 ALL = "all"
@@ -80,11 +77,7 @@ def sign_agreement(
     same = signs[0] == signs[1]
     low, high = wilson_interval(np.array(same.mean()), n, confidence)
     differences = first[is_known] - second[is_known]
-    mean, mean_low, mean_high, variance = float(differences.mean()), np.nan, np.nan, np.nan
-    if n > 1:
-        variance = float(differences.var(ddof=1))
-        half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * np.sqrt(variance / n)
-        mean_low, mean_high = mean - half, mean + half
+    mean_low, mean_high = mean_interval(differences, confidence)
     return Agreement(
         n=n,
         n_same=int(same.sum()),
@@ -93,10 +86,10 @@ def sign_agreement(
         low=float(low),
         high=float(high),
         kappa=cohens_kappa(*signs),
-        mean_difference=mean,
-        mean_low=float(mean_low),
-        mean_high=float(mean_high),
-        variance_of_differences=float(variance),
+        mean_difference=float(differences.mean()),
+        mean_low=mean_low,
+        mean_high=mean_high,
+        variance_of_differences=float(differences.var(ddof=1)) if n > 1 else np.nan,
     )
 
 
@@ -152,18 +145,10 @@ def paired_sigmas(
         If the tables have no image in common or put one into different groups; and as
         `rbcore.measures.split_groups`.
     """
-    first, second = (proportional(checked(rows, ["sample_id"])) for rows in (first, second))
-    common = set(first["sample_id"]) & set(second["sample_id"])
-    if not common:
-        raise MeasureError(
-            "The two tables have no image in common, so their sigmas cannot be compared."
-        )
-    sides = [table[table["sample_id"].isin(common)] for table in (first, second)]
+    sides = paired(first, second)
     rows: list[pd.DataFrame] = []
     for partition in partitions:
-        labels = [group_labels(side, partition).set_axis(side["sample_id"]) for side in sides]
-        _refuse_moved(partition, *labels)
-        if labels[0].nunique() < 2:
+        if paired_labels(*sides, partition).nunique() < 2:
             continue
         grouped = [split_groups(side, partition, policy) for side in sides]
         table = pd.DataFrame(
@@ -171,7 +156,7 @@ def paired_sigmas(
                 "partition": partition,
                 "group": grouped[0].groups,
                 "n": grouped[0].n,
-                "n_images": len(common),
+                "n_images": len(sides[0]),
                 "sigma_first": sigma_bias(grouped[0]),
                 "sigma_second": sigma_bias(grouped[1]),
             }
@@ -179,19 +164,6 @@ def paired_sigmas(
         rows.append(table.head(1) if len(table) == 2 else table)
     columns = ["partition", "group", "n", "n_images", "sigma_first", "sigma_second"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
-
-
-def _refuse_moved(partition: str, first: pd.Series, second: pd.Series) -> None:
-    """Refuse labels by sample that differ: the tables are then not of the same data."""
-    other = second.reindex(first.index)
-    moved = first.ne(other)
-    if moved.any():
-        sample = first.index[int(moved.to_numpy().argmax())]
-        raise MeasureError(
-            f"The two tables disagree on the {partition} of {int(moved.sum()):,} images, the "
-            f"first being {sample!r}: {first.loc[sample]!r} and {other.loc[sample]!r}. They were "
-            "made from different data; compute one of them again."
-        )
 
 
 def agreement_of(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) -> Agreement:

@@ -43,30 +43,24 @@ def fooled_at(
     if not 0 < budget < np.inf:
         raise MeasureError(f"budget={budget} is no budget; give a positive L2 distance.")
     grouped = split_groups(distances, by)
-    rows = []
-    for group, values, correct in zip(
-        grouped.groups, grouped.values, grouped.is_correct, strict=True
-    ):
-        n_correct, n_fooled = int(correct.sum()), int((values[correct] <= budget).sum())
-        low, high = (
-            binomial_interval(np.array([n_fooled]), n_correct, confidence)
-            if n_correct
-            else ([np.nan],) * 2
-        )
-        rows.append(
-            {
-                "group": group,
-                "budget": budget,
-                "n": len(values),
-                "n_correct": n_correct,
-                "n_fooled": n_fooled,
-                "share": n_fooled / n_correct if n_correct else np.nan,
-                "low": float(low[0]),
-                "high": float(high[0]),
-                "robust": (n_correct - n_fooled) / len(values),
-            }
-        )
-    return pd.DataFrame(rows)
+    sides = list(zip(grouped.values, grouped.is_correct, strict=True))
+    table = pd.DataFrame(
+        {
+            "group": grouped.groups,
+            "budget": budget,
+            "n": [len(values) for values, _ in sides],
+            "n_correct": [int(correct.sum()) for _, correct in sides],
+            "n_fooled": [int((values[correct] <= budget).sum()) for values, correct in sides],
+        }
+    )
+    n_correct, n_fooled = table["n_correct"].to_numpy(), table["n_fooled"].to_numpy()
+    low, high = binomial_interval(n_fooled, n_correct, confidence)
+    return table.assign(
+        share=table["n_fooled"] / table["n_correct"],  # NaN where none is correct
+        low=np.where(n_correct > 0, low, np.nan),
+        high=np.where(n_correct > 0, high, np.nan),
+        robust=(n_correct - n_fooled) / table["n"],
+    )
 
 
 def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:

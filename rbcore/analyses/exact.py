@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference import CONFIDENCE
+from rbcore.inference import CONFIDENCE, median_interval
 from rbcore.measures import DEFAULT_POLICY, Policy, is_correct, is_counted
 from rbcore.measures.tables import checked
 from rbcore.sampling import proportional
@@ -60,7 +59,4 @@ def median_distance(
     ]
     if not len(values):
         raise MeasureError("No image counts, so there is no median distance.")
-    ordered, n = np.sort(values), len(values)
-    rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))  # as many may lie below the median
-    low, high = (ordered[rank - 1], ordered[n - rank]) if rank else (np.nan, np.nan)
-    return Median(n, float(np.median(values)), float(low), float(high))
+    return Median(len(values), float(np.median(values)), *median_interval(values, confidence))

@@ -18,10 +18,9 @@ from rbcore.measures import (
     is_counted,
     split_groups,
 )
-from rbcore.measures.tables import checked
+from rbcore.measures.pairing import paired
 from rbcore.partitions import group_labels
 from rbcore.registry import unknown_name
-from rbcore.sampling import proportional
 
 REST, ALL = "the rest", "all images"
 ACCURACY, DISTANCE, AUC = "accuracy", "distance", "auc"
@@ -105,15 +104,11 @@ def compare(
     MeasureError
         As `rbcore.inference.compare_bias`.
     """
-    before, after = (
-        proportional(checked(rows, ("sample_id", "label", "prediction")))
-        for rows in (before, after)
-    )
+    first, second = paired(before, after, ("label", "prediction"))
     bias = compare_bias(before, after, by, policy=policy)
     groups = list(bias["group"])
     if group not in groups:
         raise unknown_name(f"group of {by}", group, groups)
-    first, second = _paired(before, after)
     for side, rows in (("first", first), ("second", second)):
         intervals = bootstrap_intervals(split_groups(rows, by, policy))
         bias = bias.assign(
@@ -138,16 +133,6 @@ def compare(
         bias,
         pd.DataFrame(rows_of),
     )
-
-
-def _paired(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of the images in both tables, in the same order."""
-    left, right = (
-        before.set_index("sample_id", drop=False),
-        after.set_index("sample_id", drop=False),
-    )
-    common = left.index.intersection(right.index, sort=False)
-    return left.loc[common].reset_index(drop=True), right.loc[common].reset_index(drop=True)
 
 
 def _changes(first: pd.DataFrame, second: pd.DataFrame, policy: Policy) -> dict[str, Change]:
@@ -297,7 +282,7 @@ def curves_of_sides(
 ) -> pd.DataFrame:
     """Return `rbcore.inference.curves` of a group and the rest under both models, as ``when``: ``before`` or ``after``."""
     tables = []
-    for when, rows in zip(("before", "after"), _paired(before, after), strict=True):
+    for when, rows in zip(("before", "after"), paired(before, after), strict=True):
         tables.append(
             curves(with_sides(rows, by, group), SIDE, taus=taus, policy=policy).assign(when=when)
         )

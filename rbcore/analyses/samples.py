@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference import CONFIDENCE, binomial_interval
+from rbcore.inference import CONFIDENCE, binomial_interval, median_interval
 from rbcore.measures.tables import Status, checked
 from rbcore.partitions import group_labels, group_order
 
@@ -101,8 +101,8 @@ def compare_distances(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) ->
     n = len(known)
     if n == 0:
         raise MeasureError("No image has a distance by both methods, so they cannot be compared.")
-    ordered = np.sort(known["ratio"].to_numpy(np.float64))
-    rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
+    ratios = known["ratio"].to_numpy(np.float64)
+    ratio_low, ratio_high = median_interval(ratios, confidence)
     first, second = known["first"].to_numpy(np.float64), known["second"].to_numpy(np.float64)
     is_equal = np.abs(first - second) <= RELATIVE * np.maximum(first, second)
     n_lower = int(((second < first) & ~is_equal).sum())
@@ -116,9 +116,9 @@ def compare_distances(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) ->
         ends = (float(np.tanh(middle - half)), float(np.tanh(middle + half)))
     return DistanceComparison(
         n=n,
-        ratio=float(np.median(ordered)),
-        ratio_low=float(ordered[rank - 1]) if rank else np.nan,
-        ratio_high=float(ordered[n - rank]) if rank else np.nan,
+        ratio=float(np.median(ratios)),
+        ratio_low=ratio_low,
+        ratio_high=ratio_high,
         n_lower=n_lower,
         n_equal=int(is_equal.sum()),
         lower=n_lower / n,

@@ -15,6 +15,8 @@ from rbcore.inference.intervals import (
     binomial_interval,
     bootstrap_intervals,
     bootstrap_sigma,
+    mean_interval,
+    median_interval,
     rb_interval,
     wilson_interval,
 )
@@ -25,7 +27,6 @@ from rbcore.inference.significance import (
     benjamini_hochberg,
     holm,
     permutation_tests,
-    random_partitions,
 )
 from rbcore.inference.standardization import overlap, standardized_bias
 from rbcore.inference.table import robustness_bias
@@ -47,9 +48,10 @@ __all__ = [
     "decompose_bias",
     "dkw_band",
     "holm",
+    "mean_interval",
+    "median_interval",
     "overlap",
     "permutation_tests",
-    "random_partitions",
     "rb_interval",
     "robustness_bias",
     "sigma_by_definition",

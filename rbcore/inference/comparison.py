@@ -7,11 +7,16 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rbcore.errors import MeasureError
-from rbcore.inference.intervals import difference_ends, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means, seeded
+from rbcore.inference.intervals import (
+    covariance_of_sums,
+    difference_ends,
+    freedom_of_smaller_side,
+    half_width,
+    mean_interval,
+)
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, grouped_means
 from rbcore.inference.significance import FEWEST
 from rbcore.measures import (
     DEFAULT_POLICY,
@@ -22,7 +27,7 @@ from rbcore.measures import (
     rest_weights,
     split_groups,
 )
-from rbcore.measures.tables import checked
+from rbcore.measures.pairing import paired, paired_labels, refuse_moved
 from rbcore.partitions import group_labels, group_order
 from rbcore.sampling import proportional
 
@@ -77,51 +82,36 @@ def compare_bias(
         label; if there is one group only; and as `rbcore.measures.split_groups` for the common
         images on either side.
     """
-    first, second = (
-        proportional(checked(rows, ("sample_id", "label"))) for rows in (first, second)
-    )
-    left, right = first.set_index("sample_id"), second.set_index("sample_id")
-    common = left.index.intersection(right.index, sort=False)
-    if common.empty:
-        raise MeasureError(
-            "The two tables have no image in common; compare tables of the same "
-            "dataset, size and seed."
-        )
-    labels_left, labels_right = group_labels(left, by), group_labels(right, by)
-    n_alone = pd.concat([labels_left.drop(common), labels_right.drop(common)]).value_counts()
-    left, right, labels = left.loc[common], right.loc[common], labels_left.loc[common]
-    n_other = int(((labels != labels_right.loc[common]) | (left["label"] != right["label"])).sum())
-    if n_other:
-        raise MeasureError(
-            f"{n_other} of {len(common)} images have another label or group in the other table."
-        )
+    left, right = paired(first, second, ["label"])
+    refuse_moved(left["sample_id"], "label", left["label"], right["label"])
+    labels = paired_labels(left, right, by)
     for rows in (left, right):
         split_groups(rows, by, policy)  # refuses what no measure is defined for
 
     groups = group_order(labels)
-    members = [(labels == group).to_numpy() for group in groups]
+    n_alone = pd.concat(
+        [
+            group_labels(rows, by)[~rows["sample_id"].isin(left["sample_id"])]
+            for rows in (proportional(first), proportional(second))
+        ]
+    ).value_counts()
     columns = np.concatenate([_columns(left, policy), _columns(right, policy)])
     columns = np.concatenate([columns, [columns[k] * columns[m] for k, m in PRODUCTS]])
-    means = np.stack([columns[:, member].mean(axis=1) for member in members], axis=1)
-    n_counted = np.array([columns[[1, 3]][:, member].sum(axis=1).min() for member in members])
-    sizes = np.array([member.sum() for member in members])
-    of_data = _paired_sigma(means[:, None], sizes, policy.rest)
-    random = seeded(seed)
-    drawn = np.stack(
-        [resampled_means(columns[:, member], n_resamples, random) for member in members], axis=2
+    of_groups = [columns[:, labels == group] for group in groups]
+    n_counted = np.array([own[[1, 3]].sum(axis=1).min() for own in of_groups])
+    sizes = np.array([own.shape[1] for own in of_groups], dtype=np.float64)
+    of_data, drawn = grouped_means(of_groups, n_resamples, seed)
+    sigma_first, sigma_second, error, with_first, with_second = (
+        values[0] for values in _paired_sigma(of_data, sizes, policy.rest)
     )
     drawn_first, drawn_second, drawn_error, *_ = _paired_sigma(drawn, sizes, policy.rest)
-    sigma_first, sigma_second, error, with_first, with_second = (values[0] for values in of_data)
-    freedom = np.maximum(
-        np.minimum(sizes, sizes.sum() - sizes) - 1, 1
-    )  # of the smaller side: Welch's are no fewer
     difference = sigma_second - sigma_first
     half = half_width(
         difference,
         error,
         drawn_second - drawn_first,
         drawn_error,
-        freedom=freedom,
+        freedom=freedom_of_smaller_side(sizes),
         confidence=confidence,
     )
     low, high = difference_ends(
@@ -132,7 +122,7 @@ def compare_bias(
     return pd.DataFrame(
         {
             "group": groups,
-            "n": sizes,
+            "n": sizes.astype(int),
             "n_left_out": [int(n_alone.get(group, 0)) for group in groups],
             "is_ranked": n_counted >= FEWEST,
             "sigma_first": sigma_first,
@@ -168,15 +158,10 @@ def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.n
         Means over the images of a group of: value and counting of the first side, of the second,
         and the `PRODUCTS` of these four; shape (14, n_draws, n_groups).
     """
-    scale = sizes**2 / np.maximum(
-        sizes - 1, 1
-    )  # from the covariance of a group's images to that of their sums
-    spread = scale * np.stack(
-        [means[4 + i] - means[k] * means[m] for i, (k, m) in enumerate(PRODUCTS)]
-    )
+    covariances = [means[4 + i] - means[k] * means[m] for i, (k, m) in enumerate(PRODUCTS)]
+    spread = covariance_of_sums(np.stack(covariances), sizes, sizes)
     sums = sizes * means[:4]
-    weights = rest_weights(sizes.astype(np.float64), rest)
-    others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
+    weights, others = rest_weights(sizes, rest), rest_weights(sizes, "sum")
     with np.errstate(divide="ignore", invalid="ignore"):
         areas, covariance = _areas(sums, spread)
         if rest == "pooled":
@@ -260,24 +245,20 @@ def bias_over_runs(tables: list[pd.DataFrame], *, confidence: float = CONFIDENCE
             "The runs have different groups; measure them by the same partition "
             "of the same dataset."
         )
-    sigma = np.stack([table["sigma"].to_numpy(np.float64) for table in tables])
-    rows = []
-    for group, of_group in zip(groups, sigma.T, strict=True):
-        known = of_group[np.isfinite(of_group)]
-        n_runs = len(known)
-        spread = float(known.std(ddof=1)) if n_runs > 1 else np.nan
-        half = (
-            float(stats.t.ppf((1 + confidence) / 2, n_runs - 1)) * spread / np.sqrt(n_runs)
-            if n_runs > 1
-            else np.nan
-        )
-        mean = float(known.mean()) if n_runs else np.nan
-        facts = {
-            "group": group,
-            "n_runs": n_runs,
-            "n_negative": int((known < 0).sum()),
-            "mean": mean,
-            "sd": spread,
+    sigma = pd.DataFrame([table["sigma"].to_numpy(np.float64) for table in tables])
+    known = sigma.where(np.isfinite(sigma))
+    low, high = zip(
+        *(mean_interval(own.dropna().to_numpy(), confidence) for _, own in known.items()),
+        strict=True,
+    )
+    return pd.DataFrame(
+        {
+            "group": groups,
+            "n_runs": known.count(),
+            "n_negative": (known < 0).sum(),
+            "mean": known.mean(),
+            "sd": known.std(),
+            "low": low,
+            "high": high,
         }
-        rows.append({**facts, "low": mean - half, "high": mean + half})
-    return pd.DataFrame(rows)
+    )

@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import MeasureError
-from rbcore.inference.intervals import group_sizes, half_width
-from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, resampled_means, seeded
-from rbcore.measures import DEFAULT_POLICY, Grouped, Policy, split_groups
+from rbcore.inference.intervals import (
+    covariance_of_sums,
+    freedom_of_smaller_side,
+    group_sizes,
+    half_width,
+)
+from rbcore.inference.resampling import CONFIDENCE, N_RESAMPLES, grouped_means
+from rbcore.measures import DEFAULT_POLICY, Grouped, Policy, rest_weights, split_groups
 
 PARTS = ("total", "accuracy", "distance")
 
@@ -65,15 +70,10 @@ def decompose_bias(
         np.stack([values, values**2, correct])
         for values, correct in zip(grouped.capped(), grouped.is_correct, strict=True)
     ]
-    estimate, error = _parts(
-        np.stack([own.mean(axis=1) for own in columns], axis=1)[:, None], sizes, weights
-    )
-    random = seeded(seed)
-    drawn = np.stack([resampled_means(own, n_resamples, random) for own in columns], axis=2)
+    of_data, drawn = grouped_means(columns, n_resamples, seed)
+    estimate, error = _parts(of_data, sizes, weights)
     resampled, resampled_error = _parts(drawn, sizes, weights)
-    freedom = np.maximum(
-        np.minimum(sizes, sizes.sum() - sizes) - 1, 1
-    )  # of the smaller side: Welch's are no fewer
+    freedom = freedom_of_smaller_side(sizes)
     tables = []
     for part, log_ratio, own_error, draws, errors in zip(
         PARTS, estimate, error, resampled, resampled_error, strict=True
@@ -113,16 +113,12 @@ def _parts(
         Samples that count, and what each group counts in a pooled rest, each shape (n_groups,).
     """
     distance, square, correct = means
-    others = (~np.eye(len(sizes), dtype=bool)).astype(np.float64)
+    others = rest_weights(sizes, "sum")
     sums = weights * np.stack([distance, correct])
-    scale = weights**2 / np.maximum(
-        sizes - 1, 1
-    )  # from the variance of a group's samples to that of their sum
     # Of distances, with correctness (a wrong sample has distance 0, so the mean product is the mean
     # distance), of correctness.
-    spread = scale * np.stack(
-        [square - distance**2, distance - distance * correct, correct - correct**2]
-    )
+    covariances = [square - distance**2, distance - distance * correct, correct - correct**2]
+    spread = covariance_of_sums(np.stack(covariances), sizes, weights)
     rest_size = weights @ others
     variance = np.zeros((len(PARTS), *distance.shape))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,6 +8,7 @@ distribution of a small group has too light a tail. `benchmarks/coverage.md` has
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -250,25 +251,67 @@ def difference_ends(
     return np.minimum(low, symmetric[0]), np.maximum(high, symmetric[1])
 
 
-def binomial_interval(n_beyond: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
-    """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of the shape of ``n_beyond``."""
-    tail = (1 - checked_confidence(confidence)) / 2
-    low = np.where(
-        n_beyond > 0, stats.beta.ppf(tail, np.maximum(n_beyond, 1), n - n_beyond + 1), 0.0
+def covariance_of_sums(
+    covariances: np.ndarray, sizes: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Turn (co)variances among a group's samples into those of its weighted sums (delta method).
+
+    Parameters
+    ----------
+    covariances
+        Of single samples, with n in the denominator, shape (..., n_groups).
+    sizes, weights
+        Samples of each group, and what all of them together count, each shape (n_groups,).
+    """
+    scaled: np.ndarray = covariances * weights**2 / np.maximum(sizes - 1, 1)
+    return scaled
+
+
+def freedom_of_smaller_side(sizes: np.ndarray) -> np.ndarray:
+    """Return the degrees of freedom of the smaller of each group and its rest, shape (n_groups,).
+
+    Welch's are no fewer.
+    """
+    smaller: np.ndarray = np.maximum(np.minimum(sizes, sizes.sum() - sizes) - 1, 1)
+    return smaller
+
+
+def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Student's interval for a mean; NaN for fewer than two values."""
+    if len(values) < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + checked_confidence(confidence)) / 2, len(values) - 1) * stats.sem(
+        values
     )
-    high = np.where(
-        n_beyond < n, stats.beta.ppf(1 - tail, n_beyond + 1, np.maximum(n - n_beyond, 1)), 1.0
-    )
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def median_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval for a median from order statistics, for any distribution.
+
+    NaN ends where there are too few values for one.
+    """
+    found: Any = stats.quantile_test(values, p=0.5)
+    ends = found.confidence_interval(checked_confidence(confidence))
+    return float(ends.low), float(ends.high)
+
+
+def binomial_interval(
+    n_beyond: np.ndarray, n: int | np.ndarray, confidence: float = CONFIDENCE
+) -> Ends:
+    """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of their shape."""
+    tail = (1 - checked_confidence(confidence)) / 2  # a quantile is NaN where a parameter is 0
+    low = np.nan_to_num(stats.beta.ppf(tail, n_beyond, n - n_beyond + 1), nan=0.0)
+    high = np.nan_to_num(stats.beta.ppf(1 - tail, n_beyond + 1, n - n_beyond), nan=1.0)
     return low, high
 
 
 def accuracy_interval(grouped: Grouped, confidence: float = CONFIDENCE) -> Ends:
-    """Return the Clopper-Pearson interval of every group's accuracy over all its samples, each end shape (n_groups,)."""
-    ends = [
-        binomial_interval(np.array([n_correct]), int(n), confidence)
-        for n_correct, n in zip(grouped.n_correct, grouped.n, strict=True)
-    ]
-    return np.array([low[0] for low, _ in ends]), np.array([high[0] for _, high in ends])
+    """Return the Clopper-Pearson interval of every group's accuracy over all its samples.
+
+    Each end has shape (n_groups,).
+    """
+    return binomial_interval(grouped.n_correct, grouped.n, confidence)
 
 
 def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDENCE) -> Ends:

@@ -101,6 +101,28 @@ def resampled_means(
     return means
 
 
+def grouped_means(
+    columns: Sequence[np.ndarray], n_resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of every column in every group, of the data and of every draw.
+
+    Parameters
+    ----------
+    columns
+        For each group the numbers of its samples, shape (n_columns, n).
+
+    Returns
+    -------
+    of_data, drawn
+        Shape (n_columns, 1, n_groups) and (n_columns, n_resamples, n_groups).
+    """
+    random = seeded(seed)
+    drawn = [resampled_means(own, n_resamples, random) for own in columns]
+    return np.stack([own.mean(axis=1, keepdims=True) for own in columns], axis=2), np.stack(
+        drawn, axis=2
+    )
+
+
 def permuted_moments(
     values: Sequence[np.ndarray], n_permutations: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:

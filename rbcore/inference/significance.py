@@ -9,7 +9,6 @@ large groups otherwise (Janssen 1997; Chung and Romano 2013).
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from rbcore.inference.intervals import against_rest, group_sizes
@@ -20,7 +19,7 @@ from rbcore.inference.resampling import (
     permuted_moments,
     seeded,
 )
-from rbcore.measures import Grouped, relative_difference
+from rbcore.measures import Grouped
 
 FEWEST = 20
 """Smallest group that is tested and ranked; below it an interval means little."""
@@ -156,26 +155,3 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     if known.any():
         adjusted[known] = stats.false_discovery_control(p[known], method="bh")
     return adjusted
-
-
-def random_partitions(grouped: Grouped, *, n_partitions: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Return sigma of random groups of the same sizes: what chance alone shows for groups of these sizes.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a random partition and group: ``partition`` (from 0), ``group`` (whose size it has),
-        ``n`` (samples that count), ``sigma``; NaN where the random rest has area 0.
-    """
-    comparison = against_rest(grouped)
-    areas, _ = permuted_moments(grouped.capped(), n_partitions, seeded(seed))
-    sigma = relative_difference(areas @ comparison.above.T, areas @ comparison.below.T)
-    n_groups = len(grouped.groups)
-    return pd.DataFrame(
-        {
-            "partition": np.repeat(np.arange(n_partitions), n_groups),
-            "group": np.tile(np.array(grouped.groups, dtype=object), n_partitions),
-            "n": np.tile(group_sizes(grouped).astype(int), n_partitions),
-            "sigma": sigma.ravel(),
-        }
-    )

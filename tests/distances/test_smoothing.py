@@ -103,7 +103,7 @@ def test_the_pass_size_is_measured_once_and_never_above_what_is_allowed():
 
 
 @given(n=st.integers(1, 5000), share=st.floats(0, 1), alpha=st.floats(1e-6, 0.5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_lower_bound_is_that_of_clopper_and_pearson(n, share, alpha):
     votes = round(share * n)
     bound = float(lower_confidence_bound(np.array([votes]), n, alpha)[0])
@@ -157,7 +157,7 @@ def test_votes_depend_on_no_neighbor(toy):
 
 
 @given(n=st.integers(1, 4), draws=st.integers(1, 90), size=st.integers(1, 200), last=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_noisy_copies_come_in_order_whole_and_independent_of_the_pass(n, draws, size, last):
     images = torch.rand(n, 2, 3, 2, generator=torch.Generator().manual_seed(0))
     settings_ = {

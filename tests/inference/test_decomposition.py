@@ -22,7 +22,7 @@ def test_the_split_worked_on_paper():
     assert found.loc["a", "distance"] == pytest.approx(np.log(2 / (8 / 3)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(tables(), st.sampled_from([None, 0.5, 50.0]))
 def test_the_parts_add_up_to_the_logarithm_of_sigma(rows, tau_max):
     policy = Policy(tau_max=tau_max)

@@ -154,7 +154,7 @@ def test_a_group_of_one_has_no_interval():
     assert np.isnan(intervals.sigma_low[2]) and np.isnan(intervals.auc_high[2])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(1e-3, 1e3), st.integers(0, 1000))
 def test_intervals_ignore_the_scale_and_are_in_its_units(scale, seed):
     rows = many_groups([12, 15, 18], seed)
@@ -168,7 +168,7 @@ def test_intervals_ignore_the_scale_and_are_in_its_units(scale, seed):
     np.testing.assert_allclose(after.auc_high, before.auc_high * scale, rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.floats(0, 10), min_size=3, max_size=3),
     st.lists(st.integers(1, 50), min_size=3, max_size=3),
