@@ -39,13 +39,16 @@ def button(app: AppTest, label: str):
 
 
 def wait_for_jobs(app: AppTest) -> AppTest:
-    """Run the page again until no job offers to be cancelled any more."""
+    """Run the page again until no job offers to be cancelled any more, and once after it.
+
+    A job may end after the sidebar was drawn and before the page was.
+    """
     end = time.monotonic() + JOB_SECONDS
     while any(widget.label == "Cancel" for widget in app.button):
         assert time.monotonic() < end, f"still running: {app.main}"
         time.sleep(0.1)
         app.run()
-    return app
+    return app.run()
 
 
 def plotted(app: AppTest, chart: int) -> pd.DataFrame:

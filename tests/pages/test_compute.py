@@ -8,7 +8,7 @@ import pytest
 import rbcore as rb
 from pages.shell import jobs
 from rbcore import store
-from rbcore.distances import METHODS, estimate
+from rbcore.distances import METHODS
 from rbcore.errors import CheckpointError
 from rbcore.store import storage
 from tests.faces import write_faces
@@ -42,7 +42,7 @@ def test_a_job_that_cannot_succeed_says_why_and_leaves_the_page_usable(monkeypat
         raise CheckpointError("epoch-0012.safetensors is not the file its sidecar describes.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(estimate, "load_model", altered)
+        patched.setattr("pages.shell.tasks.load_model", altered)
         app = open_page(model="small_cnn", method="deepfool:paper")
         wait_for_jobs(button(app, "Compute them now").click().run())
     (error,) = said(app.error)
