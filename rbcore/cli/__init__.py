@@ -1,1 +1,1 @@
-"""The commands of ``python -m rbcore`` that fill a file of their own, and the options that all share."""
+"""The commands of ``python -m rbcore``, and the options that they share."""

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from rbcore.errors import MethodError, ModelError, RobustnessBiasError
 from rbcore.models import MODELS
 from rbcore.reports.spreadsheet import csv_text
+from rbcore.runs.checkpoints import Run
 from rbcore.runs.foreign_weights import register_builder
 from rbcore.runtime import Progress
 
@@ -72,13 +73,42 @@ Settings = Annotated[
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class RunChoice:
+    """Which run of a model, and which of its epochs."""
+
+    dataset: DatasetName
+    model: ModelName
+    epoch: Epoch = "last"
+    run: RunName = None
+    root: Root = None
+
+    def epochs(self, run: Run) -> list[int]:
+        """Return the epochs of a run that are meant."""
+        return list(run.epochs) if self.epoch == "all" else [run.epoch(self.epoch)]
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodChoice:
+    """A distance method and its settings."""
+
+    method: MethodName
+    settings: Settings = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The method's parameters that are set."""
+        return parse_settings(self.settings)
+
+
 def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take records: each of their fields becomes one option (or argument).
 
     A record is a dataclass or a pydantic model. A field is declared by
     ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
-    record of the library knows no Typer (a ``title`` is the option's metavar), or by ``Annotated[..., typer.Option(...)]``, which is
-    used as it is; the option is named after the field. Parameters that are no records stay options.
+    record of the library knows no Typer (a ``title`` is the option's metavar); or by
+    ``Annotated[..., typer.Option(...)]``, which is used as it is. The option is named after the
+    field. Parameters that are no records stay options.
 
     Raises
     ------
@@ -180,7 +210,7 @@ def print_table(table: pd.DataFrame, form: Format) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Give a progress callable that draws one tqdm bar after another on standard error, and close what is left open."""
+    """Give a progress callable that draws one tqdm bar after another on standard error."""
     current: tqdm[NoReturn] | None = None
 
     def report(done: int, total: int, what: str) -> None:

@@ -15,9 +15,11 @@ Distances are L2 in [0, 1] pixel space. What the paper leaves open is a `Policy`
 
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from rbcore.errors import MeasureError
 from rbcore.measures.tables import Status, checked
@@ -57,11 +59,16 @@ class Policy:
         the distances are of.
     """
 
-    misclassified: str = "zero"
-    rest: str = "pooled"
-    tau_max: float | None = None
-    failed: str = "exclude"
-    correct_by: str = "own"
+    misclassified: Annotated[str, Field(description="zero or exclude.")] = "zero"
+    rest: Annotated[str, Field(description="pooled, mean or sum.")] = "pooled"
+    tau_max: Annotated[
+        float | None, Field(description="Upper limit of tau, L2; none by default.")
+    ] = None
+    failed: Annotated[str, Field(description="exclude or raise.")] = "exclude"
+    correct_by: Annotated[
+        str,
+        Field(description="own or network: whose class must be the label, for certificates."),
+    ] = "own"
 
     def __post_init__(self) -> None:
         """Refuse values that are not among the choices."""
