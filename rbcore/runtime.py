@@ -3,13 +3,17 @@
 And memory that stays at hand.
 """
 
+from __future__ import annotations
+
 import ctypes
 import sys
 from collections.abc import Callable
-
-import torch
+from typing import TYPE_CHECKING
 
 from rbcore.errors import Cancelled, DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """What glibc's ``mallopt`` calls its settings."""
@@ -39,6 +43,8 @@ def stop_if(cancel: Cancel) -> None:
 
 def resolve_device(device: str = "auto") -> torch.device:
     """Turn ``auto | cpu | cuda[:N]`` into a device that this machine has, or raise `DeviceError`."""
+    import torch
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -62,11 +68,15 @@ def resolve_device(device: str = "auto") -> torch.device:
 
 def available_devices() -> list[str]:
     """Return the devices of this machine, the fastest first: ``cuda:0``, ..., ``cpu``."""
+    import torch
+
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch says that memory ran out, on the GPU or on the CPU."""
+    import torch
+
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.errors import DatasetError
@@ -26,6 +24,9 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
 
     Pixels are 0 to 16, divided by 16.
     """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     if size != SIZE:
         raise DatasetError(f"The digits are {SIZE}x{SIZE} pixels; size {size} is not available.")
     source = load_digits()

@@ -5,20 +5,18 @@ lies in ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, 
 ``epoch-0001.safetensors`` and ``.json``.
 """
 
+from __future__ import annotations
+
 import datetime
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-import safetensors
-import safetensors.torch
-import torch
+from typing import TYPE_CHECKING
 
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
-from rbcore.outputs import Reading, adapted
 from rbcore.registry import unknown_name
 from rbcore.runs.command_lines import Option, command
 from rbcore.store import (
@@ -31,6 +29,9 @@ from rbcore.store import (
     write_json,
 )
 from rbcore.training.recipes import named_epochs
+
+if TYPE_CHECKING:
+    import torch
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
 SIDECAR = re.compile(r"epoch-[0-9]{4,}\.json")
@@ -279,6 +280,8 @@ def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
 
 def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: Facts) -> Facts:
     """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
+    from safetensors.torch import save_file
+
     tensors = {
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in network.state_dict().items()
@@ -288,9 +291,7 @@ def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: F
         "builder_sha256"
     )  # in the file too: the same weights in another network are another model
     metadata = {"builder_sha256": builder} if builder else None
-    write_atomically(
-        path, lambda temporary: safetensors.torch.save_file(tensors, os.fspath(temporary), metadata)
-    )
+    write_atomically(path, lambda temporary: save_file(tensors, os.fspath(temporary), metadata))
     sidecar = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
     write_json(path.with_suffix(".json"), sidecar)
     return sidecar
@@ -304,6 +305,11 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
     CheckpointError
         If the file is damaged, was altered, or does not fit the network.
     """
+    import safetensors.torch
+    import torch
+
+    from rbcore.outputs import Reading, adapted
+
     facts = run.sidecar(epoch)
     path = run.folder / f"{_stem(facts['epoch'])}.safetensors"
     if sha256_of_file(path) != facts["sha256"]:
