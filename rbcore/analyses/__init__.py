@@ -18,6 +18,7 @@ pretraining        sigma of a pre-trained against a from-scratch run of the same
 mitigation         what a mitigation changed: the same images under the plain and the mitigated
                    model (figures 17 to 22)
 mitigated_runs     runs that differ in their mitigation only, and what each bought at what cost
+seeds              sigma over runs that differ in their seed only
 toys               figures 1 and 2: classifiers in a plane, with their boundaries
                    and exact distances
 typical_faces      what it takes to fool a model on a typical toy face of each group, for a class
@@ -91,6 +92,7 @@ from rbcore.analyses.samples import (
     farthest_apart,
     paired_distances,
 )
+from rbcore.analyses.seeds import bias_over_seeds, runs_over_seeds
 from rbcore.analyses.toys import BUDGET_TOY_TAU, Toy, budget_toys, class_toy
 from rbcore.analyses.typical_faces import first_faces, typical_faces
 
@@ -121,6 +123,7 @@ __all__ = [
     "applies",
     "bias_by_model",
     "bias_of_epoch",
+    "bias_over_seeds",
     "budget_toys",
     "certificates_and_attacks",
     "choose_images",
@@ -153,6 +156,7 @@ __all__ = [
     "pretraining_pairs",
     "protected_by",
     "raw_and_standardized",
+    "runs_over_seeds",
     "say_cell",
     "setting_of",
     "shown_end",

@@ -1,6 +1,6 @@
-"""Does the answer depend on the reading of the definition: sigma under all of them, and the signs that flip."""
+"""Does the answer depend on the reading of the definition: all of them, and the signs that flip."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,44 +14,47 @@ TAU_MAXES = (None, 2.0, 1.0)
 
 
 def sigma_by_definition(
-    distances: pd.DataFrame, by: str, *, tau_maxes: Sequence[float | None] = TAU_MAXES
+    distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Measure sigma of every group under every reading of the definition: misclassified x rest x upper limit of tau.
+    """Measure sigma of every group under every reading of the definition.
+
+    That is misclassified x rest x upper limit of tau (the policy's, and `TAU_MAXES`); all else
+    is as in the policy.
 
     Returns
     -------
     pandas.DataFrame
         One row a definition and group: ``misclassified``, ``rest``, ``tau_max`` (NaN: none),
         ``group``, ``sigma``, and ``is_flipped``, whether its sign differs from that under the
-        default definition. sigma is NaN under ``exclude`` for all groups where one has no correct
+        policy. sigma is NaN under ``exclude`` for all groups where one has no correct
         sample, and wherever the rest has area 0; NaN is never a flip.
 
     Raises
     ------
     MeasureError, UnknownNameError
-        As `rbcore.measures.split_groups` under the default definition; and if the partition
+        As `rbcore.measures.split_groups` under the policy; and if the partition
         has one group only.
     """
-    grouped = split_groups(distances, by, DEFAULT_POLICY)
-    default = sigma_bias(grouped)
+    grouped = split_groups(distances, by, policy)
+    chosen = sigma_bias(grouped)
     has_correct = bool((grouped.n_correct - grouped.n_failed > 0).all())
     tables = []
     for misclassified, rest, tau_max in product(
-        CHOICES["misclassified"], CHOICES["rest"], tau_maxes
+        CHOICES["misclassified"], CHOICES["rest"], dict.fromkeys((policy.tau_max, *TAU_MAXES))
     ):
-        policy = Policy(misclassified, rest, tau_max)
+        reading = replace(policy, misclassified=misclassified, rest=rest, tau_max=tau_max)
         is_defined = misclassified == "zero" or has_correct
         sigma = (
-            sigma_bias(split_groups(distances, by, policy))
+            sigma_bias(split_groups(distances, by, reading))
             if is_defined
-            else np.full(len(default), np.nan)
+            else np.full(len(chosen), np.nan)
         )
         facts = {
             "misclassified": misclassified,
             "rest": rest,
             "tau_max": np.nan if tau_max is None else tau_max,
         }
-        flipped = np.sign(sigma) * np.sign(default) < 0
+        flipped = np.sign(sigma) * np.sign(chosen) < 0
         tables.append(
             pd.DataFrame({**facts, "group": grouped.groups, "sigma": sigma, "is_flipped": flipped})
         )
@@ -59,7 +62,7 @@ def sigma_by_definition(
 
 
 def sign_flips(table: pd.DataFrame) -> pd.DataFrame:
-    """Count for every group of a table of `sigma_by_definition` the definitions under which its sign flips.
+    """Count for every group of `sigma_by_definition` the definitions under which its sign flips.
 
     Returns
     -------

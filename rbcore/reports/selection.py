@@ -1,22 +1,26 @@
-"""One selection as a page that stands alone: what is shown, how sure it is, and all that is needed to get it again."""
+"""One selection as a page that stands alone: the answer, how sure it is, how to get it again."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rbcore import inference, sampling, wording
+from rbcore.analyses.seeds import bias_over_seeds
 from rbcore.charts import bias_intervals, robustness_curves
 from rbcore.datasets import DATASETS
 from rbcore.distances.best import BEST, note_of, title_of
 from rbcore.distances.statuses import statuses_in_words
 from rbcore.distances.stored import stored_distances
-from rbcore.errors import MethodError
+from rbcore.errors import MeasureError, MethodError
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.partitions import group_labels
-from rbcore.reports.page import Figure, Section, csv_inside, page_text
+from rbcore.reports.page import HASH, Figure, Section, csv_inside, page_text
 from rbcore.runs.checkpoints import Run
-from rbcore.runs.command_lines import command, estimate_command, method_words
+from rbcore.runs.command_lines import bias_command, estimate_command, train_command
 from rbcore.store import Facts, StoredTable, write_text
 
 DEFINITIONS = {
@@ -40,12 +44,44 @@ DEFINITIONS = {
     ),
 }
 SHOWN = ("group", "n", "n_counted", "accuracy", "auc", "sigma", "low", "high", "p_holm")
+OF_RUN = (
+    *("dataset", "size", "seed", "model", "run", "epoch", "n_epochs", "n_train", "n_test"),
+    *("test_accuracy", "created"),
+)
+OF_TRAINING = ("validation", "weights", "torch", "device")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What is reported: the stored distances of one run's epoch and method, by one partition."""
+
+    run: Run
+    epoch: int
+    method: str
+    by: str
+    policy: Policy
+    stored: StoredTable
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The table of distances."""
+        return self.stored.rows
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all test images are measured."""
+        return len(self.rows) == int(self.run.facts["n_test"])
+
+    @cached_property
+    def bias(self) -> pd.DataFrame:
+        """The table of `rbcore.robustness_bias`."""
+        return inference.robustness_bias(self.rows, self.by, policy=self.policy)
 
 
 def html(
     run: Run, epoch: str | int, method: str, by: str, *, policy: Policy = DEFAULT_POLICY
 ) -> str:
-    """Return the report of one run's epoch, method and partition as an HTML page without any outside link.
+    """Return the report of a run's epoch, method and partition as HTML without outside links.
 
     Parameters
     ----------
@@ -62,48 +98,26 @@ def html(
     number = run.epoch(epoch)
     stored = stored_distances(run, number, method)
     if stored is None:
+        needed = "minimal" if method == BEST else method
         raise MethodError(
             f"No {method} distances are stored for epoch {number} of run {run.name}, so there is "
             "nothing to report. Compute them: "
-            f"{_estimate(run, number, 'minimal' if method == BEST else method)}"
+            + estimate_command(run.dataset, run.model, needed, epoch=number, run=run.name)
         )
-    spec, rows = DATASETS[run.dataset], stored.rows
-    bias = inference.robustness_bias(rows, by, policy=policy)
-    n_test = int(run.facts["n_test"])
-    counted = (
-        f"all {n_test:,} test images"
-        if len(rows) == n_test
-        else f"{len(rows):,} of {n_test:,} test images"
-    )
-    lacks_images = len(wording.too_few_but_lower(bias)) > 0
-    lead = (
-        wording.verdict(bias),
-        (
-            f"{spec.title}, by {by}; {run.model}, run {run.name}, epoch {number} of "
-            f"{run.n_epochs}; {title_of(method)}; n = {counted}."
-        ),
-        f"Any difference between the groups: {wording.p_in_words(bias['p_global'].iloc[0])}.",
-        *filter(None, [sampling.in_words(rows, group_labels(rows, by))]),
-        spec.caution,
-    )
+    chosen = Selected(run, number, method, by, policy, stored)
     sections = (
-        _curves(rows, by, policy, bias),
-        _bias(bias),
-        _outcomes(rows, method),
+        _curves(chosen),
+        _bias(chosen),
+        _other_definitions(chosen),
+        _accuracy_and_distance(chosen),
+        _other_seeds(chosen),
+        _outcomes(chosen),
         _definitions(policy),
-        _provenance(run, number, stored),
-        _commands(
-            run,
-            number,
-            method,
-            by,
-            policy,
-            is_whole=len(rows) == n_test,
-            lacks_images=lacks_images,
-            stored=stored,
-        ),
+        _provenance(chosen),
+        _commands(chosen),
     )
-    return page_text(f"Robustness bias: {spec.title} by {by}", lead, sections, csv_inside)
+    title = f"Robustness bias: {DATASETS[run.dataset].title} by {by}"
+    return page_text(title, _lead(chosen), sections, csv_inside)
 
 
 def write(
@@ -117,8 +131,25 @@ def write(
     return path
 
 
-def _curves(rows: pd.DataFrame, by: str, policy: Policy, bias: pd.DataFrame) -> Section:
-    least = wording.least_robust(bias)
+def _lead(chosen: Selected) -> list[str]:
+    run, bias = chosen.run, chosen.bias
+    spec, n, n_test = DATASETS[run.dataset], len(chosen.rows), run.facts["n_test"]
+    covered = f"all {n:,}" if chosen.is_whole else f"{n:,} of {n_test:,}"
+    drawn = sampling.in_words(chosen.rows, group_labels(chosen.rows, chosen.by))
+    return [
+        wording.verdict(bias),
+        (
+            f"{spec.title}, by {chosen.by}; {run.model}, run {run.name}, epoch {chosen.epoch} of "
+            f"{run.n_epochs}; {title_of(chosen.method)}; n = {covered} test images."
+        ),
+        f"Any difference between the groups: {wording.p_in_words(bias['p_global'].iloc[0])}.",
+        *([drawn] if drawn else []),
+        spec.caution,
+    ]
+
+
+def _curves(chosen: Selected) -> Section:
+    least = wording.least_robust(chosen.bias)
     highlight = None if least is None else str(least["group"])
     whose = f"the band, of {highlight}," if highlight else "the bands"
     caption = (
@@ -126,11 +157,11 @@ def _curves(rows: pd.DataFrame, by: str, policy: Policy, bias: pd.DataFrame) -> 
         "farther than tau (L2, pixels in [0, 1]) from the decision boundary. Lower is less "
         f"robust. 95%, pointwise (Clopper-Pearson): {whose} at any one tau."
     )
-    figure = Figure(robustness_curves(rows, by, policy=policy, highlight=highlight), caption)
-    return Section("curves", "Robustness curves", figures=(figure,))
+    chart = robustness_curves(chosen.rows, chosen.by, policy=chosen.policy, highlight=highlight)
+    return Section("curves", "Robustness curves", figures=(Figure(chart, caption),))
 
 
-def _bias(bias: pd.DataFrame) -> Section:
+def _bias(chosen: Selected) -> Section:
     text = (
         "sigma = (area under the group's curve - that of the rest) / that of the rest: below 0 is "
         "less robust than the rest. The 95% interval is a symmetric bootstrap-t over test images, "
@@ -138,6 +169,7 @@ def _bias(bias: pd.DataFrame) -> Section:
         f"test, {inference.N_PERMUTATIONS:,} deals, after Holm's correction over the groups. Both "
         "are for this one trained model: training again with another seed may move sigma more.",
     )
+    bias = chosen.bias
     table = bias[list(SHOWN)].assign(verdict=wording.verdicts(bias))
     figure = Figure(
         bias_intervals(bias),
@@ -146,66 +178,89 @@ def _bias(bias: pd.DataFrame) -> Section:
     return Section("sigma", "Bias of each group", text, table=table, figures=(figure,))
 
 
-def _outcomes(rows: pd.DataFrame, method: str) -> Section:
-    return Section(
-        "outcomes", "What the method found", (statuses_in_words(rows, method), note_of(method))
+def _other_definitions(chosen: Selected) -> Section:
+    text = (
+        "Under how many readings of the definition sigma has a sign, and under how many of them "
+        "the other one: misclassified images at distance 0 or left out; the rest pooled, a mean "
+        "or a sum; tau without a limit or up to 2 or 1 (the paper's code). n_flipped_but_sum "
+        "leaves out the sum, under which almost every sigma of three or more groups is negative.",
     )
+    return _if_defined(
+        Section("other_definitions", "Sign of sigma under other definitions", text),
+        lambda: inference.sign_flips(
+            inference.sigma_by_definition(chosen.rows, chosen.by, policy=chosen.policy)
+        ),
+    )
+
+
+def _accuracy_and_distance(chosen: Selected) -> Section:
+    text = (
+        "The group's area over that of the rest (1 + sigma, total) is the ratio of their "
+        "accuracies times the ratio of the mean distances of their correct images. Below 1 is "
+        "less than the rest.",
+    )
+
+    def ratios() -> pd.DataFrame:
+        parts = inference.decompose_bias(chosen.rows, chosen.by, policy=chosen.policy)
+        ends = {name: np.exp(parts[name]) for name in ("low", "high")}
+        parts.insert(4, "ratio", np.exp(parts["log_ratio"]))
+        return parts.drop(columns="log_ratio").assign(**ends)
+
+    title = "How much of the bias is accuracy, and how much distance"
+    return _if_defined(Section("accuracy_and_distance", title, text), ratios)
+
+
+def _other_seeds(chosen: Selected) -> Section:
+    text = (
+        "sigma of this run and of the runs that differ from it in their seed only, at the same "
+        "epoch. The interval is for the mean over such trainings (Student's t over runs).",
+    )
+    return _if_defined(
+        Section("other_seeds", "Trained again with other seeds", text),
+        lambda: bias_over_seeds(
+            chosen.run, chosen.epoch, chosen.method, chosen.by, policy=chosen.policy
+        ),
+    )
+
+
+def _if_defined(section: Section, table: Callable[[], pd.DataFrame]) -> Section:
+    """Return a section with its table, or with the reason why there is none."""
+    try:
+        return replace(section, table=table())
+    except MeasureError as error:
+        return replace(section, text=(*section.text, f"Not measured here: {error}"))
+
+
+def _outcomes(chosen: Selected) -> Section:
+    text = (statuses_in_words(chosen.rows, chosen.method), note_of(chosen.method))
+    return Section("outcomes", "What the method found", text)
 
 
 def _definitions(policy: Policy) -> Section:
-    answers = [getattr(policy, name) for name in DEFINITIONS]
     table = pd.DataFrame(
         {
             "definition": list(DEFINITIONS),
-            "chosen": ["none" if answer is None else str(answer) for answer in answers],
+            "chosen": [_spelled(getattr(policy, name)) for name in DEFINITIONS],
             "meaning": list(DEFINITIONS.values()),
         }
     )
-    return Section(
-        "definitions",
-        "Definitions used",
-        ("What the paper leaves open, as it was answered here.",),
-        table=table,
-    )
+    text = ("What the paper leaves open, as it was answered here.",)
+    return Section("definitions", "Definitions used", text, table=table)
 
 
-def _provenance(run: Run, epoch: int, stored: StoredTable) -> Section:
-    sidecar = run.sidecar(epoch)
-    named = (
-        "dataset",
-        "size",
-        "seed",
-        "model",
-        "run",
-        "epoch",
-        "n_epochs",
-        "n_train",
-        "n_test",
-        "test_accuracy",
-        "created",
-    )
-    facts: Facts = {name: sidecar[name] for name in named if name in sidecar}
-    facts |= {
-        f"training: {name}": value for name, value in _flat(sidecar.get("recipe", {})).items()
-    }
-    facts |= {
-        f"training: {name}": sidecar[name]
-        for name in ("validation", "weights", "torch", "device")
-        if name in sidecar
-    }
-    facts |= {
-        f"mitigation: {name}": value
-        for name, value in _flat(run.mitigation or {"kind": None}).items()
-    }
-    facts |= {f"distances: {name}": value for name, value in _flat(stored.key_facts).items()}
-    facts |= {f"computed: {name}": value for name, value in _flat(stored.provenance).items()}
-    facts["computed: rows as text"] = stored.checksum
-    facts |= {
-        f"this page: {name}": module.__version__ for name, module in (("numpy", np), ("pandas", pd))
-    }
-    table = pd.DataFrame(
-        {"fact": list(facts), "value": [_spelled(value) for value in facts.values()]}
-    )
+def _provenance(chosen: Selected) -> Section:
+    sidecar, stored = chosen.run.sidecar(chosen.epoch), chosen.stored
+    facts: Facts = {name: sidecar[name] for name in OF_RUN if name in sidecar}
+    training = {name: sidecar[name] for name in OF_TRAINING if name in sidecar}
+    for prefix, named in (
+        ("training", (sidecar.get("recipe") or {}) | training),
+        ("mitigation", chosen.run.mitigation or {"kind": None}),
+        ("distances", stored.key_facts),
+        ("computed", stored.provenance | {"rows as text": stored.checksum}),
+        ("this page", {module.__name__: module.__version__ for module in (np, pd)}),
+    ):
+        facts |= {f"{prefix}: {name}": value for name, value in _flat(named).items()}
+    table = pd.DataFrame({"fact": list(facts), "value": [_spelled(v) for v in facts.values()]})
     return Section("provenance", "Where these numbers come from", table=table)
 
 
@@ -222,108 +277,33 @@ def _flat(facts: Facts, above: str = "") -> Facts:
 
 def _spelled(value: object) -> str:
     text = "none" if value is None else str(value)
-    return f"sha256:{text}" if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
+    return f"sha256:{text}" if HASH.fullmatch(text) else text
 
 
-def _commands(
-    run: Run,
-    epoch: int,
-    method: str,
-    by: str,
-    policy: Policy,
-    *,
-    is_whole: bool,
-    lacks_images: bool,
-    stored: StoredTable,
-) -> Section:
-    methods = [method] if method != BEST else sorted(stored.key_facts["of"])
+def _commands(chosen: Selected) -> Section:
+    run, method = chosen.run, chosen.method
+    methods = [method] if method != BEST else sorted(chosen.stored.key_facts["of"])
+    where = (run.dataset, run.model)
+    estimate = partial(estimate_command, *where, epoch=chosen.epoch, run=run.name)
+    answers = {name: getattr(chosen.policy, name) for name in DEFINITIONS}
+    differing = {k: v for k, v in answers.items() if v != getattr(DEFAULT_POLICY, k)}
     lines = [
-        _train(run),
-        *(_estimate(run, epoch, name) for name in methods),
-        _measure(run, epoch, method, by, policy),
+        train_command(run.facts),
+        *(estimate(name) for name in methods),
+        bias_command(*where, method, by=chosen.by, epoch=chosen.epoch, run=run.name, **differing),
     ]
     text = [
         "These commands give the numbers again, from the same files of the dataset; where they "
         "are kept already, at once."
     ]
-    if run.facts.get("recipe", {}).get("name") == "imported":
+    if (run.facts.get("recipe") or {}).get("name") == "imported":
         text.append("FILE stands for the file of weights that was imported; its SHA-256 is above.")
-    if not is_whole:
+    if not chosen.is_whole:
         text.append(
             "The distances cover a part of the test images only; the second command "
             "computes all of them."
         )
-        if lacks_images and method != BEST:
-            text.append("The last command measures more images of the groups with too few.")
-            lines.append(_estimate(run, epoch, method, at_least=sampling.USUAL_AT_LEAST, by=by))
+    if not chosen.is_whole and method != BEST and len(wording.too_few_but_lower(chosen.bias)):
+        text.append("The last command measures more images of the groups with too few.")
+        lines.append(estimate(method, at_least=sampling.USUAL_AT_LEAST, by=chosen.by))
     return Section("commands", "How to get them again", tuple(text), code=tuple(lines))
-
-
-def _train(run: Run) -> str:
-    facts, where = run.facts, (run.dataset, run.model)
-    recipe = facts.get("recipe", {})
-    if recipe.get("name") == "imported":
-        channels = {
-            name: ",".join(f"{value:.9g}" for value in facts[name]) for name in ("mean", "std")
-        }
-        return command(
-            "import",
-            *where,
-            "FILE",
-            **channels,
-            size=facts["size"],
-            seed=facts["seed"],
-            run=run.name,
-        )
-    weights = facts.get("weights", "none")
-    return command(
-        "train",
-        *where,
-        recipe=recipe.get("name"),
-        epochs=run.n_epochs,
-        size=facts["size"],
-        seed=facts["seed"],
-        run=run.name,
-        weights=None if weights == "none" else weights,
-        validation=facts["validation"] or None,
-        **(_mitigation_options(run.mitigation) if run.mitigation else {}),
-    )
-
-
-def _mitigation_options(facts: Facts) -> dict[str, str | int | float]:
-    """Return the options of ``train`` for a mitigation as a sidecar holds it."""
-    if facts["kind"] == "adversarial":
-        return {"adversarial": facts["epsilon"], "pgd_steps": facts["steps"]}
-    whom = facts["by"] if facts["group"] is None else f"{facts['by']}={facts['group']}"
-    which = "regularize" if facts["kind"] == "regularizer" else "reweight"
-    names = ("alpha", "tau", "temperature", "form", "over", "clip", "share")
-    return {which: whom} | {name: facts[name] for name in names if facts.get(name) is not None}
-
-
-def _estimate(
-    run: Run, epoch: int, method: str, *, at_least: int | None = None, by: str | None = None
-) -> str:
-    return estimate_command(
-        run.dataset, run.model, method, epoch=epoch, run=run.name, at_least=at_least, by=by
-    )
-
-
-def _measure(run: Run, epoch: int, method: str, by: str, policy: Policy) -> str:
-    name, settings = method_words(method)
-    answers = {option: getattr(policy, option) for option in DEFINITIONS}
-    differing = {
-        option: value
-        for option, value in answers.items()
-        if value != getattr(DEFAULT_POLICY, option)
-    }
-    return command(
-        "bias",
-        run.dataset,
-        run.model,
-        name,
-        set=settings,
-        by=by,
-        epoch=epoch,
-        run=run.name,
-        **differing,
-    )

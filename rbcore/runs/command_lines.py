@@ -1,7 +1,8 @@
-"""Our own command line as text to be typed: what a message or a report tells its reader to run, quoted for the shell."""
+"""Our own command line as text to be typed, quoted for the shell."""
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 Option = str | int | float | bool | Sequence[str] | None
 
@@ -27,6 +28,48 @@ def command(name: str, *arguments: object, **options: Option) -> str:
         elif value is not None:
             words += [spelled, f"{value:.15g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
+
+
+def train_command(facts: Mapping[str, Any]) -> str:
+    """Return the command that trains a run again, or imports its weights, from its sidecar's facts.
+
+    FILE stands for a file of weights.
+    """
+    shared = {name: facts[name] for name in ("size", "seed", "run")}
+    recipe = facts.get("recipe") or {}
+    if recipe.get("name") == "imported":
+        mean, std = (",".join(f"{value:.9g}" for value in facts[k]) for k in ("mean", "std"))
+        return command(
+            "import", facts["dataset"], facts["model"], "FILE", mean=mean, std=std, **shared
+        )
+    weights = facts.get("weights", "none")
+    return command(
+        "train",
+        facts["dataset"],
+        facts["model"],
+        recipe=recipe.get("name"),
+        epochs=facts["n_epochs"],
+        **shared,
+        weights=None if weights == "none" else weights,
+        validation=facts["validation"] or None,
+        **(mitigation_options(facts["mitigation"]) if facts["mitigation"] else {}),
+    )
+
+
+def mitigation_options(facts: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Return the options of ``train`` for a mitigation as a sidecar holds it."""
+    if facts["kind"] == "adversarial":
+        return {"adversarial": facts["epsilon"], "pgd_steps": facts["steps"]}
+    whom = facts["by"] if facts["group"] is None else f"{facts['by']}={facts['group']}"
+    which = "regularize" if facts["kind"] == "regularizer" else "reweight"
+    names = ("alpha", "tau", "temperature", "form", "over", "clip", "share")
+    return {which: whom} | {name: facts[name] for name in names if facts.get(name) is not None}
+
+
+def bias_command(dataset: str, model: str, method: str, **options: Option) -> str:
+    """Return the command that prints the bias of stored distances by a method as it is spelled."""
+    name, settings = method_words(method)
+    return command("bias", dataset, model, name, set=settings, **options)
 
 
 def estimate_command(

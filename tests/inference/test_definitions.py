@@ -25,16 +25,27 @@ def test_flips_worked_on_paper():
     without them 3 > 2.
     """
     rows = table([3.0] * 4 + [NAN] * 4 + [2.0] * 8, ["a"] * 8 + ["b"] * 8)
-    found = sigma_by_definition(rows, "group", tau_maxes=[None])
+    found = sigma_by_definition(rows, "group")
+    found = found[found["tau_max"].isna()]
     assert found[found["misclassified"] == "exclude"]["is_flipped"].all()
     assert not found[found["misclassified"] == "zero"]["is_flipped"].any()
     flips = sign_flips(found).set_index("group")
     assert list(flips.loc["a"]) == [6, 3, 2]
 
 
+def test_signs_are_compared_with_those_of_the_policy():
+    rows = table([3.0] * 4 + [NAN] * 4 + [2.0] * 8, ["a"] * 8 + ["b"] * 8)
+    policy = Policy("exclude", tau_max=2.5, correct_by="network")
+    found = sigma_by_definition(rows, "group", policy=policy)
+    assert set(found["tau_max"].dropna()) == {2.5, 2.0, 1.0} and len(found) == 2 * 3 * 4 * 2
+    is_chosen = (found["misclassified"] == "exclude") & (found["tau_max"] == 2.5)
+    assert found["is_flipped"][~is_chosen].any() and not found["is_flipped"][is_chosen].any()
+
+
 def test_a_sum_as_the_rest_is_counted_apart():
     rows = table([1.0, 1.0, 1.1], list("abc"))
-    flips = sign_flips(sigma_by_definition(rows, "group", tau_maxes=[None])).set_index("group")
+    found = sigma_by_definition(rows, "group")
+    flips = sign_flips(found[found["tau_max"].isna()]).set_index("group")
     assert flips.loc["c", "n_flipped"] == 2 and flips.loc["c", "n_flipped_but_sum"] == 0
 
 

@@ -55,6 +55,24 @@ def test_it_stands_alone_and_says_what_the_library_says():
     assert list(shown["verdict"]) == list(wording.verdicts(bias))
 
 
+def test_auditors_see_other_definitions_the_two_parts_and_other_seeds():
+    text = report(epoch=3)
+    rows = shipped("logistic_regression", 3, "exact").rows
+    sigma = rb.robustness_bias(rows, "class")["sigma"]
+    tables = tables_in(text)
+    parts = tables["accuracy_and_distance"].pivot(index="group", columns="part", values="ratio")
+    np.testing.assert_allclose(parts["total"], parts["accuracy"] * parts["distance"])
+    np.testing.assert_allclose(parts["total"] - 1, sigma)
+    flips = tables["other_definitions"]
+    exclude = rb.robustness_bias(rows, "class", policy=rb.Policy("exclude", "mean", 2.0))["sigma"]
+    assert (flips["n_flipped"] >= (np.sign(exclude) != np.sign(sigma))).all()
+    assert (flips["n_definitions"] == 18).all()
+    assert "other_seeds" not in tables and "needs at least two runs (given: 1)" in text
+    other = report(policy=rb.Policy("exclude"))
+    assert "accuracy_and_distance" not in tables_in(other)
+    assert "exact only for misclassified='zero'" in unescape(other)
+
+
 def test_it_carries_hashes_parameters_seed_and_versions():
     facts = tables_in(report(epoch=3))["provenance"].set_index("fact")["value"]
     stored = shipped("logistic_regression", 3, "exact")
@@ -108,7 +126,7 @@ def test_the_command_of_a_mitigated_run_asks_for_its_mitigation(mitigation, monk
         raise TrainingError("enough")
 
     monkeypatch.setattr("rbcore.cli.training.Plan.train", stop)
-    options = selection._mitigation_options(mitigation.as_facts())
+    options = command_lines.mitigation_options(mitigation.as_facts())
     run_command(*shlex.split(command_lines.command("train", *LINEAR, **options))[3:])
     assert asked == [mitigation]
 
