@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special  # the quantiles of scipy.stats, which takes half a second to import
 
 from rbcore.inference.resampling import (
     CONFIDENCE,
@@ -202,7 +202,7 @@ def half_width(
     ratio[~np.isfinite(ratio)] = np.inf
     quantile = np.quantile(ratio, checked_confidence(confidence), axis=0, method="higher")
     tail = (1 + confidence) / 2
-    widening = stats.t.ppf(tail, freedom) / stats.norm.ppf(tail)
+    widening = special.stdtrit(freedom, tail) / special.ndtri(tail)
     with np.errstate(invalid="ignore"):
         half = np.where(error == 0, 0.0, quantile * error * widening)
     return np.where(np.isfinite(half) & np.isfinite(quantile) & np.isfinite(estimate), half, np.nan)
@@ -280,6 +280,8 @@ def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[f
     """Return Student's interval for a mean; NaN for fewer than two values."""
     if len(values) < 2:
         return np.nan, np.nan
+    from scipy import stats
+
     half = stats.t.ppf((1 + checked_confidence(confidence)) / 2, len(values) - 1) * stats.sem(
         values
     )
@@ -291,6 +293,8 @@ def median_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple
 
     NaN ends where there are too few values for one.
     """
+    from scipy import stats
+
     found: Any = stats.quantile_test(values, p=0.5)
     ends = found.confidence_interval(checked_confidence(confidence))
     return float(ends.low), float(ends.high)
@@ -301,8 +305,8 @@ def binomial_interval(
 ) -> Ends:
     """Return the Clopper-Pearson interval of shares ``n_beyond / n``, each end of their shape."""
     tail = (1 - checked_confidence(confidence)) / 2  # a quantile is NaN where a parameter is 0
-    low = np.nan_to_num(stats.beta.ppf(tail, n_beyond, n - n_beyond + 1), nan=0.0)
-    high = np.nan_to_num(stats.beta.ppf(1 - tail, n_beyond + 1, n - n_beyond), nan=1.0)
+    low = np.nan_to_num(special.betaincinv(n_beyond, n - n_beyond + 1, tail), nan=0.0)
+    high = np.nan_to_num(special.betaincinv(n_beyond + 1, n - n_beyond, 1 - tail), nan=1.0)
     return low, high
 
 
@@ -338,7 +342,7 @@ def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDEN
 
 def wilson_interval(share: np.ndarray, n: float, confidence: float = CONFIDENCE) -> Ends:
     """Return Wilson's score interval of shares of n samples, each end of the shape of ``share``."""
-    z = stats.norm.ppf((1 + checked_confidence(confidence)) / 2)
+    z = special.ndtri((1 + checked_confidence(confidence)) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)

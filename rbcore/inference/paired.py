@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from rbcore.inference.intervals import difference_ends, half_width
 from rbcore.inference.resampling import (
@@ -57,7 +57,7 @@ def paired_share(first: np.ndarray, second: np.ndarray, confidence: float = CONF
     """
     n = len(first)
     gained, lost = ((second & ~first).sum() + 1) / (n + 2), ((first & ~second).sum() + 1) / (n + 2)
-    z = stats.norm.ppf((1 + checked_confidence(confidence)) / 2)
+    z = special.ndtri((1 + checked_confidence(confidence)) / 2)
     half = z * np.sqrt((gained + lost - (gained - lost) ** 2) / (n + 2))
     low, high = max(gained - lost - half, -1.0), min(gained - lost + half, 1.0)
     return Change(float(first.mean()), float(second.mean()), float(low), float(high))

@@ -9,7 +9,6 @@ large groups otherwise (Janssen 1997; Chung and Romano 2013).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from rbcore.inference.intervals import against_rest, group_sizes
 from rbcore.inference.resampling import (
@@ -153,5 +152,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     adjusted = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
     if known.any():
+        from scipy import stats
+
         adjusted[known] = stats.false_discovery_control(p[known], method="bh")
     return adjusted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from rbcore.distances.base import AttackResult, Batch
@@ -262,10 +262,10 @@ def walk(
         ends[at], closest[at] = candidates[is_closer], reached[is_closer]
         prediction[at], counted[at] = guess[is_closer], count[is_closer]
         wanted = np.minimum(
-            0.5 + (stats.norm.isf(alpha / TRIES) + 1) / (2 * duels**0.5), 1 - 0.5 / duels
+            0.5 + (1 - special.ndtri(alpha / TRIES)) / (2 * duels**0.5), 1 - 0.5 / duels
         )
         share = np.clip(count, 0.5, duels - 0.5) / duels
-        missing = noise * (stats.norm.ppf(wanted) - stats.norm.ppf(share))
+        missing = noise * (special.ndtri(wanted) - special.ndtri(share))
         outwards = np.maximum(missing, 0.05 * noise) * 1.5**attempt
         following = reached + np.where(is_verified, missing, outwards)
         goes_on = np.where(

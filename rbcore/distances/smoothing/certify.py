@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor, nn
 
 from rbcore.distances.base import AttackResult, Batch, Network
@@ -39,7 +39,7 @@ def lower_confidence_bound(votes: np.ndarray, n: int | np.ndarray, alpha: float)
     """
     votes = np.asarray(votes)
     some = np.clip(votes, 1, n)
-    bound = np.where(some == n, alpha ** (1 / n), stats.beta.ppf(alpha, some, n - some + 1))
+    bound = np.where(some == n, alpha ** (1 / n), special.betaincinv(some, n - some + 1, alpha))
     lower: np.ndarray = np.where(votes == 0, 0.0, bound)
     return lower
 
@@ -49,7 +49,7 @@ def ceiling(noise: float, n: int, alpha: float) -> float:
 
     A radius at the ceiling says that more votes might certify more, not that the boundary is there.
     """
-    return float(noise * stats.norm.ppf(alpha ** (1 / n)))
+    return float(noise * special.ndtri(alpha ** (1 / n)))
 
 
 def certified_radius(votes: np.ndarray, n: int, noise: float, alpha: float) -> np.ndarray:
@@ -61,7 +61,7 @@ def certified_radius(votes: np.ndarray, n: int, noise: float, alpha: float) -> n
     all of them together.
     """
     lower = lower_confidence_bound(votes, n, alpha)
-    radius: np.ndarray = np.where(lower > 0.5, noise * stats.norm.ppf(np.maximum(lower, 0.5)), 0.0)
+    radius: np.ndarray = np.where(lower > 0.5, noise * special.ndtri(np.maximum(lower, 0.5)), 0.0)
     return radius
 
 
