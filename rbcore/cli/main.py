@@ -17,6 +17,7 @@ cli.command()(listing.models)
 cli.command()(listing.methods)
 cli.command()(estimate.estimate)
 cli.command()(report.bias)
+cli.command()(report.report)
 cli.command()(report.reproduce)
 cli.command()(estimate.verify)
 

@@ -1,4 +1,4 @@
-"""The commands that report: ``bias`` of stored distances, ``reproduce`` of the paper's analyses."""
+"""The commands that report: ``bias`` and ``report`` of stored distances, ``reproduce`` of the paper."""
 
 import re
 import shlex
@@ -53,17 +53,8 @@ def bias(
 
     --root finds the run by its images.
     """
-    from rbcore.runs.loading import open_run
-
     parameters = method.parameters
-    DATASETS[wanted.dataset]
-    found = (
-        find_run(wanted.dataset, wanted.model, wanted.run)
-        if wanted.root is None
-        else open_run(wanted.dataset, wanted.model, run=wanted.run, root=wanted.root)[1]
-    )
-    if wanted.root is None and wanted.run is None:
-        _say_which_images(found)
+    found = _find(wanted)
     tables = []
     for number in wanted.epochs(found):
         stored = stored_distances(found, number, method.method, split=split, **parameters)
@@ -104,6 +95,37 @@ def bias(
             )
             typer.echo(f"Measure more of the groups with too few images: {more}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)
+
+
+@options_from_records
+def report(
+    wanted: RunChoice,
+    method: MethodChoice,
+    by: Partition,
+    policy: Policy,
+    out: Annotated[Path, typer.Option("--out", help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """Write what `bias` measures of one epoch as a page that stands alone.
+
+    It also says what other definitions and other seeds change, and how to get the numbers again.
+    """
+    from rbcore.reports import selection
+
+    which = spelled(method.method, method.parameters)
+    typer.echo(selection.write(out, _find(wanted), wanted.epoch, which, by, policy=policy))
+
+
+def _find(wanted: RunChoice) -> Run:
+    """Return the run that is meant; --root finds it by its images."""
+    from rbcore.runs.loading import open_run
+
+    DATASETS[wanted.dataset]
+    if wanted.root is not None:
+        return open_run(wanted.dataset, wanted.model, run=wanted.run, root=wanted.root)[1]
+    found = find_run(wanted.dataset, wanted.model, wanted.run)
+    if wanted.run is None:
+        _say_which_images(found)
+    return found
 
 
 def _say_which_images(found: Run) -> None:

@@ -142,7 +142,7 @@ def printed_columns(table: pd.DataFrame) -> list[Column]:
     if set(ENDS) <= set(table.columns):
         ends = zip(*(table[name].tolist() for name in ENDS), strict=True)
         titles = [column.title for column in columns]
-        beside = next((name for name in ("sigma", "n") if name in titles), None)
+        beside = next((name for name in ("sigma", "ratio", "mean", "n") if name in titles), None)
         at = len(titles) if beside is None else titles.index(beside) + 1
         columns.insert(at, Column("95% interval", "number", [_interval(*pair) for pair in ends]))
     return columns

@@ -152,7 +152,9 @@ def test_a_part_says_so_and_what_is_not_there_is_named(cache):
 
 
 def test_the_best_of_all_names_each_method_it_joined(tmp_path):
-    path = selection.write(tmp_path / "r.html", find_run(*LINEAR), "last", "best", "class")
+    path = tmp_path / "r.html"
+    done = run_command("report", *LINEAR, "best", "--by", "class", "--out", path)
+    assert done.stdout == f"{path}\n", done.stderr
     estimates = [
         command for command in commands_in(path.read_text("utf-8")) if command[3] == "estimate"
     ]
