@@ -107,6 +107,7 @@ def test_an_interval_over_seeds_is_students():
     assert mean_and_interval([1.0], "{:.1f}") == "1.0"
 
 
+@pytest.mark.slow
 def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatch):
     asked = []
     estimate = estimate_distances

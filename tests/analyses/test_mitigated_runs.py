@@ -31,6 +31,7 @@ def short_recipe(monkeypatch):
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", Recipe("modern", 1, 256, 0.05)),))
 
 
+@pytest.mark.slow
 def test_siblings_differ_in_their_mitigation_only():
     digits = rb.load_dataset("digits")
     plain = train(MODEL, digits)

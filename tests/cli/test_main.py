@@ -38,6 +38,7 @@ def table_of(*arguments):
     return pd.read_csv(StringIO(done.stdout), dtype={"group": str})
 
 
+@pytest.mark.slow
 def test_help_names_every_command():
     done = subprocess.run(
         [sys.executable, "-m", "rbcore", "--help"], capture_output=True, text=True, timeout=120

@@ -60,6 +60,7 @@ def test_what_is_stored_is_not_computed_again(digits, small_cnn, monkeypatch):
     assert not calls
 
 
+@pytest.mark.slow
 def test_more_images_extend_what_is_stored(digits, small_cnn):
     estimate_distances(small_cnn, digits, PAPER, limit=100)
     seen = []
@@ -90,6 +91,7 @@ def test_provenance_says_how_it_came_about(digits, small_cnn):
     assert stored.key_facts["parameters"] == {"steps": 100, "candidates": 10, "overshoot": 0.05}
 
 
+@pytest.mark.slow
 def test_a_cancelled_estimate_goes_on_where_it_stopped(digits, small_cnn):
     reported = []
     with pytest.raises(Cancelled):

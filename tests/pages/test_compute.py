@@ -37,6 +37,7 @@ def test_missing_distances_offer_their_job_and_it_brings_the_curves():
     assert len(stored.rows) == 360 and stored.key_facts["parameters"]["steps"] == 100
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_succeed_says_why_and_leaves_the_page_usable(monkeypatch):
     def altered(*arguments, **options):
         raise CheckpointError("epoch-0012.safetensors is not the file its sidecar describes.")

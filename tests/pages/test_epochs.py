@@ -27,6 +27,7 @@ def test_the_epoch_in_the_address_is_the_one_shown():
     assert all(start[group] == pytest.approx(expected[group]) for group in start.index)
 
 
+@pytest.mark.slow
 def test_playing_goes_from_epoch_to_epoch_and_stops_after_the_last():
     app = open_page("epochs", played="10")
     button(app, "Play").click().run()
@@ -51,6 +52,7 @@ def test_signs_are_compared_with_those_of_the_last_epoch():
     assert list(table["epoch"]) == list(range(1, 12))
 
 
+@pytest.mark.slow
 def test_missing_epochs_are_computed_from_here():
     query = {"model": "logistic_regression", "method": "deepfool:paper"}
     data = rb.load_dataset("digits")

@@ -99,6 +99,7 @@ def test_what_is_asked_by_whom():
         )
 
 
+@pytest.mark.slow
 def test_the_app_says_where_it_listens():
     (said_once,) = [text for text in said(open_page("compute").caption) if "listens" in text]
     assert (

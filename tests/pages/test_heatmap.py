@@ -88,6 +88,7 @@ def test_methods_and_epochs_stand_in_one_sheet_in_the_order_asked_for():
     assert sort == list(means.sort_values().index) and len(own) == 10
 
 
+@pytest.mark.slow
 def test_all_partitions_stand_in_one_sheet_and_a_mix_can_be_held_fixed():
     app = open_page("heatmap", dataset="toyfaces", sheet="partitions")
     assert "lighting" in set(cells_of(app)["by"]) and cells_of(app)["by"].nunique() > 1

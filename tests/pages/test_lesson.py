@@ -20,6 +20,7 @@ def words(app) -> str:
     )
 
 
+@pytest.mark.slow
 def test_next_leads_through_all_steps_and_nothing_is_revealed_before_the_last():
     app = open_page("lesson", dataset="digits")
     app.radio(key="guess picked").set_value("bright").run()

@@ -59,6 +59,7 @@ def effect_of(group: str = "8") -> analyses.Effect:
     return analyses.compare(*rows, "class", group)
 
 
+@pytest.mark.slow
 def test_the_sentence_and_the_charts_are_what_the_library_says():
     app = open_mitigation(mitigated=WEIGHTED)
     effect = effect_of()
@@ -77,6 +78,7 @@ def test_the_sentence_and_the_charts_are_what_the_library_says():
     np.testing.assert_allclose(costs.loc[WEIGHTED, "sigma"], effect.sigma["sigma_second"])
 
 
+@pytest.mark.slow
 def test_another_group_can_be_looked_at_and_the_page_says_that_it_is_not_the_protected_one():
     app = open_mitigation(mitigated=WEIGHTED)
     app.selectbox("group").select("3").run()

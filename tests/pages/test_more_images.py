@@ -1,3 +1,5 @@
+import pytest
+
 import rbcore as rb
 from rbcore.runs.checkpoints import find_run
 from tests.pages.app import button, open_page, said, wait_for_jobs
@@ -5,6 +7,7 @@ from tests.pages.app import button, open_page, said, wait_for_jobs
 MORE = "Measure at least 60 images of each group, where there are so many"
 
 
+@pytest.mark.slow
 def test_more_images_of_small_groups_are_offered_and_measured(cache):
     digits = rb.load_dataset("digits")
     rb.estimate_distances(

@@ -96,6 +96,7 @@ def test_first_and_middle_epochs_of_what_ships():
         assert row["ours"] == pytest.approx(100 * (signs[0] == signs[1]).mean()) and row["n"] == 10
 
 
+@pytest.mark.slow
 def test_toy_faces_lose_the_confounded_bias_at_one_mix_of_ages():
     (audit,) = (audit for audit in PLAN if audit.dataset == "toyfaces")
     shipped = [

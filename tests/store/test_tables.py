@@ -248,6 +248,7 @@ def test_the_checksum_of_rows_tells_values_apart_but_not_libraries():
     assert not same([1, 0], [True, False]) and not same([1.0, 2.0], [2.0, 1.0])
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_path):
     """It stayed for ever. What is still being written, here or on another machine, stays."""
     path = tmp_path / "table[1].json"

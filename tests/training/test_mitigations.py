@@ -223,6 +223,7 @@ def test_settings_without_meaning_are_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_recipe")
 def test_mitigated_runs_lie_beside_the_plain_one(digits):
     plain = train("small_cnn", digits)
@@ -276,6 +277,7 @@ def test_all_start_from_the_same_weights_and_see_the_same_batches(
             assert torch.equal(tensor, seen[label][0][2][name])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_recipe")
 def test_a_killed_adversarial_run_ends_with_the_same_bits(digits):
     hostile = AdversarialTraining(0.25)
@@ -340,6 +342,7 @@ def test_a_term_that_explodes_names_its_weight_too(digits, monkeypatch):
         train("small_cnn", digits, mitigation=Regularizer("class", "8", clip=0))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_recipe")
 def test_the_command_line_trains_each_and_a_grid_of_all():
     common = ("digits", "small_cnn", "--epochs", 1)

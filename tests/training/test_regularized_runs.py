@@ -100,6 +100,7 @@ def test_with_alpha_0_the_weights_are_those_of_the_plain_run(digits, model):
     assert some.facts["sha256"] != plain.facts["sha256"]
 
 
+@pytest.mark.slow
 def test_the_term_makes_the_sides_more_alike(digits):
     """After training with the term, the shares beyond tau lie closer together than after
     training without.
@@ -227,6 +228,7 @@ def few_toyfaces(monkeypatch):
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", Recipe("modern", 1, 64, 0.02)),))
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_one_run_and_a_grid_that_goes_on(few_toyfaces):
     table = table_of(
         *(

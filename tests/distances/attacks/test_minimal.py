@@ -97,6 +97,7 @@ def test_standard_finds_the_true_distance_of_a_curved_boundary(moons):
     assert (found >= truth - cell).all()  # an upper bound of the true distance
 
 
+@pytest.mark.slow
 def test_every_tier_is_at_least_as_good_as_the_one_below(digits, standard_on_digits):
     network, images, labels = digits
     fast = estimate_arrays(network, images, labels, *FAST).distance
