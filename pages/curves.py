@@ -19,7 +19,6 @@ from rbcore.charts import (
     rb_chart,
     tau_grid,
 )
-from rbcore.distances.statuses import accuracy_in_words
 from rbcore.partitions import group_labels
 
 LEAST, ALL = "least robust", "all groups"
@@ -44,7 +43,7 @@ coverage = (
     else f"all {n_test:,} test images"
 )
 st.caption(
-    f"n = {coverage}; {accuracy_in_words(rows)}. {statuses_in_words(rows, chosen.method)} "
+    f"n = {coverage}; {wording.accuracy_in_words(rows)}. {statuses_in_words(rows, chosen.method)} "
     "Intervals and tests are over test images for this one trained model. Any difference between "
     f"the groups: {p_global}."
 )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rbcore.distances.estimate import estimate_distances as estimate_distances
     from rbcore.distances.estimate import estimate_rows as estimate_rows
     from rbcore.distances.perturbed import perturbed_images as perturbed_images
-    from rbcore.distances.statuses import statuses_in_words as statuses_in_words
     from rbcore.distances.stored import stored_distances as stored_distances
     from rbcore.distances.stored import stored_methods as stored_methods
     from rbcore.errors import RobustnessBiasError as RobustnessBiasError
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from rbcore.training.mitigations import Regularizer as Regularizer
     from rbcore.training.mitigations import Reweighting as Reweighting
     from rbcore.training.train import train as train
+    from rbcore.wording import statuses_in_words as statuses_in_words
     from rbcore.wording import verdict as verdict
 
 MODULES = {
@@ -54,7 +54,7 @@ MODULES = {
     "open_run": "rbcore.runs.loading",
     "perturbed_images": "rbcore.distances.perturbed",
     "robustness_bias": "rbcore.inference",
-    "statuses_in_words": "rbcore.distances.statuses",
+    "statuses_in_words": "rbcore.wording",
     "stored_distances": "rbcore.distances.stored",
     "stored_methods": "rbcore.distances.stored",
     "train": "rbcore.training.train",

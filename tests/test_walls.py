@@ -55,7 +55,7 @@ ALLOWED = {
     "measures": LEAVES | {"measures.tables", "norms", "partitions", "sampling"},
     "measures.tables": {"errors"},
     "inference": NUMBERS | {"measures.tables"},
-    "wording": {"inference"},
+    "wording": {"distances", "inference", "measures.tables", "sampling"},
     "charts": {"inference", "measures", "measures.tables", "norms", "wording"},
     "charts.rendering": set(),
     "analyses": NUMBERS | CALLS | {"measures.tables", "wording"},

@@ -2,9 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rbcore.distances.smoothing.radii import ceiling
 from rbcore.inference import FEWEST, robustness_bias
 from rbcore.measures import Policy
-from rbcore.wording import least_robust, p_in_words, verdict, verdict_phrases, verdicts
+from rbcore.wording import (
+    least_robust,
+    listed,
+    p_in_words,
+    statuses_in_words,
+    verdict,
+    verdict_phrases,
+    verdicts,
+)
 from tests.inference.samples import joined, many_groups, two_groups
 from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
@@ -168,3 +177,39 @@ def test_an_interval_that_is_not_defined_is_said():
     assert "no interval, since too few images are correct" in verdict(
         bias
     ) and "nan" not in verdict(bias)
+
+
+def table_of(**counts):
+    statuses = [status for status, count in counts.items() for _ in range(count)]
+    table = pd.DataFrame({"status": statuses, "distance": 0.1})
+    return table.assign(is_correct=table["status"] != "misclassified")
+
+
+def test_every_outcome_that_occurs_is_counted():
+    text = statuses_in_words(table_of(found=3, fallback=1, failed=2, misclassified=4), "minimal")
+    assert text == (
+        "Of 10 images: 4 misclassified without any attack, 2 without a distance, 1 by the "
+        "fallback, a walk to the nearest image of another class."
+    )
+    assert statuses_in_words(table_of(found=3), "minimal") == "Of 3 images: all have a distance."
+
+
+def test_radii_at_the_ceiling_are_counted_and_the_ceiling_said():
+    table = table_of(certified=3, abstained=1, overruled=1)
+    most = ceiling(0.125, 1000, 0.001)
+    table.loc[:1, "distance"] = most
+    text = statuses_in_words(table, "smoothing")
+    assert (
+        "3 certified, 2 of them at the ceiling of 0.308 (L2)" in text
+        and "1 abstained" in text
+        and "overruled" not in text
+    )
+    assert "1 for which the smoothed classifier says another class" in text
+    assert abs(most - 0.3079) < 1e-4
+
+
+def test_a_long_list_counts_what_it_does_not_name():
+    assert listed(["a"]) == "a" and listed(["a", "b"]) == "a and b"
+    assert listed(list("abcd"), most=4) == "a, b, c and d"
+    assert listed(list("abcd"), most=2) == "a, b and 2 more"
+    assert listed(list("abc"), most=2, more="more group") == "a, b and 1 more group"

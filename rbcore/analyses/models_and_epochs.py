@@ -210,14 +210,14 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         ]
         are = "is" if len(names) == 1 else "are"
         sentence = (
-            f"At the last epoch {_named(names)} {are} less robust than the rest in {below.max()} "
+            f"At the last epoch {listed(names, most=MOST_NAMED)} {are} less robust than the rest in {below.max()} "
             f"of {models} ({rule}; {n})."
         )
     cautious = [str(model) for model, bias in last.groupby("model", sort=False) if caution_of(bias)]
     if cautious:
         sentence += (
             " Caution: more than a tenth of the distances of correct images are fallbacks, which "
-            f"no attack found, for {_named(cautious)}."
+            f"no attack found, for {listed(cautious, most=MOST_NAMED)}."
         )
     sentence += _too_few_in_words(table[table["epoch"] == "last"], n_models, kind)
     first = ranked[ranked["epoch"] == "first"]
@@ -230,12 +230,6 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         f"{sentence} From the first epoch to the last, sigma keeps its sign in {n_same} of "
         f"{len(both)} cells."
     )
-
-
-def _named(names: list[str]) -> str:
-    """Return the first names as a sentence lists them, and how many more there are."""
-    n_more = len(names) - MOST_NAMED
-    return listed(names if n_more <= 0 else [*names[:MOST_NAMED], f"{n_more} more"])
 
 
 def _too_few_in_words(last: pd.DataFrame, n_models: int, kind: str) -> str:
@@ -257,7 +251,7 @@ def _too_few_in_words(last: pd.DataFrame, n_models: int, kind: str) -> str:
         for name, count in counts.items()
     ]
     return (
-        f" With too few images to test, {_named(names)} "
+        f" With too few images to test, {listed(names, most=MOST_NAMED)} "
         f"{'lies' if len(names) == 1 else 'lie'} no higher."
     )
 

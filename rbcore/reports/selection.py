@@ -13,7 +13,6 @@ from rbcore.analyses.seeds import bias_over_seeds
 from rbcore.charts import bias_intervals, robustness_curves
 from rbcore.datasets import DATASETS
 from rbcore.distances.best import BEST, note_of, title_of
-from rbcore.distances.statuses import statuses_in_words
 from rbcore.distances.stored import stored_distances
 from rbcore.errors import MeasureError, MethodError
 from rbcore.measures import DEFAULT_POLICY, Policy
@@ -232,7 +231,7 @@ def _if_defined(section: Section, table: Callable[[], pd.DataFrame]) -> Section:
 
 
 def _outcomes(chosen: Selected) -> Section:
-    text = (statuses_in_words(chosen.rows, chosen.method), note_of(chosen.method))
+    text = (wording.statuses_in_words(chosen.rows, chosen.method), note_of(chosen.method))
     return Section("outcomes", "What the method found", text)
 
 

@@ -11,14 +11,16 @@ from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
 from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing.certify import (
-    ceiling,
-    certified_radius,
     certify,
-    lower_confidence_bound,
     pass_size,
     voting_network,
 )
 from rbcore.distances.smoothing.noise import noisy_passes
+from rbcore.distances.smoothing.radii import (
+    ceiling,
+    certified_radius,
+    lower_confidence_bound,
+)
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network

@@ -19,11 +19,11 @@ from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.smoothing.certify import (
     certify,
     count_votes,
-    lower_confidence_bound,
     pass_size,
     voting_network,
 )
 from rbcore.distances.smoothing.noise import noisy_passes
+from rbcore.distances.smoothing.radii import lower_confidence_bound
 from rbcore.distances.tensors import wide
 from rbcore.measures.tables import Status
 from rbcore.norms import lengths

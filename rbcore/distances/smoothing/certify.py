@@ -15,13 +15,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor, nn
 
 from rbcore.distances.base import AttackResult, Batch, Network
 from rbcore.distances.batching import seconds_of_a_pass
 from rbcore.distances.networks import CountedNetwork, InBlocks
 from rbcore.distances.smoothing.noise import noisy_passes
+from rbcore.distances.smoothing.radii import certified_radius
 from rbcore.errors import MethodError
 from rbcore.measures.tables import Status
 
@@ -30,39 +30,6 @@ TUNING_SECONDS, TUNING_ROUNDS = 1.0, 7
 
 _VOTERS: WeakKeyDictionary[CountedNetwork, dict[str, CountedNetwork]] = WeakKeyDictionary()
 _PASS_SIZES: WeakKeyDictionary[CountedNetwork, int] = WeakKeyDictionary()
-
-
-def lower_confidence_bound(votes: np.ndarray, n: int | np.ndarray, alpha: float) -> np.ndarray:
-    """Return the one-sided Clopper-Pearson lower bound of a probability, float64, for votes out of n.
-
-    It exceeds the true probability with probability at most ``alpha``.
-    """
-    votes = np.asarray(votes)
-    some = np.clip(votes, 1, n)
-    bound = np.where(some == n, alpha ** (1 / n), special.betaincinv(some, n - some + 1, alpha))
-    lower: np.ndarray = np.where(votes == 0, 0.0, bound)
-    return lower
-
-
-def ceiling(noise: float, n: int, alpha: float) -> float:
-    """Return the largest radius n votes can certify, ``noise * Phi^-1(alpha^(1/n))``: that of a unanimous vote, exactly.
-
-    A radius at the ceiling says that more votes might certify more, not that the boundary is there.
-    """
-    return float(noise * special.ndtri(alpha ** (1 / n)))
-
-
-def certified_radius(votes: np.ndarray, n: int, noise: float, alpha: float) -> np.ndarray:
-    """Return the L2 radius in [0, 1] pixel space that votes out of n certify for g, float64.
-
-    0 where p_A may be 1/2 or less.
-
-    A lower bound of g's distance with probability at least 1 - alpha for each image, not for
-    all of them together.
-    """
-    lower = lower_confidence_bound(votes, n, alpha)
-    radius: np.ndarray = np.where(lower > 0.5, noise * special.ndtri(np.maximum(lower, 0.5)), 0.0)
-    return radius
 
 
 def count_votes(

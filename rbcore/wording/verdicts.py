@@ -1,18 +1,21 @@
-"""What a table of robustness bias shows, in words: by the tests after Holm's correction, never by the size of sigma alone."""
+"""What a table of robustness bias shows, in words.
 
-import re
+A verdict follows the tests after Holm's correction, never the size of sigma alone.
+"""
 
 import numpy as np
 import pandas as pd
 
 from rbcore.inference.resampling import CONFIDENCE
 from rbcore.inference.significance import FEWEST, FEWEST_CORRECT
+from rbcore.wording.names import listed, name_of_group, p_in_words
 
 LEVEL = 0.05
 """Chance of claiming any difference of a partition where there is none."""
 
 LARGEST_FALLBACK_SHARE = 0.1
 """Share of the correct images with a fallback above which a table says little of the network."""
+
 
 MOST_NAMED = 3
 """Groups that a sentence names before it counts the others."""
@@ -27,7 +30,10 @@ treats those it knows.
 
 
 def verdicts(bias: pd.DataFrame) -> np.ndarray:
-    """Return for every row of a table of `robustness_bias` what its test shows after Holm's correction, shape (n,), one of six."""
+    """Return for every row of a table of `robustness_bias` what its test shows, shape (n,).
+
+    One of six verdicts, after Holm's correction.
+    """
     sigma, p = bias["sigma"].to_numpy(np.float64), bias["p_holm"].to_numpy(np.float64)
     is_shown = p <= LEVEL
     conditions = [
@@ -43,14 +49,20 @@ def verdicts(bias: pd.DataFrame) -> np.ndarray:
 
 
 def is_untrained(bias: pd.DataFrame) -> np.ndarray:
-    """Return for every row of a table of `robustness_bias` whether its group is known to have no training image, bool, shape (n,)."""
+    """Return for every row of a table of `robustness_bias` whether its group was never trained.
+
+    bool, shape (n,): whether the group is known to have no training image.
+    """
     return (
         np.asarray(bias["n_train"] == 0) if "n_train" in bias else np.zeros(len(bias), dtype=bool)
     )
 
 
 def verdict_phrases(bias: pd.DataFrame) -> list[str]:
-    """Return the verdict of every row with what it rests on: "less robust (p = .003 after Holm)", "too few images (n = 7)"."""
+    """Return the verdict of every row with what it rests on.
+
+    As "less robust (p = .003 after Holm)", or "too few images (n = 7)".
+    """
     phrases = []
     for shown, n, p in zip(verdicts(bias), bias["n_counted"], bias["p_holm"], strict=True):
         if shown == NEVER_TRAINED:
@@ -62,18 +74,6 @@ def verdict_phrases(bias: pd.DataFrame) -> list[str]:
         else:
             phrases.append(f"{shown} ({p_in_words(p)} after Holm)")
     return phrases
-
-
-def p_in_words(p: float) -> str:
-    """Return a p-value as it is printed: ``p = .003``, ``p < .001``, ``p = 1``.
-
-    NaN as ``p not defined``.
-    """
-    if np.isnan(p):
-        return "p not defined"
-    if p < 0.001:
-        return "p < .001"
-    return "p = 1" if p >= 0.9995 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def least_robust(bias: pd.DataFrame) -> pd.Series | None:
@@ -88,9 +88,9 @@ def least_robust(bias: pd.DataFrame) -> pd.Series | None:
 
 
 def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataFrame:
-    """Return the rows of groups with too few images to be tested that lie no higher than the least robust, the lowest first.
+    """Return the rows of groups too small to be tested that lie no higher than the least robust.
 
-    What a headline must not be silent on.
+    The lowest first. What a headline must not be silent on.
 
     Parameters
     ----------
@@ -113,10 +113,11 @@ def too_few_but_lower(bias: pd.DataFrame, than: float | None = None) -> pd.DataF
 
 
 def fallback_warning(n_fallback: int, n_correct: int) -> str:
-    """Return a sentence for wherever a number of a table is shown if more than a tenth of its correct images have a fallback.
+    """Return a sentence of caution if more than a tenth of the correct images have a fallback.
 
-    Nothing otherwise. A fallback is no attack: its distance, a walk to the nearest image of another
-    class, is about twice as long, and more so for some groups than for others.
+    It belongs wherever a number of the table is shown. Nothing otherwise. A fallback is no attack:
+    its distance, a walk to the nearest image of another class, is about twice as long, and more so
+    for some groups than for others.
     """
     if n_fallback <= LARGEST_FALLBACK_SHARE * n_correct:
         return ""
@@ -137,36 +138,23 @@ def caution_of(bias: pd.DataFrame) -> str:
         said.append(fallback_warning(int(bias["n_fallback"].sum()), int(bias["n_correct"].sum())))
     if "is_heavy_tailed" in bias.columns and bias["is_heavy_tailed"].any():
         heavy = [str(group) for group in bias.loc[bias["is_heavy_tailed"], "group"]]
-        n_more = len(heavy) - MOST_NAMED
-        named = listed(heavy if n_more <= 0 else [*heavy[:MOST_NAMED], f"{n_more} more"])
         said.append(
-            f"Caution: a few very large distances carry most of the spread of {named}, so that p "
+            "Caution: a few very large distances carry most of the spread of "
+            f"{listed(heavy, most=MOST_NAMED)}, so that p "
             "and intervals may claim too much; set an upper limit of tau, or look at the curves."
         )
     return " ".join(filter(None, said))
 
 
-BARE_NUMBER = re.compile(r"<?\d+(\.\d+)?(-\d+(\.\d+)?|\+)?")
-
-
-def name_of_group(group: str, kind: str, *, begins: bool = False) -> str:
-    """Return a group's name for a sentence: a bare number, or a range of them, with what it counts, as in "digit 8".
-
-    Where it ``begins`` the sentence that is "Digit 8"; a name that is not a number
-    stays as it was given.
-    """
-    if not kind or not BARE_NUMBER.fullmatch(group):
-        return group
-    return f"{kind[0].upper() if begins else kind[0]}{kind[1:]} {group}"
-
-
 def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "") -> str:
-    """Say in words which group of a table of `robustness_bias` is least robust, by how much, and how sure that is.
+    """Say in words which group is least robust, by how much, and how sure that is.
 
     Parameters
     ----------
-    bias, confidence
-        The table, and the confidence of its intervals.
+    bias
+        A table of `robustness_bias`.
+    confidence
+        Of its intervals.
     kind
         What the groups are, as "digit", for names that are bare numbers; see `name_of_group`.
     """
@@ -238,19 +226,15 @@ def _too_few_in_words(bias: pd.DataFrame, kind: str) -> str:
         if few["sigma"].iloc[0] < least["sigma"]
         else "as low"
     )
-    names, values = [], []
-    for index, (_, row) in enumerate(few.iloc[:MOST_NAMED].iterrows()):
-        names.append(
-            f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
-        )
-        values.append(
-            f"{row['sigma']:+.2f}"
-            + (" with no image classified correctly" if row["n_correct"] == 0 else "")
-        )
-    n_more = len(few) - len(names)
-    more = [f"{n_more:,} more {'group' if n_more == 1 else 'groups'}"] if n_more else []
+    values = [
+        f"{row['sigma']:+.2f}"
+        + (" with no image classified correctly" if row["n_correct"] == 0 else "")
+        for _, row in few.iloc[:MOST_NAMED].iterrows()
+    ]
+    more = "more group" if len(few) == MOST_NAMED + 1 else "more groups"
+    names = listed(_named_with_size(few, kind), most=MOST_NAMED, more=more)
     verb, are = ("lies", "is") if len(few) == 1 else ("lie", "are")
-    return f" {listed(names + more)} {verb} {where}, {listed(values)}, but {are} too few to test."
+    return f" {names} {verb} {where}, {listed(values)}, but {are} too few to test."
 
 
 def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
@@ -261,23 +245,22 @@ def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
     rows = bias[is_untrained(bias)]
     if rows.empty:
         return ""
-    names = [
-        f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
-        for index, (_, row) in enumerate(rows.iloc[:MOST_NAMED].iterrows())
-    ]
-    more = [f"{len(rows) - len(names):,} more"] if len(rows) > len(names) else []
+    names = listed(_named_with_size(rows, kind), most=MOST_NAMED)
     was, it = ("was", "it is") if len(rows) == 1 else ("were", "they are")
     return (
-        f" {listed(names + more)} {was} never trained, so {it} not compared, but still part of "
+        f" {names} {was} never trained, so {it} not compared, but still part of "
         "the rest of every other group."
     )
+
+
+def _named_with_size(rows: pd.DataFrame, kind: str) -> list[str]:
+    """Return the groups at the start of a sentence, each with its n."""
+    return [
+        f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
+        for index, (_, row) in enumerate(rows.iterrows())
+    ]
 
 
 def _size_in_words(row: pd.Series) -> str:
     counted = "" if row["n_counted"] == row["n"] else f", of which {row['n_counted']:,} count"
     return f"n = {row['n']:,}{counted}"
-
-
-def listed(names: list[str]) -> str:
-    """Return names as a sentence lists them: "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,13 +1,16 @@
-"""Statuses of a table of distances in words: counts that belong beside every number made of it."""
+"""What happened to the images of a table of distances, in words.
+
+Counts that belong beside every number made of it.
+"""
 
 import pandas as pd
 
 from rbcore.distances.base import resolve_method
-from rbcore.distances.smoothing.certify import ceiling
+from rbcore.distances.smoothing.radii import ceiling
 from rbcore.measures.tables import Status, checked
 from rbcore.sampling import share_correct
 
-WORDS = {
+STATUS_WORDS = {
     Status.MISCLASSIFIED: "misclassified without any attack",
     Status.FAILED: "without a distance",
     Status.FALLBACK: "by the fallback, a walk to the nearest image of another class",
@@ -15,6 +18,7 @@ WORDS = {
     Status.OVERRULED: "for which the smoothed classifier says another class, radius 0",
 }
 AT_CEILING = 1e-9
+"""How far below the ceiling, relative to it, a radius still counts as at it."""
 
 
 def accuracy_in_words(rows: pd.DataFrame) -> str:
@@ -45,7 +49,9 @@ def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
     rows = checked(rows)
     counts = rows["status"].value_counts()
     parts = [
-        f"{counts[status]:,} {words}" for status, words in WORDS.items() if counts.get(status, 0)
+        f"{counts[status]:,} {words}"
+        for status, words in STATUS_WORDS.items()
+        if counts.get(status, 0)
     ]
     certified = rows.loc[rows["status"] == Status.CERTIFIED, "distance"]
     if len(certified):
@@ -53,6 +59,7 @@ def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
         most = ceiling(values["noise"], values["n"], values["alpha"])
         n_most = int((certified >= most * (1 - AT_CEILING)).sum())
         parts.append(
-            f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} ({chosen.norm.symbol})"
+            f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} "
+            f"({chosen.norm.symbol})"
         )
     return f"Of {len(rows):,} images: {', '.join(parts) or 'all have a distance'}."
