@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from rbcore import norms
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval
 from rbcore.measures import split_groups
@@ -55,6 +56,7 @@ def fooled_at(
     )
     n_correct, n_fooled = table["n_correct"].to_numpy(), table["n_fooled"].to_numpy()
     low, high = binomial_interval(n_fooled, n_correct, confidence)
+    table.attrs[norms.COLUMN] = norms.norm_of(distances).value
     return table.assign(
         share=table["n_fooled"] / table["n_correct"],  # NaN where none is correct
         low=np.where(n_correct > 0, low, np.nan),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from rbcore import norms
 from rbcore.errors import MeasureError
 from rbcore.inference import CONFIDENCE, binomial_interval, median_interval
 from rbcore.measures.tables import Status, checked
@@ -47,6 +48,7 @@ def paired_distances(first: pd.DataFrame, second: pd.DataFrame, by: str) -> pd.D
     pairs = named.merge(sides[0], on="sample_id").merge(sides[1], on="sample_id")
     with np.errstate(divide="ignore", invalid="ignore"):
         pairs["ratio"] = pairs["second"].to_numpy(np.float64) / pairs["first"].to_numpy(np.float64)
+    pairs.attrs[norms.COLUMN] = norms.norm_of(first).value
     pairs = pairs.sort_values(
         "group", key=lambda names: names.map(group_order(names).index), kind="stable"
     )

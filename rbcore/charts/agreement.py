@@ -8,15 +8,14 @@ import pandas as pd
 
 from rbcore.charts.theme import (
     COLORS,
-    DISTANCE_TITLE,
     GRAY,
-    NORM,
     SHAPES,
     SIGMA,
     Chart,
     Legend,
     point_legend,
 )
+from rbcore.norms import distance_title, norm_of
 
 MOST_POINTS = 2_000
 """Points a scatter draws: more take a browser seconds, and hide each other."""
@@ -56,9 +55,9 @@ def distance_scatter(
     least = float(positive.min()) / 1.2 if logarithmic and len(positive) else 0.0
     drawn = pairs[(values > 0).all(axis=1)] if logarithmic else pairs
     scale = alt.Scale(type="log" if logarithmic else "linear", domain=[least, most], nice=False)
-    axis = alt.Axis(tickCount=6, format="~g")
-    x = alt.X("first:Q", title=f"{NORM} by {first}", scale=scale, axis=axis)
-    y = alt.Y("second:Q", title=f"{NORM} by {second}", scale=scale, axis=axis)
+    axis, norm = alt.Axis(tickCount=6, format="~g"), norm_of(pairs).symbol
+    x = alt.X("first:Q", title=f"{norm} by {first}", scale=scale, axis=axis)
+    y = alt.Y("second:Q", title=f"{norm} by {second}", scale=scale, axis=axis)
     line = (
         alt.Chart(pd.DataFrame({"first": [least, most], "second": [least, most]}))
         .mark_line(color=GRAY, strokeDash=[5, 4])
@@ -167,6 +166,7 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 286) -> Chart:
     ordered = table.reset_index(drop=True).assign(rank=range(1, len(table) + 1))
     axis = alt.Axis(labels=False, ticks=False)
     x = alt.X("rank:O", title="images, by the upper bound of f", axis=axis)
+    norm = norm_of(table)
     columns = {RADIUS: "radius", UPPER_F: "upper_f"}
     if table["upper_g"].notna().any():
         columns[UPPER_G] = "upper_g"
@@ -184,13 +184,13 @@ def certificate_segments(table: pd.DataFrame, *, height: int = 286) -> Chart:
         .mark_point(filled=True, size=60, opacity=1)
         .encode(
             x=x,
-            y=alt.Y("value:Q", title=DISTANCE_TITLE),
+            y=alt.Y("value:Q", title=distance_title(norm)),
             color=legend.color(),
             shape=legend.shape(),
             tooltip=[
                 "sample_id:N",
                 "what:N",
-                alt.Tooltip("value:Q", title=NORM, format=".4f"),
+                alt.Tooltip("value:Q", title=norm.symbol, format=".4f"),
                 alt.Tooltip("status:N", title="certificate"),
             ],
         )

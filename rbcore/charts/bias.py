@@ -99,7 +99,7 @@ def bias_chart(distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POL
 
 
 def mix_intervals(table: pd.DataFrame, *, row_height: int = 44) -> Chart:
-    """Draw sigma of every group raw and re-weighted to a common mix, with intervals and a rule at 0.
+    """Draw sigma of every group raw and re-weighted to a common mix, with intervals.
 
     How much of a difference is composition.
 

@@ -32,6 +32,7 @@ from rbcore.charts.theme import (
 from rbcore.inference import curves
 from rbcore.measures import DEFAULT_POLICY, Policy
 from rbcore.measures.tables import checked
+from rbcore.norms import norm_of
 
 N_TAUS = 200
 MOST_COLORED = 20
@@ -101,7 +102,12 @@ def curves_chart(
     named, legend = _with_legend(table, highlight)
     legend = legend.with_name(mean, GRAY, DASHES[2])
     layers = _layers(named, legend, ("share", "low", "high"), share_axis(SHARE_SENTENCE), highlight)
-    return _joined([_mean_curve(mean, legend), *layers], named, tau, height + legend.height)
+    return _joined(
+        [_mean_curve(mean, legend, tau_axis(norm_of(table))), *layers],
+        named,
+        tau,
+        height + legend.height,
+    )
 
 
 def rb_chart(
@@ -181,7 +187,7 @@ def _with_legend(table: pd.DataFrame, highlight: str | None) -> tuple[pd.DataFra
     return table.assign(legend=in_legend(table["group"], names, legend)), legend
 
 
-def _mean_curve(name: str, legend: Legend) -> alt.Chart:
+def _mean_curve(name: str, legend: Legend, x: alt.X) -> alt.Chart:
     """Return the mean of the curves as every second of its pieces: a dotted line."""
     mean: alt.Chart = (
         alt.Chart()
@@ -193,7 +199,7 @@ def _mean_curve(name: str, legend: Legend) -> alt.Chart:
         .transform_calculate(legend=f"'{name}'")
         .mark_rule(size=2)
         .encode(
-            x=tau_axis(),
+            x=x,
             x2="end",
             y="share:Q",
             y2="after",
@@ -234,7 +240,8 @@ def _layers(
         toggle=False,
     )
     brush = alt.selection_interval(name=BRUSH, encodings=["x"], zoom=False)
-    base = alt.Chart().encode(x=tau_axis(), color=legend.color(), detail="group:N")
+    x = tau_axis(norm_of(table))
+    base = alt.Chart().encode(x=x, color=legend.color(), detail="group:N")
     bands = base.mark_area(interpolate="step-after").encode(
         y=alt.Y(f"{low}:Q"),
         y2=f"{high}:Q",

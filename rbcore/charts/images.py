@@ -8,7 +8,6 @@ from rbcore.charts.theme import (
     COLORS,
     DARK,
     GRAY,
-    NORM,
     PALE,
     SHARE,
     Chart,
@@ -18,6 +17,7 @@ from rbcore.charts.theme import (
     names_axis,
     with_count,
 )
+from rbcore.norms import norm_of
 
 MOST_CLASSES = 10
 ROLES = {"before": COLORS[0], "after": COLORS[1], "other": PALE}
@@ -71,7 +71,9 @@ def fooled_bars(table: pd.DataFrame, *, row_height: int = 26) -> Chart:
     """
     named = table.assign(name=with_count(table["group"], table["n_correct"]))
     budget = table["budget"].iat[0]
-    title = f"fooled within {NORM} {budget:g}: at least this share of correct images"
+    title = (
+        f"fooled within {norm_of(table).symbol} {budget:g}: at least this share of correct images"
+    )
     base = alt.Chart(named).encode(
         y=names_axis("name", named["name"], limit=220),
         tooltip=[

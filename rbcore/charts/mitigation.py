@@ -11,7 +11,6 @@ from rbcore.charts.theme import (
     GRAY,
     LESS,
     MORE,
-    NORM,
     RB_TITLE,
     SHARE,
     Chart,
@@ -26,12 +25,13 @@ from rbcore.charts.theme import (
     with_count,
 )
 from rbcore.inference import CONFIDENCE
+from rbcore.norms import norm_of
 
 UP, DOWN, NEITHER = "went up", "went down", "no change shown"
 CHANGE_COLORS = {UP: MORE, DOWN: LESS, NEITHER: GRAY}
 MEASURES = {
-    "auc": (f"area under the curve, {NORM}", DISTANCE),
-    "distance": (f"mean distance of correct images, {NORM}", DISTANCE),
+    "auc": ("area under the curve", DISTANCE),
+    "distance": ("mean distance of correct images", DISTANCE),
     "accuracy": ("accuracy", SHARE),
 }
 KINDS = {
@@ -94,7 +94,7 @@ def side_curves(
     sides = table["group"].map(dict(zip(sizes.index, names, strict=True)))
     legend = Legend("side", names, [COLORS[1], COLORS[0]], dashes=DASHES[:2])
     base = alt.Chart(table.assign(side=sides)[table["when"] == when]).encode(
-        x=tau_axis(float(table["tau"].max())), color=legend.color()
+        x=tau_axis(norm_of(table), float(table["tau"].max())), color=legend.color()
     )
     bands = base.mark_area(interpolate="step-after", opacity=0.15).encode(y="low:Q", y2="high:Q")
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
@@ -125,6 +125,8 @@ def changes_chart(changes: pd.DataFrame, measure: str, *, row_height: int = 30) 
         In pixels.
     """
     title, form = MEASURES[measure]
+    if form == DISTANCE:
+        title = f"{title}, {norm_of(changes).symbol}"
     own = changes[changes["measure"] == measure]
     table = own.assign(
         name=with_count(own["who"], own["n"]),

@@ -1,10 +1,11 @@
-"""Curves over tau of several models and methods, small, side by side on the same axes (figure 6)."""
+"""Small curves over tau of several models and methods, on the same axes (figure 6)."""
 
 import altair as alt
 import pandas as pd
 
 from rbcore.charts.curves import MOST_COLORED, curves_legend, in_legend, is_group, is_not_group
-from rbcore.charts.theme import NORM, Chart, curve_tooltips, share_axis, tau_axis
+from rbcore.charts.theme import Chart, curve_tooltips, share_axis, tau_axis
+from rbcore.norms import norm_of
 
 
 def curves_grid(
@@ -27,7 +28,7 @@ def curves_grid(
         alt.Chart()
         .mark_line(interpolate="step-after", clip=True)
         .encode(
-            x=tau_axis(title=f"tau ({NORM})"),
+            x=tau_axis(norm_of(table), is_short=True),
             y=share_axis(),
             color=legend.color(),
             strokeDash=legend.dash(),

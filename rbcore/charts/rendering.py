@@ -31,8 +31,9 @@ def perturbation_picture(
 def to_uint8(image: np.ndarray, side: int = 160) -> np.ndarray:
     """Return an image (channels, height, width) in [0, 1] as uint8 (height, width, 3).
 
-    It is enlarged to about ``side`` pixels. Pixels stay sharp squares, since smoothing would hide what an attack changed. It is for looking
-    at: rounding to 8 bits moves the image, so a prediction of the rounded picture can differ.
+    It is enlarged to about ``side`` pixels, which stay sharp squares, since smoothing would hide
+    what an attack changed. It is for looking at: rounding to 8 bits moves the image, so a
+    prediction of the rounded picture can differ.
     """
     pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     colored = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

@@ -12,6 +12,7 @@ import altair as alt
 import pandas as pd
 
 from rbcore.inference import CONFIDENCE
+from rbcore.norms import Norm, distance_title
 from rbcore.wording import (
     LESS_ROBUST,
     MORE_ROBUST,
@@ -54,9 +55,6 @@ SIGMA_TITLE = "sigma: less robust < 0 < more robust than the rest"
 SHARE_TITLE = "I_P(tau)"
 SHARE_SENTENCE = "I_P(tau): correct and farther than tau"
 RB_TITLE = "RB(P, tau)"
-NORM = "L2"
-DISTANCE_TITLE = f"{NORM} distance in [0, 1] pixel space"
-TAU_TITLE = f"tau: {DISTANCE_TITLE}"
 
 
 @dataclass(frozen=True)
@@ -191,9 +189,13 @@ def curve_tooltips(*, name: str = "group", has_band: bool = True) -> list[alt.To
     ]
 
 
-def tau_axis(end: float | None = None, *, title: str = TAU_TITLE) -> alt.X:
-    """Return the axis of tau, which ends where the curves do, or at an end given, L2."""
+def tau_axis(norm: Norm, end: float | None = None, *, is_short: bool = False) -> alt.X:
+    """Return the axis of tau, which ends where the curves do, or at an end given.
+
+    Its title names the norm, and where it is not short the unit.
+    """
     domain = alt.Undefined if end is None else [0, end]
+    title = f"tau ({norm.symbol})" if is_short else f"tau: {distance_title(norm)}"
     return alt.X("tau:Q", title=title, scale=alt.Scale(nice=False, domain=domain))
 
 

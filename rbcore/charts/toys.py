@@ -75,7 +75,7 @@ def toy_plane(
 def toy_explorer(
     points: pd.DataFrame, boundaries: pd.DataFrame, *, tau: float, tau_max: float, width: int = 300
 ) -> alt.VConcatChart:
-    """Draw points in a plane with a slider of tau, and bars of I_P(tau) of each group that follow it.
+    """Draw points in a plane with a slider of tau, and bars of I_P(tau) that follow it.
 
     Points within tau of the boundary are hollow, as misclassified ones are; the gray band is all
     that lies within tau. The slider lives in the chart, so that dragging asks no server.

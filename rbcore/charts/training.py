@@ -16,6 +16,7 @@ from rbcore.charts.theme import (
     share_axis,
     tau_axis,
 )
+from rbcore.norms import norm_of
 
 MEASURES = {
     "sigma": ("sigma: less robust < 0 < more", "sigma", "low", "high", "+.2f"),
@@ -88,7 +89,7 @@ def curves_of_epoch(table: pd.DataFrame, largest: float, *, height: int = 212) -
         Of the plot in pixels.
     """
     legend = line_legend("group", list(dict.fromkeys(table["group"])))
-    base = alt.Chart(table).encode(x=tau_axis(largest), color=legend.color())
+    base = alt.Chart(table).encode(x=tau_axis(norm_of(table), largest), color=legend.color())
     bands = base.mark_area(interpolate="step-after", opacity=BAND, clip=True).encode(
         y="low:Q", y2="high:Q"
     )

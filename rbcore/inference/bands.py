@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from rbcore import norms
 from rbcore.inference.intervals import Ends, binomial_interval, rb_interval
 from rbcore.inference.resampling import CONFIDENCE, checked_confidence
 from rbcore.measures import (
@@ -43,7 +44,7 @@ def curves(
     pandas.DataFrame
         One row a group and tau: ``group``, ``n`` (samples that count), ``tau`` (L2), ``share``
         (I_P), ``low``, ``high``; ``rb``, RB(P, tau) (eq. 2), and its interval ``rb_low``,
-        ``rb_high`` (pointwise, see `rb_interval`).
+        ``rb_high`` (pointwise, see `rb_interval`). Its ``attrs`` hold the norm.
 
     Raises
     ------
@@ -75,7 +76,9 @@ def curves(
                 {**facts, "rb": rb[index], "rb_low": rb_low[index], "rb_high": rb_high[index]}
             )
         )
-    return pd.concat(tables, ignore_index=True)
+    joined = pd.concat(tables, ignore_index=True)
+    joined.attrs[norms.COLUMN] = norms.norm_of(distances).value
+    return joined
 
 
 def dkw_band(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from rbcore import charts
-from rbcore.charts import curves_grid, curves_of_epoch, robustness_curves
+from rbcore.analyses import fooled_at, paired_distances
+from rbcore.charts import (
+    curves_grid,
+    curves_of_epoch,
+    distance_scatter,
+    fooled_bars,
+    robustness_curves,
+)
 from rbcore.charts.theme import LEGEND_ROW, Legend, line_legend, rule_at
 from rbcore.inference import curves
 from tests.measures.test_robustness import PAPER_EXAMPLE
@@ -60,3 +67,18 @@ def test_a_rule_is_drawn_once():
     drawn = rule_at(x=0.25).to_dict()
     (rows,) = drawn["datasets"].values()
     assert len(rows) == 1 and drawn["encoding"] == {"x": {"datum": 0.25}}
+
+
+def test_axes_name_the_norm_of_the_table():
+    in_linf = PAPER_EXAMPLE.assign(norm="linf")
+    title = "tau: {} distance in [0, 1] pixel space"
+    for rows, symbol in ((PAPER_EXAMPLE, "L2"), (in_linf, "L∞")):
+        whole = robustness_curves(rows, "group").to_dict()["layer"][2]["encoding"]["x"]["title"]
+        table = curves(rows, "group", taus=np.array([0.0, 1.0]))
+        of_epoch = curves_of_epoch(table, 1.0).to_dict()["layer"][1]["encoding"]["x"]["title"]
+        assert whole == of_epoch == title.format(symbol)
+        bars = fooled_bars(fooled_at(rows, "group")).to_dict()["layer"][0]["encoding"]["x"]
+        assert bars["title"].startswith(f"fooled within {symbol} 0.5")
+        pairs = paired_distances(rows, rows, "group")
+        scatter = distance_scatter(pairs, "a", "b").to_dict()["layer"][1]["encoding"]
+        assert scatter["y"]["title"] == f"{symbol} by b"
