@@ -315,6 +315,10 @@ with st.expander("How is this calculated?"):
 st.caption(chosen.spec.caution)
 with st.expander("Where these numbers come from"):
     st.json(
-        {"key": stored.key_facts, "provenance": stored.provenance, "checksum": stored.checksum},
+        {
+            "key": stored.key.model_dump(mode="json"),
+            "provenance": stored.provenance.model_dump(mode="json", exclude_none=True),
+            "checksum": stored.checksum,
+        },
         expanded=2,
     )

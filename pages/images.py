@@ -18,7 +18,6 @@ from rbcore.charts import class_probabilities, fooled_bars, rendering
 from rbcore.distances.best import note_of, title_of
 from rbcore.measures import Policy
 from rbcore.partitions import group_labels, group_order
-from rbcore.store import distances_key
 
 MANY, ONE, BUDGET = VIEWS = ("many images", cards.ONE, "one budget")
 ALL, ANY, WITH_DISTANCE = "all groups", "any", "with a distance"
@@ -164,9 +163,7 @@ def show_methods(sample: str) -> None:
                 waiting.append((st.empty(), method, table))
             st.caption(plain(note_of(method)))
     for slot, method, table in waiting:
-        found = results.perturbations(
-            distances_key(table.key_facts), (sample,), replace(chosen, method=method)
-        )
+        found = results.perturbations(table.key.digest, (sample,), replace(chosen, method=method))
         with slot.container():
             cards.strip_of(found.clean[0], found.perturbed[0], f"{sample} by {method}")
 
@@ -190,7 +187,7 @@ def show_one() -> None:
             plain(f"No test image with a result is called {sample!r}. One that is: {nearest}.")
         )
         return
-    key = distances_key(stored.key_facts)
+    key = stored.key.digest
     found = results.perturbations(key, (sample,), chosen)
     row = next(found.table.itertuples())
     group = group_labels(own, chosen.by).iloc[0]

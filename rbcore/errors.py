@@ -60,6 +60,10 @@ class StoreError(RobustnessBiasError):
     """A cache folder or file that cannot be read or written."""
 
 
+class OldCacheError(StoreError):
+    """A file of the cache that an older version wrote, and that can be migrated."""
+
+
 class TrainingError(RobustnessBiasError):
     """A training run that cannot start or cannot go on."""
 

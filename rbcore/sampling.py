@@ -184,23 +184,6 @@ def weighted(rows: pd.DataFrame, labels: pd.Series, sizes: pd.Series) -> pd.Data
     return rows.assign(**{WEIGHT: weights})
 
 
-def strata_of(provenance: Mapping[str, Any]) -> str:
-    """Return the partition by which images of a table were drawn, as it is spelled.
-
-    Empty for a table that is not stratified.
-
-    Of images drawn by several partitions it is their intersection: within it they are the first
-    ones in the split's order still.
-    """
-    parts: dict[str, None] = {}
-    for history in (provenance, *(part for part in provenance.values() if isinstance(part, dict))):
-        for computed in history.get("computed", []):
-            parts |= dict.fromkeys(
-                part.strip() for part in computed.get(STRATA, "").split("*") if part.strip()
-            )
-    return "*".join(parts)
-
-
 def weigh_by(rows: pd.DataFrame, split: pd.DataFrame, by: str) -> pd.DataFrame:
     """Return a table of distances with the sampling weights of images drawn by a partition.
 

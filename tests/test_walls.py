@@ -62,6 +62,7 @@ ALLOWED = {
     # What users call.
     "store.storage": {"distances", "errors", "runs", "store"},
     "store.verify": CALLS,
+    "store.migrate": {"datasets", "errors", "norms", "runs", "runtime", "store"},
     "reports": NUMBERS | CALLS | {"analyses", "charts", "training", "wording"},
     "cli": NUMBERS
     | CALLS
@@ -71,6 +72,7 @@ ALLOWED = {
         "measures.tables",
         "reports",
         "runs.importing",
+        "store.migrate",
         "store.storage",
         "store.verify",
         "training",

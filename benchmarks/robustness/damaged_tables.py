@@ -81,9 +81,7 @@ def file_of(world: World, table: Table) -> Path:
     """Return the file of a table of the world, found by what it says of itself."""
     key = world.facts["tables"][spelled(*table)]["key"]
     found = [
-        path
-        for path in (world.cache / "distances").glob("*.parquet")
-        if _facts(path)["key_facts"] == key
+        path for path in (world.cache / "distances").glob("*.parquet") if _facts(path)["key"] == key
     ]
     return found[0]
 

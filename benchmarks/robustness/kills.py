@@ -218,7 +218,7 @@ def _rows(world: World, folder: Path) -> object:
     )
     return [
         digest_of_rows(table.rows),
-        sum(history["rows"] for history in table.provenance["computed"]),
+        sum(history.rows for history in table.provenance.computed),
     ]
 
 

@@ -203,7 +203,7 @@ def digest_of_tensors(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def stored(model: str, epoch: int, method: str) -> dict[str, Any] | None:
-    """Return what the store says of a method: a hash of the rows, the key facts and the provenance.
+    """Return what the store says of a method: a hash of the rows, the key and the provenance.
 
     None where it has no table.
     """
@@ -212,8 +212,8 @@ def stored(model: str, epoch: int, method: str) -> dict[str, Any] | None:
         return None
     return {
         "rows": digest_of_rows(table.rows),
-        "key": table.key_facts,
-        "provenance": table.provenance,
+        "key": table.key.model_dump(mode="json"),
+        "provenance": table.provenance.model_dump(mode="json"),
     }
 
 

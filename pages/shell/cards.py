@@ -12,7 +12,7 @@ from pages.shell.selection import Selection, put
 from pages.shell.text import plain
 from rbcore.charts import rendering
 from rbcore.partitions import group_labels
-from rbcore.store import StoredTable, distances_key
+from rbcore.store import StoredTable
 
 COLUMNS = 3
 FOUND = "found"
@@ -78,7 +78,7 @@ def draw_cards(
 ) -> None:
     """Draw a card an image of some rows of a table, three in a row, and say how many stay misclassified once rounded."""
     samples = tuple(members["sample_id"])
-    key = distances_key(stored.key_facts)
+    key = stored.key.digest
     found = results.perturbations(key, samples, chosen)
     after_rounding = closeup.rounded(key, samples, chosen)
     groups = group_labels(members, chosen.by).tolist()

@@ -20,7 +20,7 @@ from pages.shell.text import plain
 from rbcore import analyses, inference, store, wording
 from rbcore.datasets import Dataset, attributes
 from rbcore.distances import METHODS, format_method, resolve_method
-from rbcore.distances.best import BEST, counts
+from rbcore.distances.best import BEST, counts, is_current
 from rbcore.distances.cost import pass_rate, passes_of
 from rbcore.distances.perturbed import Perturbations
 from rbcore.models import Model
@@ -86,12 +86,11 @@ Stamps = dict[tuple[str, str, str], str]
 def stamps() -> Stamps:
     """Return the stamps of everything stored, without reading a table."""
     found: Stamps = {}
-    for path, facts in store.files_with({"split": SPLIT}).items():
-        name = facts["method"]
-        if name in METHODS and METHODS[name].version == facts["version"]:
-            spelled = format_method(METHODS[name], facts["parameters"])
+    for path, key in store.files_with(split=SPLIT).items():
+        if is_current(key):
+            spelled = format_method(METHODS[key.method], key.parameters)
             found.setdefault(
-                (facts["weights"], facts["dataset"], spelled),
+                (key.weights, key.dataset, spelled),
                 f"{path.stem} {path.stat().st_mtime_ns}",
             )
     return found

@@ -2,7 +2,7 @@
 
 import typer
 
-from rbcore.cli import estimate, listing, report, training
+from rbcore.cli import estimate, listing, migrate, report, training
 from rbcore.errors import RobustnessBiasError
 from rbcore.runtime import keep_freed_memory
 
@@ -20,6 +20,7 @@ cli.command()(report.bias)
 cli.command()(report.report)
 cli.command()(report.reproduce)
 cli.command()(estimate.verify)
+cli.command()(migrate.migrate)
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ import pandas as pd
 
 from rbcore import sampling, store
 from rbcore.datasets import DATASETS, Dataset
-from rbcore.errors import DatasetError, StoreError
+from rbcore.errors import DatasetError, OldCacheError, StoreError
 from rbcore.partitions import CLASS, N_TRAIN, group_labels, partition_names
 from rbcore.runtime import no_progress
-from rbcore.store import Facts, StoredTable
+from rbcore.store import Record, StoredTable
 
 OWN = ("split", "label")
 """Columns of samples that a table of distances has already, or does not need."""
@@ -39,7 +39,32 @@ def crossed(names: list[str]) -> list[str]:
     )
 
 
-def attribute_hashes(samples: pd.DataFrame) -> Facts:
+class SamplesFacts(Record):
+    """What stands beside the samples of a dataset: what it was loaded as, and from which files.
+
+    Attributes
+    ----------
+    fingerprint, size, seed, validation, dataset
+        Which dataset it is.
+    root
+        Folder of its files; None where it has none.
+    files
+        Length and time of every file that the attributes came from; None for one that is gone.
+    attributes
+        SHA-256 of each attribute's values, by its name.
+    """
+
+    fingerprint: str
+    size: int
+    seed: int
+    validation: float
+    dataset: str
+    root: str | None
+    files: dict[str, tuple[int, int] | None]
+    attributes: dict[str, str]
+
+
+def attribute_hashes(samples: pd.DataFrame) -> dict[str, str]:
     """Return the SHA-256 of each attribute's values, by its name.
 
     Class and label are no attributes.
@@ -102,34 +127,37 @@ def keep_samples(dataset: Dataset) -> None:
     facts = _facts(dataset)
     path = _path(store.cache_root(), dataset.fingerprint)
     for existing in _existing(dataset.fingerprint):
-        if existing == path or not facts["files"]:
+        if existing == path or not facts.files:
             try:
-                if all(
-                    store.rows_facts(existing).get(name) == value for name, value in facts.items()
-                ):
+                if store.rows_record(existing, SamplesFacts) == facts:
                     return
+            except OldCacheError:
+                raise
             except StoreError:  # damaged: written anew
                 break
     store.write_rows(path, dataset.samples, facts)
 
 
-def _facts(dataset: Dataset) -> Facts:
-    return {
-        **{name: getattr(dataset, name) for name in ("fingerprint", "size", "seed", "validation")},
-        "dataset": dataset.name,
-        "root": str(dataset.root.resolve()) if dataset.root else None,
-        "files": {str(file.resolve()): _state(file) for file in dataset.attribute_files},
-        "attributes": attribute_hashes(dataset.samples),
-    }
+def _facts(dataset: Dataset) -> SamplesFacts:
+    return SamplesFacts(
+        fingerprint=dataset.fingerprint,
+        size=dataset.size,
+        seed=dataset.seed,
+        validation=dataset.validation,
+        dataset=dataset.name,
+        root=str(dataset.root.resolve()) if dataset.root else None,
+        files={str(file.resolve()): _state(file) for file in dataset.attribute_files},
+        attributes=attribute_hashes(dataset.samples),
+    )
 
 
-def _state(file: Path) -> list[int] | None:
+def _state(file: Path) -> tuple[int, int] | None:
     """Return length and time of a file, or None where there is none."""
     try:
         status = file.stat()
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return status.st_size, status.st_mtime_ns
 
 
 def _path(root: Path, fingerprint: str) -> Path:
@@ -148,7 +176,7 @@ class KnownSamples:
     """
 
     samples: pd.DataFrame
-    facts: Facts
+    facts: SamplesFacts
     n_train: Counts
 
 
@@ -167,11 +195,9 @@ def samples_of(fingerprint: str) -> KnownSamples | None:
     path = next(iter(_existing(fingerprint)), None)
     if path is None:
         return None
-    facts = store.rows_facts(path)
+    facts = store.rows_record(path, SamplesFacts)
     changed = [
-        Path(file)
-        for file, state in facts["files"].items()
-        if _state(Path(file)) not in (None, state)
+        Path(file) for file, state in facts.files.items() if _state(Path(file)) not in (None, state)
     ]
     if changed:
         _read_again(path, facts, changed[0])
@@ -181,16 +207,16 @@ def samples_of(fingerprint: str) -> KnownSamples | None:
 @lru_cache(MOST_KEPT)
 def _read(path: Path, changed: int) -> KnownSamples:
     """Read what is kept, once as long as the file does not change: every table of a dataset is joined with it."""
-    samples, facts = store.read_rows(path)
+    samples, facts, _ = store.read_rows(path, SamplesFacts)
     return KnownSamples(samples, facts, training_counts_of(samples))
 
 
-def _read_again(path: Path, facts: Facts, changed: Path) -> None:
+def _read_again(path: Path, facts: SamplesFacts, changed: Path) -> None:
     """Load a dataset whose attributes were changed, and keep those of the samples that are known."""
-    known, _ = store.read_rows(path)
-    root = Path(facts["root"]) if facts["root"] else None
+    known, _, _ = store.read_rows(path, SamplesFacts)
+    root = Path(facts.root) if facts.root else None
     try:
-        loaded = DATASETS[facts["dataset"]].load(root, facts["size"], facts["seed"], no_progress)
+        loaded = DATASETS[facts.dataset].load(root, facts.size, facts.seed, no_progress)
     except DatasetError as error:
         raise DatasetError(
             f"{changed} was changed after distances were computed, and cannot be used now: {error}"
@@ -210,10 +236,9 @@ def _read_again(path: Path, facts: Facts, changed: Path) -> None:
         .reset_index(drop=True)
         .assign(split=known["split"], label=known["label"])
     )
-    files = {file: _state(Path(file)) for file in facts["files"]}
-    store.write_rows(
-        path, samples, {**facts, "files": files, "attributes": attribute_hashes(samples)}
-    )
+    files = {file: _state(Path(file)) for file in facts.files}
+    today_facts = {"files": files, "attributes": attribute_hashes(samples)}
+    store.write_rows(path, samples, facts.model_copy(update=today_facts))
 
 
 def stamp_of(fingerprint: str) -> str:
@@ -221,9 +246,9 @@ def stamp_of(fingerprint: str) -> str:
     found = next(iter(_existing(fingerprint)), None)
     if found is None:
         return ""
-    facts = store.rows_facts(found)
+    facts = store.rows_record(found, SamplesFacts)
     return store.sha256_of_facts(
-        {"attributes": facts["attributes"], "files": [_state(Path(f)) for f in facts["files"]]}
+        {"attributes": facts.attributes, "files": [_state(Path(f)) for f in facts.files]}
     )
 
 
@@ -257,21 +282,12 @@ def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredT
         )
         return replace(stored, rows=stored.rows.assign(**{CLASS: names}), notice=notice)
     samples, facts = found.samples, found.facts
-    checksum = store.sha256_of_facts({"rows": stored.checksum, "attributes": facts["attributes"]})
-    notice = change_of_attributes(_attributes_then(stored.provenance), facts["attributes"])
+    checksum = store.sha256_of_facts({"rows": stored.checksum, "attributes": facts.attributes})
+    notice = change_of_attributes(stored.provenance.attributes, facts.attributes)
     rows = with_attributes(stored.rows, samples, found.n_train)
-    split = samples[samples["split"] == stored.key_facts["split"]]
-    rows = sampling.weigh_by(rows, split, sampling.strata_of(stored.provenance))
+    split = samples[samples["split"] == stored.key.split]
+    rows = sampling.weigh_by(rows, split, stored.provenance.strata)
     return replace(stored, rows=rows, checksum=checksum, notice=notice)
-
-
-def _attributes_then(provenance: Facts) -> Mapping[str, str]:
-    """Return the hashes of the attributes when a table was computed.
-
-    Of several joined tables those of the first that has any.
-    """
-    histories = [provenance, *(part for part in provenance.values() if isinstance(part, dict))]
-    return next((history["attributes"] for history in histories if "attributes" in history), {})
 
 
 def change_of_attributes(then: Mapping[str, str], now: Mapping[str, str]) -> str:

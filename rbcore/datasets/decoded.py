@@ -1,4 +1,4 @@
-"""Images decoded once: the pixels of many files as one memory-mapped array in the cache, and the files that are no images."""
+"""Images decoded once: the pixels of many files as one memory-mapped array in the cache."""
 
 import hashlib
 import io
@@ -14,20 +14,41 @@ from PIL import Image
 from rbcore.datasets.base import SkippedFile
 from rbcore.datasets.image_files import MARKS, Picture, notes_of, read_image
 from rbcore.datasets.opening import stat_below
-from rbcore.errors import DatasetError, StoreError
+from rbcore.errors import DatasetError, OldCacheError, StoreError
 from rbcore.runtime import Progress
 from rbcore.store import (
-    Facts,
+    Record,
     cache_root,
     make_folder,
-    read_json,
+    read_record,
     sha256_of_facts,
     write_atomically,
-    write_json,
+    write_record,
 )
 
 SIZES = (8, 400)
 DECODE_VERSION = 2
+
+
+class DecodedFacts(Record):
+    """What stands beside an array of decoded images.
+
+    Attributes
+    ----------
+    names
+        Names of the images in their order.
+    broken
+        Files that are no readable images, each with the reason.
+    sha256
+        SHA-256 of the pixels.
+    marks
+        What was done to images, and to how many.
+    """
+
+    names: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+    sha256: str
+    marks: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -113,7 +134,9 @@ def decode_files(
 def resize_images(
     dataset: str, images: np.ndarray, size: int, progress: Progress
 ) -> tuple[np.ndarray, str]:
-    """Return images, uint8 of shape (n, channels, height, width), at another size, and the SHA-256 of their pixels.
+    """Return images, uint8 of shape (n, channels, height, width), at another size.
+
+    Beside them the SHA-256 of their pixels.
 
     At their own size they come back as they are; otherwise they are resized once and kept
     like decoded files.
@@ -140,7 +163,7 @@ def resize_images(
 
 def _cached(
     stem: str,
-    key_facts: Facts,
+    key_facts: dict[str, object],
     names: list[str],
     shape: tuple[int, int, int],
     read: Callable[[int], Picture | str],
@@ -152,7 +175,7 @@ def _cached(
     header = _header((len(names), *shape))
     found = _read_cached(array_path, facts_path, len(header), shape)
     if found is None:
-        write_json(facts_path, _decode(array_path, names, header, shape, read, progress))
+        write_record(facts_path, _decode(array_path, names, header, shape, read, progress))
         found = _read_cached(array_path, facts_path, len(header), shape)
     if found is None:
         raise DatasetError(
@@ -179,19 +202,21 @@ def _read_cached(
     None where there is none or it is damaged.
     """
     try:
-        facts = read_json(facts_path)
-        n = len(facts["names"])
+        facts = read_record(facts_path, DecodedFacts)
+        n = len(facts.names)
         images = (
             np.memmap(array_path, np.uint8, "r", start, (n, *shape))
             if n
             else np.empty((0, *shape), np.uint8)
         )
+    except OldCacheError:
+        raise
     except (StoreError, OSError, ValueError):
         return None  # absent, damaged or cut short: decoded anew
-    if _sha256(images) != facts["sha256"]:
+    if _sha256(images) != facts.sha256:
         return None
-    broken = [SkippedFile(*skip) for skip in facts["broken"]]
-    return Decoded(images, facts["names"], broken, facts["sha256"], notes_of(facts["marks"]))
+    broken = [SkippedFile(*skip) for skip in facts.broken]
+    return Decoded(images, list(facts.names), broken, facts.sha256, notes_of(facts.marks))
 
 
 def _sha256(images: np.ndarray) -> str:
@@ -209,7 +234,7 @@ def _decode(
     shape: tuple[int, int, int],
     read: Callable[[int], Picture | str],
     progress: Progress,
-) -> Facts:
+) -> DecodedFacts:
     """Write one image after another, so that memory never holds them all.
 
     Return what the list beside the array says.
@@ -248,4 +273,6 @@ def _decode(
             )  # broken files leave their room at the end, where nothing reads it
 
     write_atomically(array_path, write)
-    return {"names": used, "broken": broken, "sha256": digest.hexdigest(), "marks": marks}
+    return DecodedFacts(
+        names=tuple(used), broken=tuple(broken), sha256=digest.hexdigest(), marks=marks
+    )

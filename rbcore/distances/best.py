@@ -1,4 +1,4 @@
-"""The best of what the store holds: for each sample the smallest verified upper bound of any attack, and which one gave it."""
+"""The best of what the store holds: for each sample the smallest upper bound of any attack."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import pandas as pd
 from rbcore import store
 from rbcore.distances import METHODS, Method, format_method, method_spellings, resolve_method
 from rbcore.measures.tables import Bound
-from rbcore.store import Facts, StoredTable
+from rbcore.norms import Norm
+from rbcore.store import BestKey, BestProvenance, BestTable, TableKey
 
 BEST = "best"
 TITLE = "Best of all attacks"
@@ -17,18 +18,18 @@ BOUND_NOTE = (
 )
 
 
-def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> StoredTable | None:
+def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> BestTable | None:
     """Join what the store holds of attacks on one network and dataset; None if it holds none.
 
     Certificates, closed forms and attacks on the smoothed classifier are left out: they
-    bound something else.
+    bound something else. So are attacks in another norm than L2.
 
     Returns
     -------
-    StoredTable or None
+    BestTable or None
         ``rows`` as of any method, and ``method``, the name of the one that gave the distance (empty
-        where none did). A sample counts that any of them covers. ``key_facts`` name the tables that
-        were joined, under ``of``.
+        where none did). A sample counts that any of them covers. The key names the tables that were
+        joined, under ``of``.
     """
     attacks = {
         name: path
@@ -41,43 +42,48 @@ def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> Sto
         return None
     tables = {name: store.read_table_file(path) for name, path in attacks.items()}
     rows = join_best({name: table.rows for name, table in tables.items()})
-    facts: Facts = {
-        **_network_facts(weights_sha256, dataset_fingerprint, split),
-        "method": BEST,
-        "of": {name: table.key_facts for name, table in sorted(tables.items())},
-    }
-    histories: Facts = {name: table.provenance for name, table in sorted(tables.items())}
-    return StoredTable(
-        next(iter(attacks.values())), rows, facts, histories, store.sha256_of_rows(rows)
+    key = BestKey(
+        weights=weights_sha256,
+        dataset=dataset_fingerprint,
+        split=split,
+        of={name: table.key for name, table in sorted(tables.items())},
+    )
+    histories = {name: table.provenance for name, table in sorted(tables.items())}
+    return BestTable(
+        next(iter(attacks.values())),
+        rows,
+        key,
+        BestProvenance(of=histories),
+        store.sha256_of_rows(rows),
     )
 
 
 def counts(method: Method) -> bool:
-    """Whether a method's distances are upper bounds for the network itself."""
-    return method.bound == Bound.UPPER and not method.smoothed
+    """Whether a method's distances are upper bounds for the network itself, in L2."""
+    return method.bound == Bound.UPPER and not method.smoothed and method.norm == Norm.L2
 
 
 def stored_methods(
     weights_sha256: str, dataset_fingerprint: str, split: str
 ) -> dict[str, tuple[Path, Method]]:
-    """Return what the store holds on one network and dataset: by the name of the method and its parameters, file and method.
+    """Return file and method of what the store holds on one network and dataset.
+
+    The names are those of the methods with their parameters.
 
     Tables of methods that are unknown here, or whose numbers have changed since, are left out.
     """
     found: dict[str, tuple[Path, Method]] = {}
-    for path, facts in store.files_with(
-        _network_facts(weights_sha256, dataset_fingerprint, split)
-    ).items():
-        name = facts["method"]
-        if name in METHODS and METHODS[name].version == facts["version"]:
-            found.setdefault(
-                format_method(METHODS[name], facts["parameters"]), (path, METHODS[name])
-            )
+    tables = store.files_with(split=split, weights=weights_sha256, dataset=dataset_fingerprint)
+    for path, key in tables.items():
+        if is_current(key):
+            method = METHODS[key.method]
+            found.setdefault(format_method(method, key.parameters), (path, method))
     return found
 
 
-def _network_facts(weights_sha256: str, dataset_fingerprint: str, split: str) -> Facts:
-    return {"weights": weights_sha256, "dataset": dataset_fingerprint, "split": split}
+def is_current(key: TableKey) -> bool:
+    """Whether a table's numbers are those its method gives today."""
+    return key.method in METHODS and METHODS[key.method].version == key.version
 
 
 def title_of(method: str) -> str:
@@ -96,7 +102,10 @@ def note_of(method: str) -> str:
 
 
 def join_best(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return for each sample of any table the row with the smallest distance, and in ``method`` the name of its table."""
+    """Return for each sample of any table the row with the smallest distance.
+
+    ``method`` is the name of its table.
+    """
     named = [table.assign(method=name) for name, table in sorted(tables.items())]
     joined = pd.concat(named, ignore_index=True).sort_values(
         "distance", kind="stable", na_position="last"

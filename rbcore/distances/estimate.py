@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rbcore import sampling, store
+from rbcore import store
 from rbcore.datasets import Dataset, attributes
 from rbcore.distances import Method, Parameters, format_method, resolve_method
 from rbcore.distances.batching import in_batches
@@ -26,9 +26,7 @@ from rbcore.models import MODELS, Model
 from rbcore.outputs import LOGITS
 from rbcore.runtime import Cancel, Progress, never, no_progress
 from rbcore.sampling import Rows
-from rbcore.store import Facts
-
-LIBRARIES = ("torch", "foolbox", "numpy", "pandas")
+from rbcore.store import Computed, Provenance, TableKey
 
 
 def estimate_distances(
@@ -196,13 +194,23 @@ def estimate_rows(
     for batch in in_batches(missing, engine.rows_a_batch) if len(missing) else ():
         started = time.perf_counter()
         found = result_rows(dataset, engine.estimate(batch, report), chosen)
-        history = {
-            **({} if by is None else {sampling.STRATA: by}),
-            **_environment(model, engine.batch_size),
-            "rows": len(batch),
-            "seconds": time.perf_counter() - started,
-            **engine.network.take_counts(),
-        }
+        counts = engine.network.take_counts()
+        history = Computed(
+            device=str(model.device),
+            threads=torch.get_num_threads(),
+            dtype="float32",
+            batch_size=engine.batch_size,
+            python=platform.python_version(),
+            torch=version("torch"),
+            foolbox=version("foolbox"),
+            numpy=version("numpy"),
+            pandas=version("pandas"),
+            strata=by,
+            rows=len(batch),
+            seconds=time.perf_counter() - started,
+            n_forward=counts["n_forward"],
+            n_backward=counts["n_backward"],
+        )
         store.write_part(key, found, history)
     return len(missing)
 
@@ -217,7 +225,7 @@ def _split_of(dataset: Dataset, rows: np.ndarray) -> str:
     return str(splits[0])
 
 
-def _joined(model: Model, dataset: Dataset, key: Facts, order: np.ndarray) -> pd.DataFrame:
+def _joined(model: Model, dataset: Dataset, key: TableKey, order: np.ndarray) -> pd.DataFrame:
     """Return what the store holds now, whoever computed it, in the given order of rows.
 
     Parts are joined into the table.
@@ -233,45 +241,20 @@ def _joined(model: Model, dataset: Dataset, key: Facts, order: np.ndarray) -> pd
             held = set(stored.rows["sample_id"]) if stored else set()
             # A kill can leave parts of what the table holds.
             new = [part for part in parts if not held.issuperset(part.rows["sample_id"])]
-            histories = stored.provenance["computed"] if stored else []
-            histories = [*histories, *(part.provenance for part in new)]
+            before = stored.provenance.computed if stored else ()
+            histories = [*before, *(part.provenance for part in new)]
             store.write_table(table, key, _provenance(model, dataset, histories))
             store.remove_parts(key, parts)
     return table
 
 
-def _provenance(model: Model, dataset: Dataset, histories: list[Facts]) -> Facts:
+def _provenance(model: Model, dataset: Dataset, histories: list[Computed]) -> Provenance:
     names = ("dataset", "size", "seed", "model", "run", "epoch")
-    return {
+    return Provenance(
         **{name: model.facts[name] for name in names},
-        "attributes": attributes.attribute_hashes(dataset.samples),
-        "computed": _summed(histories),
-    }
-
-
-def _summed(histories: list[Facts]) -> list[Facts]:
-    """Add up rows, seconds and passes of the batches that were computed in the same environment."""
-    sums: dict[str, Facts] = {}
-    for history in histories:
-        counts = {name: history[name] for name in ("rows", "seconds", "n_forward", "n_backward")}
-        environment = {name: value for name, value in history.items() if name not in counts}
-        total = sums.setdefault(
-            store.sha256_of_facts(environment), {**environment, **dict.fromkeys(counts, 0)}
-        )
-        for name, count in counts.items():
-            total[name] += count
-    return list(sums.values())
-
-
-def _environment(model: Model, batch_size: int) -> Facts:
-    return {
-        "device": str(model.device),
-        "threads": torch.get_num_threads(),
-        "dtype": "float32",
-        "batch_size": batch_size,
-        "python": platform.python_version(),
-        **{library: version(library) for library in LIBRARIES},
-    }
+        attributes=attributes.attribute_hashes(dataset.samples),
+        computed=store.summed(histories),
+    )
 
 
 def engine_for(

@@ -85,24 +85,22 @@ def _best_images(
     """Compute each image anew with the method that gave its smallest distance."""
     best = best_of(model, dataset, split)
     names = best.rows.set_index("sample_id")["method"].reindex(sample_ids)
-    some = next(iter(best.key_facts["of"]))
+    of = best.key.of
+    some = next(iter(of))
     names = names.where(
         names.notna() & (names != ""), some
     )  # misclassified by the network: any method says so
     parts: list[Perturbations] = []
     for name in names.unique():
-        facts, chosen = (
-            best.key_facts["of"][name],
-            [sample for sample in sample_ids if names[sample] == name],
-        )
+        key, chosen = of[name], [sample for sample in sample_ids if names[sample] == name]
         part = perturbed_images(
             model,
             dataset,
-            facts["method"],
+            key.method,
             chosen,
             split=split,
             cancel=cancel,
-            **facts["parameters"],
+            **key.parameters,
         )
         parts.append(replace(part, table=part.table.assign(method=name)))
     table = pd.concat([part.table for part in parts], ignore_index=True)

@@ -12,7 +12,7 @@ from rbcore.errors import MethodError
 from rbcore.models import Model
 from rbcore.runs.checkpoints import Run
 from rbcore.sampling import SPLIT
-from rbcore.store import Facts
+from rbcore.store import TableKey
 
 
 def table_key(
@@ -21,16 +21,17 @@ def table_key(
     split: str,
     method: Method,
     parameters: Mapping[str, Any],
-) -> Facts:
-    """Return the facts that determine a table's numbers, and so its name in the store."""
-    return {
-        "weights": weights_sha256,
-        "dataset": dataset_fingerprint,
-        "split": split,
-        "method": method.name,
-        "version": method.version,
-        "parameters": parameters,
-    }
+) -> TableKey:
+    """Return what determines a table's numbers, and so its name in the store."""
+    return TableKey(
+        weights=weights_sha256,
+        dataset=dataset_fingerprint,
+        split=split,
+        method=method.name,
+        version=method.version,
+        parameters=dict(parameters),
+        norm=method.norm,
+    )
 
 
 def stored_distances(
@@ -47,6 +48,7 @@ def stored_distances(
     """
     sidecar = run.sidecar(epoch)
     weights, fingerprint = sidecar["sha256"], sidecar["dataset_fingerprint"]
+    stored: store.StoredTable | None
     if method == BEST:
         stored = best_table(weights, fingerprint, split)
     else:
@@ -64,7 +66,7 @@ def stored_methods(run: Run, epoch: str | int) -> list[str]:
     return sorted(methods_of(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT))
 
 
-def best_of(model: Model, dataset: Dataset, split: str) -> store.StoredTable:
+def best_of(model: Model, dataset: Dataset, split: str) -> store.BestTable:
     """Return the best of all attacks that are stored on a network and a split.
 
     Raises

@@ -20,7 +20,7 @@ from rbcore.partitions import group_labels
 from rbcore.reports.page import HASH, Figure, Section, csv_inside, page_text
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.command_lines import bias_command, estimate_command, train_command
-from rbcore.store import Facts, StoredTable, write_text
+from rbcore.store import BestKey, Facts, StoredTable, write_text
 
 DEFINITIONS = {
     "misclassified": (
@@ -249,13 +249,14 @@ def _definitions(policy: Policy) -> Section:
 
 def _provenance(chosen: Selected) -> Section:
     sidecar, stored = chosen.run.sidecar(chosen.epoch), chosen.stored
+    made = stored.provenance.model_dump(mode="json", exclude_none=True)
     facts: Facts = {name: sidecar[name] for name in OF_RUN if name in sidecar}
     training = {name: sidecar[name] for name in OF_TRAINING if name in sidecar}
     for prefix, named in (
         ("training", (sidecar.get("recipe") or {}) | training),
         ("mitigation", chosen.run.mitigation or {"kind": None}),
-        ("distances", stored.key_facts),
-        ("computed", stored.provenance | {"rows as text": stored.checksum}),
+        ("distances", stored.key.model_dump(mode="json")),
+        ("computed", made | {"rows as text": stored.checksum}),
         ("this page", {module.__name__: module.__version__ for module in (np, pd)}),
     ):
         facts |= {f"{prefix}: {name}": value for name, value in _flat(named).items()}
@@ -281,7 +282,8 @@ def _spelled(value: object) -> str:
 
 def _commands(chosen: Selected) -> Section:
     run, method = chosen.run, chosen.method
-    methods = [method] if method != BEST else sorted(chosen.stored.key_facts["of"])
+    key = chosen.stored.key
+    methods = sorted(key.of) if isinstance(key, BestKey) else [method]
     where = (run.dataset, run.model)
     estimate = partial(estimate_command, *where, epoch=chosen.epoch, run=run.name)
     answers = {name: getattr(chosen.policy, name) for name in DEFINITIONS}

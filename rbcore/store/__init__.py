@@ -1,7 +1,7 @@
-"""What has been computed: where it lies, under which key, and how it is written so that nothing is lost.
+"""What has been computed: where it lies, under which key, and how it is written.
 
 A table of distances is one Parquet file. Its name is the hash of everything that determines its
-numbers (the *key facts*); beside the rows it holds those facts, the provenance, a checksum of the
+numbers (the *key*); beside the rows it holds the key, the provenance, a checksum of the
 rows and a seal. What ships with the project (``cache/bundled``) is read-only and overlaid by what
 the user computed.
 
@@ -23,11 +23,16 @@ from rbcore.store.files import (
     write_json,
     write_text,
 )
-from rbcore.store.key import distances_key
-from rbcore.store.rows import read_rows, rows_facts, sha256_of_rows, write_rows
+from rbcore.store.key import BestKey, TableKey
+from rbcore.store.provenance import BestProvenance, Computed, Provenance, summed
+from rbcore.store.records import Record, read_record, write_record
+from rbcore.store.rows import read_rows, rows_record, sha256_of_rows, write_rows
 from rbcore.store.tables import (
+    BestTable,
+    MethodTable,
     Part,
     StoredTable,
+    TableFacts,
     damaged_tables,
     files_with,
     locked,
@@ -42,32 +47,43 @@ from rbcore.store.tables import (
 )
 
 __all__ = [
+    "BestKey",
+    "BestProvenance",
+    "BestTable",
+    "Computed",
     "Facts",
+    "MethodTable",
     "Part",
+    "Provenance",
+    "Record",
     "StoredTable",
+    "TableFacts",
+    "TableKey",
     "bundled_root",
     "cache_root",
     "damaged_tables",
-    "distances_key",
     "files_with",
     "locked",
     "make_folder",
     "read_json",
     "read_parts",
+    "read_record",
     "read_rows",
     "read_table",
     "read_table_file",
     "remove_parts",
     "roots",
-    "rows_facts",
+    "rows_record",
     "sha256_of_facts",
     "sha256_of_file",
     "sha256_of_rows",
+    "summed",
     "table_facts",
     "table_files",
     "write_atomically",
     "write_json",
     "write_part",
+    "write_record",
     "write_rows",
     "write_table",
     "write_text",

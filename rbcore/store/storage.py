@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rbcore.distances import METHODS, format_method
-from rbcore.errors import StoreError
+from rbcore.errors import OldCacheError, StoreError
 from rbcore.runs.checkpoints import RUN_NAME
-from rbcore.store import Facts, bundled_root, cache_root, table_facts
+from rbcore.store import TableKey, bundled_root, cache_root, table_facts
 
 KINDS = {
     "runs": "trained runs with their checkpoints",
@@ -141,18 +141,19 @@ def _folder(kind: str) -> Path:
 def _name_of(file: Path) -> str:
     try:
         facts = table_facts(file)
-        made, method = facts["provenance"], _method_of(facts["key_facts"])
-        return (
-            f"{made['dataset']} / {made['model']} / {made['run']} / epoch "
-            f"{made['epoch']} / {method}"
-        )
-    except (StoreError, KeyError, TypeError):
+        made = facts.provenance
+        where = f"{made.dataset} / {made.model} / {made.run} / epoch {made.epoch}"
+        return f"{where} / {_method_of(facts.key)}"
+    except OldCacheError:
+        return f"of an older version: {file.name}"
+    except StoreError:
         return f"damaged: {file.name}"
 
 
-def _method_of(key_facts: Facts) -> str:
-    name: str = key_facts["method"]
-    return format_method(METHODS[name], key_facts["parameters"]) if name in METHODS else name
+def _method_of(key: TableKey) -> str:
+    if key.method not in METHODS:
+        return key.method
+    return format_method(METHODS[key.method], key.parameters)
 
 
 def _largest_first(items: Iterable[Item]) -> list[Item]:

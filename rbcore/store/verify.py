@@ -9,6 +9,7 @@ import pandas as pd
 
 from rbcore import store
 from rbcore.datasets import Dataset
+from rbcore.distances import METHODS, format_method
 from rbcore.distances.perturbed import perturbed_images
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.runs.checkpoints import Run
@@ -94,18 +95,14 @@ def _verify_file(
     return {**facts, "ok": True, "finding": "key, checksum and recomputed rows hold"}
 
 
-def _recompute(stored: store.StoredTable, sample_ids: list[str], opened: Opener) -> pd.DataFrame:
-    names = stored.provenance
-    dataset, run = opened(names["dataset"], names["model"], run=names["run"])
-    model = load_model(names["model"], dataset, epoch=names["epoch"], run=run.name, device="cpu")
-    if (
-        model.weights_sha256 != stored.key_facts["weights"]
-        or dataset.fingerprint != stored.key_facts["dataset"]
-    ):
+def _recompute(stored: store.MethodTable, sample_ids: list[str], opened: Opener) -> pd.DataFrame:
+    names, key = stored.provenance, stored.key
+    dataset, run = opened(names.dataset, names.model, run=names.run)
+    model = load_model(names.model, dataset, epoch=names.epoch, run=run.name, device="cpu")
+    if (model.weights_sha256, dataset.fingerprint) != (key.weights, key.dataset):
         raise RobustnessBiasError("the run of that name now has other weights or data")
-    method = stored.key_facts["method"]
-    split, parameters = stored.key_facts["split"], stored.key_facts["parameters"]
-    return perturbed_images(model, dataset, method, sample_ids, split=split, **parameters).table
+    method = format_method(METHODS[key.method], key.parameters)
+    return perturbed_images(model, dataset, method, sample_ids, split=key.split).table
 
 
 def largest_difference(one: pd.DataFrame, other: pd.DataFrame) -> float:

@@ -77,7 +77,7 @@ def test_every_figure_draws_every_group(full, page, figure, n_lines):
 def test_a_hundred_groups_stay_readable_on_a_narrow_screen(full, full_cache, page):
     stored = shipped("logistic_regression", 4)
     rows = stored.rows.assign(**{"class": [f"kind {i % 100:02d}" for i in range(len(stored.rows))]})
-    table = store.write_table(rows, stored.key_facts, stored.provenance)
+    table = store.write_table(rows, stored.key, stored.provenance)
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.set_viewport_size({"width": 400, "height": 900})

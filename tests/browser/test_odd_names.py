@@ -21,7 +21,7 @@ def odd(browser, tmp_path):
     stored = shipped("logistic_regression", 12)
     names = {str(digit): ODD_GROUPS[digit % len(ODD_GROUPS)] for digit in range(10)}
     rows = stored.rows.assign(**{"class": stored.rows["class"].map(names)})
-    table = store.write_table(rows, stored.key_facts, stored.provenance)
+    table = store.write_table(rows, stored.key, stored.provenance)
     table.rename(cache / "distances" / table.name)
     with serve(ROOT, cache) as address:
         yield address

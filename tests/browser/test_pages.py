@@ -79,7 +79,7 @@ def test_names_of_groups_are_shown_as_they_are(full, full_cache, page):
     stored = shipped("logistic_regression", 2)
     names = {str(digit): ODD_GROUPS[digit % len(ODD_GROUPS)] for digit in range(10)}
     rows = stored.rows.assign(**{"class": stored.rows["class"].map(names)})
-    table = store.write_table(rows, stored.key_facts, stored.provenance)
+    table = store.write_table(rows, stored.key, stored.provenance)
     (full_cache / "distances").mkdir(parents=True, exist_ok=True)
     table.rename(full_cache / "distances" / table.name)
     page.on("dialog", lambda dialog: pytest.fail(f"a name ran as a script: {dialog.message}"))

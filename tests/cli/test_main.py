@@ -208,7 +208,7 @@ def test_verify_finds_what_was_altered(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(store.files, "bundled_root", lambda: few)
     changed = stored.rows.assign(distance=stored.rows["distance"] * 0.5)
     honest = store.write_table(
-        changed, stored.key_facts, stored.provenance
+        changed, stored.key, stored.provenance
     )  # checksum fits, numbers do not
     truncated = cache / "distances" / ("0" * 32 + ".parquet")
     truncated.write_bytes(stored.path.read_bytes()[:500])

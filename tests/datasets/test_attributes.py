@@ -58,7 +58,7 @@ def test_a_corrected_attribute_is_what_is_shown_and_nothing_is_computed_again(tm
     assert counts(after) == swapped
     pd.testing.assert_series_equal(after["distance"], before["distance"])
     assert (
-        len(stored_distances(run, "last", METHOD).provenance["computed"]) == 1
+        len(stored_distances(run, "last", METHOD).provenance.computed) == 1
     )  # nothing more was computed
 
 

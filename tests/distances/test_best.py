@@ -69,7 +69,7 @@ def test_the_best_of_the_store(digits):
     )  # a certificate is no upper bound
     best = stored_distances(run, "last", "best")
     assert set(best.rows["method"]) <= shipped | {"minimal", ""}
-    assert set(best.key_facts["of"]) == shipped | {"minimal"}
+    assert set(best.key.of) == shipped | {"minimal"}
     joined = best.rows.merge(minimal, on="sample_id", suffixes=("", "_minimal"))
     assert (
         len(joined) == 30

@@ -70,25 +70,22 @@ def test_more_images_extend_what_is_stored(digits, small_cnn):
     assert seen[0] == (100, 360) and seen[-1] == (360, 360)
     assert list(whole["sample_id"]) == list(digits.samples["sample_id"].iloc[digits.rows("test")])
     run = find_run("digits", "small_cnn")
-    computed = stored_distances(run, "last", PAPER).provenance["computed"]
-    assert sum(part["rows"] for part in computed) == 360
+    computed = stored_distances(run, "last", PAPER).provenance.computed
+    assert sum(part.rows for part in computed) == 360
 
 
 def test_provenance_says_how_it_came_about(digits, small_cnn):
     estimate_distances(small_cnn, digits, PAPER, limit=20, batch_size=10)
     stored = stored_distances(find_run("digits", "small_cnn"), "last", PAPER)
-    (computed,) = stored.provenance["computed"]
-    assert computed["rows"] == 20 and computed["batch_size"] == 10 and computed["device"] == "cpu"
+    (computed,) = stored.provenance.computed
+    assert computed.rows == 20 and computed.batch_size == 10 and computed.device == "cpu"
+    assert computed.torch == torch.__version__.split("+")[0] or computed.torch == torch.__version__
+    assert computed.n_forward > computed.n_backward > 20 and computed.seconds > 0
     assert (
-        computed["torch"] == torch.__version__.split("+")[0]
-        or computed["torch"] == torch.__version__
+        stored.provenance.run == find_run("digits", "small_cnn").name
+        and stored.provenance.epoch == 12
     )
-    assert computed["n_forward"] > computed["n_backward"] > 20 and computed["seconds"] > 0
-    assert (
-        stored.provenance["run"] == find_run("digits", "small_cnn").name
-        and stored.provenance["epoch"] == 12
-    )
-    assert stored.key_facts["parameters"] == {"steps": 100, "candidates": 10, "overshoot": 0.05}
+    assert stored.key.parameters == {"steps": 100, "candidates": 10, "overshoot": 0.05}
 
 
 @pytest.mark.slow
@@ -108,7 +105,7 @@ def test_a_cancelled_estimate_goes_on_where_it_stopped(digits, small_cnn):
         small_cnn, digits, PAPER, batch_size=16, progress=lambda *call: again.append(call[0])
     )
     assert again[0] == 64 and again[-1] == 360  # the second batch was in hand
-    store_key = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).key_facts
+    store_key = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).key
     assert store.read_parts(store_key) == []
     assert len(table) == 360
 
@@ -190,10 +187,10 @@ def test_parts_that_a_table_holds_already_are_not_counted_twice(
             estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)
     assert len(list(cache.glob("parts/*/*.parquet"))) == 2
     assert len(estimate_distances(small_cnn, digits, PAPER, limit=40, batch_size=5)) == 40
-    (computed,) = stored_distances(find_run("digits", "small_cnn"), "last", PAPER).provenance[
-        "computed"
-    ]
-    assert computed["rows"] == 40 and not list(cache.glob("parts/*/*"))
+    (computed,) = stored_distances(
+        find_run("digits", "small_cnn"), "last", PAPER
+    ).provenance.computed
+    assert computed.rows == 40 and not list(cache.glob("parts/*/*"))
 
 
 def test_perturbed_images_are_those_of_the_stored_distances(digits, small_cnn):
@@ -321,7 +318,7 @@ def test_chunks_in_any_order_and_again_give_the_table_of_one_call(
     joined = estimate_distances(small_cnn, digits, method, cancel=lambda: True)  # computes nothing
     assert n_parts > 5 and not list(cache.glob("parts/*/*"))
     stored = stored_distances(find_run("digits", "small_cnn"), "last", method)
-    assert sum(part["rows"] for part in stored.provenance["computed"]) == len(order)
+    assert sum(part.rows for part in stored.provenance.computed) == len(order)
     assert estimate_rows(small_cnn, digits, method, order) == 0
     monkeypatch.setenv("RBCORE_CACHE", str(cache / "another"))
     whole = estimate_distances(small_cnn, digits, method, batch_size=8)

@@ -34,7 +34,7 @@ def test_missing_distances_offer_their_job_and_it_brings_the_curves():
     wait_for_jobs(button(app, "Compute them now").click().run())
     assert len(app.get("vega_lite_chart")) == 2 and not app.info
     stored = shipped("logistic_regression", 1, "deepfool:paper")
-    assert len(stored.rows) == 360 and stored.key_facts["parameters"]["steps"] == 100
+    assert len(stored.rows) == 360 and stored.key.parameters["steps"] == 100
 
 
 @pytest.mark.slow

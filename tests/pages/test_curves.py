@@ -105,7 +105,7 @@ def test_of_certificates_it_is_picked_whose_class_must_be_the_label(correct_by):
 def test_groups_without_any_distance_are_told_and_not_drawn_wrong(cache):
     stored = shipped()
     rows = stored.rows.assign(is_correct=False, distance=np.nan, status="misclassified")
-    store.write_table(rows, stored.key_facts, stored.provenance)
+    store.write_table(rows, stored.key, stored.provenance)
     app = open_page()
     assert not app.exception and not app.error
     assert "No group can be ranked" in said(app.markdown)[0]
@@ -114,7 +114,7 @@ def test_groups_without_any_distance_are_told_and_not_drawn_wrong(cache):
 
 def test_a_table_of_some_images_says_how_many(cache):
     stored = shipped()
-    store.write_table(stored.rows.head(100), stored.key_facts, stored.provenance)
+    store.write_table(stored.rows.head(100), stored.key, stored.provenance)
     (caption,) = [text for text in said(open_page().caption) if text.startswith("n = ")]
     assert caption.startswith("n = 100 of 360 test images;")
 

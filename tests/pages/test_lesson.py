@@ -97,7 +97,7 @@ def test_a_regularized_run_is_compared_on_the_same_faces(cache):
         distance=table.rows["distance"].where(table.rows["lighting"] == "bright") * 0.5
     )
     rows["distance"] = rows["distance"].fillna(table.rows["distance"])
-    store.write_table(rows, {**table.key_facts, "weights": "0" * 64}, table.provenance)
+    store.write_table(rows, table.key.model_copy(update={"weights": "0" * 64}), table.provenance)
     change = inference.compare_bias(table.rows, rows, "lighting").set_index("group").loc["dim"]
     assert change["low"] > 0
     app = open_page("lesson", step="mitigate")

@@ -32,7 +32,7 @@ def test_a_newcomer_sees_curves_and_the_newest_plain_run_at_its_last_epoch():
         "epoch": "12",
         "method": "deepfool",
     }
-    assert shipped().provenance["epoch"] == 12
+    assert shipped().provenance.epoch == 12
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,10 @@ def test_auditors_see_other_definitions_the_two_parts_and_other_seeds():
 def test_it_carries_hashes_parameters_seed_and_versions():
     facts = tables_in(report(epoch=3))["provenance"].set_index("fact")["value"]
     stored = shipped("logistic_regression", 3, "exact")
-    assert facts["distances: weights"] == f"sha256:{stored.key_facts['weights']}"
-    assert facts["distances: dataset"] == f"sha256:{stored.key_facts['dataset']}"
+    assert facts["distances: weights"] == f"sha256:{stored.key.weights}"
+    assert facts["distances: dataset"] == f"sha256:{stored.key.dataset}"
     assert facts["computed: rows as text"] == f"sha256:{stored.checksum}"
-    assert facts["computed: computed.torch"] == stored.provenance["computed"][0]["torch"]
+    assert facts["computed: computed.torch"] == stored.provenance.computed[0].torch
     assert facts[["seed", "epoch", "n_test", "mitigation: kind"]].to_list() == [
         "0",
         "3",
@@ -135,7 +135,7 @@ def test_names_are_shown_as_they_are(cache):
     stored = shipped("logistic_regression", 2)
     names = {"0": "<script>alert(1)</script>", "1": "a|b", "2": "😀", "3": "x" * 200, "4": "שלום"}
     rows = stored.rows.assign(**{"class": stored.rows["class"].replace(names)})
-    store.write_table(rows, stored.key_facts, stored.provenance)
+    store.write_table(rows, stored.key, stored.provenance)
     text = report(epoch=2, method="deepfool")
     assert "<script" not in text and "&lt;script&gt;" in text
     assert set(names.values()) <= set(Page(text).cells)
@@ -143,7 +143,7 @@ def test_names_are_shown_as_they_are(cache):
 
 def test_a_part_says_so_and_what_is_not_there_is_named(cache):
     stored = shipped("logistic_regression", 2)
-    store.write_table(stored.rows.head(100), stored.key_facts, stored.provenance)
+    store.write_table(stored.rows.head(100), stored.key, stored.provenance)
     assert "n = 100 of 360 test images" in report(epoch=2, method="deepfool")
     with pytest.raises(
         MethodError, match="python -m rbcore estimate digits logistic_regression ddn"

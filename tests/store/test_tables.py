@@ -12,27 +12,24 @@ import pytest
 
 from rbcore import store
 from rbcore.errors import StoreError
+from rbcore.norms import Norm
 from tests.damage import damages
+from tests.records import computed, provenance, table_key
 
-FACTS = {
-    "weights": "w",
-    "dataset": "d",
-    "method": "deepfool",
-    "parameters": {"steps": 50, "overshoot": 0.02},
-}
+KEY, HISTORY = table_key(), provenance()
 ROWS = pd.DataFrame(
     {"sample_id": ["a", "b"], "distance": [0.1, float("nan")], "is_correct": [True, False]}
 )
 
 
 def test_a_table_comes_back_with_its_facts(cache):
-    path = store.write_table(ROWS, FACTS, {"seconds": 1.5})
+    path = store.write_table(ROWS, KEY, HISTORY)
     assert path.parent == cache / "distances"
-    stored = store.read_table(FACTS)
+    stored = store.read_table(KEY)
     pd.testing.assert_frame_equal(stored.rows, ROWS)
-    assert (stored.key_facts, stored.provenance) == (FACTS, {"seconds": 1.5})
+    assert (stored.key, stored.provenance) == (KEY, HISTORY)
     assert stored.checksum == store.sha256_of_rows(ROWS)
-    assert store.read_table(FACTS | {"weights": "v"}) is None
+    assert store.read_table(table_key(weights="v")) is None
 
 
 @pytest.mark.parametrize(
@@ -42,38 +39,41 @@ def test_a_table_comes_back_with_its_facts(cache):
         {"dataset": "e"},
         {"method": "exact"},
         {"parameters": {"steps": 51, "overshoot": 0.02}},
+        {"split": "train"},
+        {"version": 3},
+        {"norm": Norm.LINF},
     ],
     ids=str,
 )
 def test_every_fact_is_in_the_key(change):
-    assert store.distances_key(FACTS | change) != store.distances_key(FACTS)
+    assert table_key(**change).digest != KEY.digest
 
 
 def test_the_order_of_facts_is_not_in_the_key():
-    turned = dict(reversed(FACTS.items()))
-    assert store.distances_key(turned) == store.distances_key(FACTS)
+    turned = table_key(parameters={"overshoot": 0.02, "steps": 50})
+    assert turned.digest == KEY.digest
 
 
 def test_parts_are_kept_until_a_table_holds_them(cache):
-    store.write_part(FACTS, ROWS.iloc[1:], {"rows": 1})
-    store.write_part(FACTS, ROWS.iloc[:1], {"rows": 1})
-    store.write_part(FACTS, ROWS.iloc[:1], {"rows": 1})
-    parts = store.read_parts(FACTS)
+    store.write_part(KEY, ROWS.iloc[1:], computed(rows=1))
+    store.write_part(KEY, ROWS.iloc[:1], computed(rows=1))
+    store.write_part(KEY, ROWS.iloc[:1], computed(rows=1))
+    parts = store.read_parts(KEY)
     assert sorted(list(part.rows["sample_id"]) for part in parts) == [["a"], ["b"]]
-    store.remove_parts(FACTS, parts[:1])
-    assert len(store.read_parts(FACTS)) == 1
-    store.remove_parts(FACTS, parts)
-    assert store.read_parts(FACTS) == [] and not list((cache / "parts").iterdir())
+    store.remove_parts(KEY, parts[:1])
+    assert len(store.read_parts(KEY)) == 1
+    store.remove_parts(KEY, parts)
+    assert store.read_parts(KEY) == [] and not list((cache / "parts").iterdir())
 
 
 @pytest.mark.parametrize("keep", [0, 10, 300, -1])
 def test_a_truncated_file_is_named_with_the_remedy(keep):
-    path = store.write_table(ROWS, FACTS, {})
+    path = store.write_table(ROWS, KEY, HISTORY)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(
         StoreError, match=rf"{path.name} is damaged .*Delete it; it will be computed again"
     ):
-        store.read_table(FACTS)
+        store.read_table(KEY)
 
 
 def test_a_foreign_parquet_file_is_named(cache):
@@ -85,8 +85,8 @@ def test_a_foreign_parquet_file_is_named(cache):
 
 
 def test_nothing_half_written_is_ever_seen(cache):
-    store.write_table(ROWS, FACTS, {})
-    path = store.write_table(ROWS, FACTS, {"second": True})
+    store.write_table(ROWS, KEY, HISTORY)
+    path = store.write_table(ROWS, KEY, provenance(run="second"))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
     def fail(temporary):
@@ -95,7 +95,7 @@ def test_nothing_half_written_is_ever_seen(cache):
 
     with pytest.raises(StoreError, match="No space left on device.*RBCORE_CACHE"):
         store.write_atomically(path, fail)
-    assert store.read_table(FACTS).provenance == {"second": True}
+    assert store.read_table(KEY).provenance.run == "second"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -103,9 +103,9 @@ def test_a_cache_that_is_a_file_is_named(tmp_path, monkeypatch):
     blocked = tmp_path / "blocked"
     blocked.write_text("")
     monkeypatch.setenv("RBCORE_CACHE", str(blocked))
-    assert store.read_table(FACTS) is None
+    assert store.read_table(KEY) is None
     with pytest.raises(StoreError, match=f"Cannot write {blocked}.*RBCORE_CACHE"):
-        store.write_table(ROWS, FACTS, {})
+        store.write_table(ROWS, KEY, HISTORY)
 
 
 def test_where_results_go(monkeypatch, tmp_path):
@@ -122,17 +122,17 @@ def test_the_users_table_hides_the_shipped_one(monkeypatch, tmp_path):
     shipped, own = tmp_path / "shipped", tmp_path / "own"
     monkeypatch.setattr(store.files, "bundled_root", lambda: shipped)
     monkeypatch.setenv("RBCORE_CACHE", str(shipped))
-    store.write_table(ROWS, FACTS, {"by": "project"})
+    store.write_table(ROWS, KEY, provenance(run="project"))
     monkeypatch.setenv("RBCORE_CACHE", str(own))
-    assert store.read_table(FACTS).provenance == {"by": "project"}
-    store.write_table(ROWS, FACTS, {"by": "user"})
-    assert store.read_table(FACTS).provenance == {"by": "user"}
+    assert store.read_table(KEY).provenance.run == "project"
+    store.write_table(ROWS, KEY, provenance(run="user"))
+    assert store.read_table(KEY).provenance.run == "user"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a folder", "foreign", "a broken link"])
 def test_a_damaged_table_is_named_and_the_others_are_found(cache, damage):
-    good = store.write_table(ROWS, FACTS, {})
-    bad = store.write_table(ROWS, {**FACTS, "method": "minimal"}, {})
+    good = store.write_table(ROWS, KEY, HISTORY)
+    bad = store.write_table(ROWS, table_key(method="minimal"), HISTORY)
     content = bad.read_bytes()
     bad.unlink()
     if damage == "truncated":
@@ -143,7 +143,7 @@ def test_a_damaged_table_is_named_and_the_others_are_found(cache, damage):
         ROWS.to_parquet(bad)
     else:
         bad.symlink_to(cache / "gone")
-    assert store.files_with({"weights": "w"}) == {good: FACTS}
+    assert store.files_with(split="test", weights="w") == {good: KEY}
     (sentence,) = store.damaged_tables()
     assert str(bad) in sentence and "Delete it" in sentence
 
@@ -158,51 +158,51 @@ def many_rows(n=200):
 
 def test_no_damage_to_a_table_is_read_as_other_numbers():
     rows = many_rows()
-    path = store.write_table(rows, FACTS, {"seconds": 1.5})
+    path = store.write_table(rows, KEY, HISTORY)
     refused = 0
     for what in damages(path, 150):
         try:
-            stored = store.read_table(FACTS)
+            stored = store.read_table(KEY)
         except StoreError as error:
             assert str(path) in str(error), what
             refused += 1
             continue
         pd.testing.assert_frame_equal(stored.rows, rows)
-        assert (stored.key_facts, stored.provenance) == (FACTS, {"seconds": 1.5}), what
-    assert refused > 100 and store.read_table(FACTS) is not None
+        assert (stored.key, stored.provenance) == (KEY, HISTORY), what
+    assert refused > 100 and store.read_table(KEY) is not None
 
 
 def test_a_damaged_part_is_computed_again():
     rows = many_rows(20)
-    store.write_part(FACTS, rows, {"rows": 20})
-    (part,) = store.read_parts(FACTS)
+    store.write_part(KEY, rows, computed(rows=20))
+    (part,) = store.read_parts(KEY)
     content = part.path.read_bytes()
     for what in damages(part.path, 60):
-        for found in store.read_parts(FACTS):
+        for found in store.read_parts(KEY):
             pd.testing.assert_frame_equal(found.rows, rows)
         part.path.write_bytes(part.path.read_bytes() if part.path.exists() else content)
         assert what
     part.path.write_bytes(content[:50])
-    assert store.read_parts(FACTS) == [] and not part.path.exists()
+    assert store.read_parts(KEY) == [] and not part.path.exists()
 
 
 def test_a_part_of_another_key_is_not_joined():
-    store.write_part(FACTS, ROWS, {"rows": 2})
-    (part,) = store.read_parts(FACTS)
-    other = FACTS | {"weights": "v"}
-    store.write_part(other, ROWS, {"rows": 2})
+    store.write_part(KEY, ROWS, computed(rows=2))
+    (part,) = store.read_parts(KEY)
+    other = table_key(weights="v")
+    store.write_part(other, ROWS, computed(rows=2))
     (stranger,) = store.read_parts(other)
     stranger.path.write_bytes(part.path.read_bytes())
     assert store.read_parts(other) == []
 
 
 def test_a_renamed_table_is_refused():
-    path = store.write_table(ROWS, FACTS, {})
-    other = FACTS | {"weights": "v"}
-    path.rename(path.with_name(f"{store.distances_key(other)}.parquet"))
+    path = store.write_table(ROWS, KEY, HISTORY)
+    other = table_key(weights="v")
+    path.rename(path.with_name(f"{other.digest}.parquet"))
     with pytest.raises(StoreError, match="holds the distances of another key"):
         store.read_table(other)
-    assert store.files_with({"weights": "w"}) == {} and len(store.damaged_tables()) == 1
+    assert store.files_with(split="test", weights="w") == {} and len(store.damaged_tables()) == 1
 
 
 def test_no_damage_to_facts_is_read_as_others(cache):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore import analyses, charts
-from rbcore.distances import METHODS, format_method
+from rbcore.distances import format_method, resolve_method
 from rbcore.inference import FEWEST
 from rbcore.norms import Norm
 from rbcore.reports.page import Figure, Section, write_report
@@ -165,24 +165,23 @@ def provenance(materials: Sequence[Material], command: str, seconds: float) -> S
     rows = []
     for material in materials:
         for entry in material.entries:
-            computed = entry.stored.provenance["computed"]
-            facts = entry.stored.key_facts
+            computed = entry.stored.provenance.computed
+            key = entry.stored.key
+            method, parameters = resolve_method(entry.work.method, entry.work.parameters)
             rows.append(
                 {
                     "dataset": material.title,
                     "model": entry.run.model,
                     "run": entry.run.name,
                     "epoch": entry.run.epoch(entry.epoch),
-                    "method": format_method(METHODS[facts["method"]], facts["parameters"]),
-                    "parameters": " ".join(
-                        f"{name}={value}" for name, value in facts["parameters"].items()
-                    ),
+                    "method": format_method(method, parameters),
+                    "parameters": " ".join(f"{name}={value}" for name, value in parameters.items()),
                     "n": len(entry.rows),
                     "seed": entry.run.facts["seed"],
-                    "seconds": round(sum(part["seconds"] for part in computed)),
-                    "computed with": ", ".join(sorted({f"torch {p['torch']}" for p in computed})),
-                    "weights": facts["weights"],
-                    "data": facts["dataset"],
+                    "seconds": round(sum(part.seconds for part in computed)),
+                    "computed with": ", ".join(sorted({f"torch {p.torch}" for p in computed})),
+                    "weights": key.weights,
+                    "data": key.dataset,
                 }
             )
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
