@@ -41,7 +41,7 @@ def made_up(n: int) -> Dataset:
     )
     samples["side"] = np.where(np.arange(n) % 2, "P", "rest")
     names = tuple("abcde")
-    return Dataset("noise", pixels, 255, samples, names, (0.5,) * 3, (0.25,) * 3, SIZE, 0, (), "")
+    return Dataset("noise", pixels, samples, names, (0.5,) * 3, (0.25,) * 3, seed=0)
 
 
 class Stepper:

@@ -124,18 +124,19 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         }
     )
     return make_dataset(
-        name="adience",
-        images=decoded.images,
-        images_sha256=decoded.sha256,
-        white=255,
-        samples=samples,
-        classes=CLASSES,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-        seed=seed,
-        skipped=tuple(skipped),
-        attribute_files=tuple(folder / fold for fold in FOLDS),
-        notes=decoded.notes,
+        Dataset(
+            name="adience",
+            images=decoded.images,
+            samples=samples,
+            classes=CLASSES,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            seed=seed,
+            skipped=tuple(skipped),
+            attribute_files=tuple(folder / fold for fold in FOLDS),
+            notes=decoded.notes,
+        ),
+        decoded.sha256,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,6 @@ class Dataset:
     images
         Stored pixels, shape (n, channels, height, width), unsigned integers in [0, `white`]; may be
         memory-mapped. Use `pixels` for images in [0, 1].
-    white
-        The stored value that stands for 1.0.
     samples
         One row an image: ``sample_id`` (unique text), ``split`` (train, test or validation),
         ``label`` (int), ``class`` (the label's name) and the attributes.
@@ -50,10 +48,10 @@ class Dataset:
         Names of the labels; label ``k`` is called ``classes[k]``.
     mean, std
         Normalization for a model's first layer, one value a channel, in units of [0, 1].
-    size
-        Height and width in pixels.
     seed
         Seed of the split, where the dataset has no published one, and of the order of `rows`.
+    white
+        The stored value that stands for 1.0.
     skipped
         What was left out.
     fingerprint
@@ -74,19 +72,23 @@ class Dataset:
 
     name: str
     images: np.ndarray
-    white: int
     samples: pd.DataFrame
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    size: int
     seed: int
-    skipped: tuple[SkippedFile, ...]
-    fingerprint: str
+    white: int = 255
+    skipped: tuple[SkippedFile, ...] = ()
+    fingerprint: str = ""
     validation: float = 0.0
     attribute_files: tuple[Path, ...] = ()
     root: Path | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Height and width in pixels."""
+        return int(self.images.shape[-1])
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -137,29 +139,25 @@ class Dataset:
         return rows
 
 
-def make_dataset(
-    *,
-    name: str,
-    images: np.ndarray,
-    images_sha256: str | None,
-    white: int,
-    samples: pd.DataFrame,
-    classes: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    seed: int,
-    skipped: tuple[SkippedFile, ...] = (),
-    attribute_files: tuple[Path, ...] = (),
-    notes: tuple[str, ...] = (),
-) -> Dataset:
-    """Check the parts of a dataset against each other, add the classes' names, and take the fingerprint.
+def make_dataset(parts: Dataset, images_sha256: str | None = None) -> Dataset:
+    """Check the parts of a dataset against each other; add the classes' names and the fingerprint.
 
-    ``samples`` needs ``sample_id``, ``split`` and ``label``; ``images_sha256`` is passed by loaders
-    that know it already, and ``attribute_files`` by those that read attributes from files.
+    Parameters
+    ----------
+    parts
+        Its samples need ``sample_id``, ``split`` and ``label``.
+    images_sha256
+        SHA-256 of the stored pixels, from loaders that know it already.
+
+    Raises
+    ------
+    DatasetError
+        If images and samples do not fit, a split is empty, or a sample stands twice.
     """
-    if len(images) != len(samples):
+    name, samples = parts.name, parts.samples
+    if len(parts.images) != len(samples):
         raise DatasetError(
-            f"The dataset {name!r} has {len(images)} images but {len(samples)} rows of facts."
+            f"The dataset {name!r} has {len(parts.images)} images but {len(samples)} rows of facts."
         )
     if len(samples) == 0 or set(samples["split"]) != set(SPLITS):
         raise DatasetError(
@@ -170,38 +168,19 @@ def make_dataset(
         first = samples.loc[samples["sample_id"].duplicated(), "sample_id"].iloc[0]
         raise DatasetError(f"The dataset {name!r} holds the sample {first!r} twice.")
     samples = samples.reset_index(drop=True)
-    samples.insert(
-        list(samples.columns).index("label") + 1,
-        CLASS,
-        samples["label"].map(dict(enumerate(classes))),
-    )
-    digest = images_sha256 or hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    names = samples["label"].map(dict(enumerate(parts.classes)))
+    samples.insert(list(samples.columns).index("label") + 1, CLASS, names)
+    pixels = images_sha256 or hashlib.sha256(np.ascontiguousarray(parts.images).data).hexdigest()
     fingerprint = sha256_of_facts(
         {
-            "images": digest,
-            "shape": list(images.shape),
-            "white": white,
+            "images": pixels,
+            "shape": list(parts.images.shape),
+            "white": parts.white,
             "samples": sha256_of_rows(samples[["sample_id", "split", "label"]]),
-            "classes": classes,
+            "classes": parts.classes,
         }
     )
-    return Dataset(
-        *(
-            name,
-            images,
-            white,
-            samples,
-            classes,
-            mean,
-            std,
-            images.shape[-1],
-            seed,
-            skipped,
-            fingerprint,
-        ),
-        attribute_files=attribute_files,
-        notes=notes,
-    )
+    return replace(parts, samples=samples, fingerprint=fingerprint)
 
 
 Loader = Callable[[Path | None, int, int, Progress], Dataset]

@@ -87,18 +87,19 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         )
     samples = samples.loc[decoded.names].reset_index(names="sample_id")
     return make_dataset(
-        name="celeba",
-        images=decoded.images,
-        images_sha256=decoded.sha256,
-        white=255,
-        samples=samples,
-        classes=CLASSES,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        seed=seed,
-        skipped=tuple(skipped),
-        attribute_files=(folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"),
-        notes=decoded.notes,
+        Dataset(
+            name="celeba",
+            images=decoded.images,
+            samples=samples,
+            classes=CLASSES,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            seed=seed,
+            skipped=tuple(skipped),
+            attribute_files=(folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"),
+            notes=decoded.notes,
+        ),
+        decoded.sha256,
     )
 
 

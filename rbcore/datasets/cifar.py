@@ -174,15 +174,16 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
         progress(done + 1, len(kind.batches), f"reading {kind.title}")
     resized, digest = resize_images(name, np.concatenate(images), size, progress)
     return make_dataset(
-        name=name,
-        images=resized,
-        images_sha256=digest,
-        white=255,
-        samples=pd.concat(tables, ignore_index=True),
-        classes=kind.classes,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        seed=seed,
+        Dataset(
+            name=name,
+            images=resized,
+            samples=pd.concat(tables, ignore_index=True),
+            classes=kind.classes,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            seed=seed,
+        ),
+        digest,
     )
 
 

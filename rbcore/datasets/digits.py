@@ -43,15 +43,16 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         }
     )
     return make_dataset(
-        name="digits",
-        images=source.images.astype(np.uint8)[rows][:, None],
-        images_sha256=None,
-        white=16,
-        samples=samples,
-        classes=CLASSES,
-        mean=(0.3,),
-        std=(0.375,),
-        seed=seed,
+        Dataset(
+            name="digits",
+            images=source.images.astype(np.uint8)[rows][:, None],
+            white=16,
+            samples=samples,
+            classes=CLASSES,
+            mean=(0.3,),
+            std=(0.375,),
+            seed=seed,
+        ),
     )
 
 

@@ -81,15 +81,16 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         progress(done + 1, len(SPLITS), "reading Fashion-MNIST")
     resized, digest = resize_images("fashion_mnist", np.concatenate(images), size, progress)
     return make_dataset(
-        name="fashion_mnist",
-        images=resized,
-        images_sha256=digest,
-        white=255,
-        samples=pd.concat(tables, ignore_index=True),
-        classes=CLASSES,
-        mean=(0.286,),
-        std=(0.353,),
-        seed=seed,
+        Dataset(
+            name="fashion_mnist",
+            images=resized,
+            samples=pd.concat(tables, ignore_index=True),
+            classes=CLASSES,
+            mean=(0.286,),
+            std=(0.353,),
+            seed=seed,
+        ),
+        digest,
     )
 
 

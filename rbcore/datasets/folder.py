@@ -78,18 +78,19 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         skipped += wrong
         notes += decided
     return make_dataset(
-        name="folder",
-        images=decoded.images,
-        images_sha256=decoded.sha256,
-        white=255,
-        samples=samples,
-        classes=classes,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        seed=seed,
-        skipped=tuple(skipped),
-        attribute_files=(table or folder / FILE_NAME,),
-        notes=tuple(notes),
+        Dataset(
+            name="folder",
+            images=decoded.images,
+            samples=samples,
+            classes=classes,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            seed=seed,
+            skipped=tuple(skipped),
+            attribute_files=(table or folder / FILE_NAME,),
+            notes=tuple(notes),
+        ),
+        decoded.sha256,
     )
 
 

@@ -106,15 +106,15 @@ def draw_dataset(
     split[np.random.default_rng(seed).permutation(n)[: round(0.2 * n)]] = "test"
     samples.insert(1, "split", split)
     return make_dataset(
-        name=name,
-        images=images,
-        images_sha256=None,
-        white=255,
-        samples=samples,
-        classes=CLASSES,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25),
-        seed=seed,
+        Dataset(
+            name=name,
+            images=images,
+            samples=samples,
+            classes=CLASSES,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.25, 0.25, 0.25),
+            seed=seed,
+        ),
     )
 
 

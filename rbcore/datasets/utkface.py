@@ -108,17 +108,18 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
     samples.insert(0, "split", split)
     samples.insert(0, "sample_id", names)
     return make_dataset(
-        name="utkface",
-        images=decoded.images,
-        images_sha256=decoded.sha256,
-        white=255,
-        samples=samples,
-        classes=CLASSES,
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        seed=seed,
-        skipped=tuple(skipped),
-        notes=decoded.notes,
+        Dataset(
+            name="utkface",
+            images=decoded.images,
+            samples=samples,
+            classes=CLASSES,
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            seed=seed,
+            skipped=tuple(skipped),
+            notes=decoded.notes,
+        ),
+        decoded.sha256,
     )
 
 

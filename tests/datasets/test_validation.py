@@ -9,7 +9,7 @@ import pytest
 import rbcore as rb
 from rbcore import store
 from rbcore.datasets import load_dataset
-from rbcore.datasets.base import make_dataset
+from rbcore.datasets.base import Dataset, make_dataset
 from rbcore.datasets.validation import with_validation
 from rbcore.distances.cost import estimate_cost
 from rbcore.distances.stored import stored_distances
@@ -67,15 +67,15 @@ def tiny(labels):
         }
     )
     return make_dataset(
-        name="tiny",
-        images=np.zeros((n, 1, 2, 2), np.uint8),
-        images_sha256=None,
-        white=255,
-        samples=samples,
-        classes=("a", "b"),
-        mean=(0.5,),
-        std=(0.5,),
-        seed=0,
+        Dataset(
+            name="tiny",
+            images=np.zeros((n, 1, 2, 2), np.uint8),
+            samples=samples,
+            classes=("a", "b"),
+            mean=(0.5,),
+            std=(0.5,),
+            seed=0,
+        )
     )
 
 
