@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from rbcore import norms
 from rbcore.errors import MeasureError
@@ -111,8 +111,10 @@ def compare_distances(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) ->
     low, high = binomial_interval(np.array([n_lower]), n, confidence)
     correlation, ends = np.nan, (np.nan, np.nan)
     if n >= FEWEST_RANKED and np.ptp(first) > 0 and np.ptp(second) > 0:
+        from scipy import stats
+
         correlation = float(stats.spearmanr(first, second).statistic)
-        half = float(stats.norm.ppf((1 + confidence) / 2)) * np.sqrt(1.06 / (n - 3))
+        half = float(special.ndtri((1 + confidence) / 2)) * np.sqrt(1.06 / (n - 3))
         with np.errstate(divide="ignore"):
             middle = np.arctanh(correlation)
         ends = (float(np.tanh(middle - half)), float(np.tanh(middle + half)))

@@ -5,12 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import torch
-from sklearn.linear_model import LogisticRegression
-from torch import nn
 
 from rbcore.distances import resolve_method
-from rbcore.distances.engine import estimate_arrays
 from rbcore.measures.tables import Bound, Status
 
 CLASS_NAMES = ("blue", "brown", "green")
@@ -53,6 +49,8 @@ def class_toy(*, seed: int = 0) -> Toy:
 
     All classes are about equally easy to classify, but brown lies closest to the boundary.
     """
+    from sklearn.linear_model import LogisticRegression
+
     random = np.random.default_rng(seed)
     points = np.concatenate(
         [random.normal(center, SPREAD, (N_A_CLASS, 2)) for center in CENTERS]
@@ -114,6 +112,11 @@ def _toy(
     *,
     offsets: tuple[float, ...] = (),
 ) -> Toy:
+    import torch
+    from torch import nn
+
+    from rbcore.distances.engine import estimate_arrays
+
     layer = nn.Linear(2, len(weights), dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.as_tensor(weights))

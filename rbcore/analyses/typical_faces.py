@@ -1,13 +1,19 @@
 """What it takes to fool the model on a typical face of each group: for a class, on the first of the toy faces only, so that it is quick."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from rbcore.datasets import Dataset
 from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
-from rbcore.distances.perturbed import Perturbations, perturbed_images
 from rbcore.partitions import group_labels, group_order
 from rbcore.runs.checkpoints import Run, load_checkpoint
 from rbcore.runtime import resolve_device
+
+if TYPE_CHECKING:
+    from rbcore.distances.perturbed import Perturbations
 
 N_DRAWN = 1000
 
@@ -36,6 +42,8 @@ def typical_faces(
     n
         Faces a group, taken from the first `N_DRAWN`; the median is that of all.
     """
+    from rbcore.distances.perturbed import perturbed_images
+
     faces = first_faces(run.dataset)
     model = load_checkpoint(run, "last", resolve_device("cpu"))
     labels = group_labels(distances, by)

@@ -11,13 +11,11 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hint
 
 import pandas as pd
 import typer
-from tqdm import tqdm
 
 from rbcore.errors import MethodError, ModelError, RobustnessBiasError
 from rbcore.models import MODELS
 from rbcore.reports.spreadsheet import csv_text
 from rbcore.runs.checkpoints import Run
-from rbcore.runs.foreign_weights import register_builder
 from rbcore.runtime import Progress
 
 
@@ -211,6 +209,8 @@ def print_table(table: pd.DataFrame, form: Format) -> None:
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Give a progress callable that draws one tqdm bar after another on standard error."""
+    from tqdm import tqdm
+
     current: tqdm[NoReturn] | None = None
 
     def report(done: int, total: int, what: str) -> None:
@@ -243,6 +243,8 @@ def parse_settings(
 
 def use_builder(builder: Path | None, model: str) -> None:
     """Register the builder of a Python file, if one is given, and check that the model exists."""
+    from rbcore.runs.foreign_weights import register_builder
+
     if builder is not None and register_builder(builder) != model:
         raise ModelError(
             f"The builder {builder} is called {builder.stem!r}; use that name instead of {model!r}."

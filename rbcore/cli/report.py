@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from rbcore import analyses, inference, sampling, wording
+from rbcore import inference, sampling, wording
 from rbcore.cli.options import (
     Device,
     Format,
@@ -166,6 +166,7 @@ def reproduce(
 
     The paper's values stand beside ours.
     """
+    from rbcore import analyses
     from rbcore.reports import reproduction
 
     started = time.perf_counter()

@@ -148,11 +148,13 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Return p-values after Benjamini and Hochberg's correction (1995), which bounds the share of false claims; NaN stays."""
-    adjusted = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        from scipy import stats
+    """Return p-values after Benjamini and Hochberg's correction (1995); NaN stays.
 
-        adjusted[known] = stats.false_discovery_control(p[known], method="bh")
+    It bounds the share of false claims. `scipy.stats` has it too, but takes half a second to import,
+    for every verdict.
+    """
+    adjusted = np.full(p.shape, np.nan)
+    order = np.argsort(p)[: np.isfinite(p).sum()][::-1]
+    stepped = p[order] * (len(order) / np.arange(len(order), 0, -1))
+    adjusted[order] = np.minimum(np.minimum.accumulate(stepped), 1.0)
     return adjusted
