@@ -34,6 +34,7 @@ from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CountedNetwork, frozen
+from rbcore.distances.samples import Samples
 
 CACHE = Path("~/.cache/rbcore-benchmarks").expanduser()
 TIERS = "minimal:fast,minimal,minimal:thorough"
@@ -166,11 +167,9 @@ def engine_of(subject: Subject, spelled: str) -> Engine:
     rows, images = np.arange(len(subject.labels)), subject.images
     return Engine(
         subject.network,
-        lambda which: images[which],
-        subject.labels,
+        Samples.of_arrays(images, subject.labels, rows),
         method,
         parameters,
-        rows,
         batch_size=subject.batch,
     )
 

@@ -26,8 +26,9 @@ from benchmarks.peers import PEERS, REFERENCE, judge
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches, largest_size
 from rbcore.distances.engine import Engine
-from rbcore.distances.networks import CountedNetwork, frozen
-from rbcore.distances.smoothing.certify import voting_network
+from rbcore.distances.networks import CheckedNetwork, CountedNetwork, frozen
+from rbcore.distances.samples import Samples
+from rbcore.distances.smoothing.voting import voting_network
 from rbcore.models import build_network
 
 CLASSES = {"resnet20": 10, "resnet50": 1000}
@@ -148,10 +149,10 @@ def ceiling(network: nn.Module, image: Tensor, *, backward: bool, seconds: float
 def measure_ours(engine: Engine, n: int) -> Measured:
     """Estimate the first n distances, engine and all."""
     engine.network.take_counts()
-    finish(engine.device)
+    finish(engine.network.device)
     started = time.perf_counter()
     parts = [engine.estimate(rows) for rows in in_batches(np.arange(n), engine.rows_a_batch)]
-    finish(engine.device)
+    finish(engine.network.device)
     seconds = time.perf_counter() - started
     found = np.isin(np.concatenate([part.status for part in parts]), ("found", "certified")).mean()
     return Measured(n, [seconds], **engine.network.take_counts(), found=float(found))
@@ -215,7 +216,10 @@ def measure(
     def engine(spelled: str, **given: object) -> Engine:
         method, parameters = resolve_method(spelled, given)
         return Engine(
-            network, lambda which: images[which], labels, method, parameters, rows, device=device
+            CheckedNetwork(network, device=device),
+            Samples.of_arrays(images, labels, rows),
+            method,
+            parameters,
         )
 
     engines = {spelled: (engine(spelled), n) for spelled in methods}

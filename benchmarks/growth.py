@@ -30,6 +30,7 @@ from benchmarks.distances import CACHE, command, load_cifar_network, machine
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.engine import Engine
+from rbcore.distances.samples import Samples
 
 SIZES = (256, 512, 1024, 2048)
 CLASSES = (10, 100)
@@ -114,11 +115,11 @@ def measure(
     fallback_targets = rows[: min(n, SIZES[0])]
     engine = Engine(
         network,
-        lambda which: pixels_of(images, which),
-        labels,
+        Samples(
+            lambda which: pixels_of(images, which), labels, fallback_targets, np.arange(len(labels))
+        ),
         method,
         parameters,
-        fallback_targets,
         batch_size=batch,
     )
     engine.estimate(rows[:8])  # torch's own start

@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import Engine
+from rbcore.distances.networks import CheckedNetwork
+from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
 from rbcore.outputs import read_outputs
 
@@ -224,15 +226,11 @@ def ratios(case: Case, spelled: str, n: int) -> np.ndarray:
     images, labels, exact = images_of(n)
     method, parameters = resolve_method(spelled)
     engine = Engine(
-        case.network,
-        lambda rows: images[rows],
-        labels,
+        CheckedNetwork(case.network, n_classes=2, outputs=case.outputs),
+        Samples.of_arrays(images, labels),
         method,
         parameters,
-        np.arange(n),
         batch_size=32,
-        n_classes=2,
-        outputs=case.outputs,
     )
     found = engine.estimate(np.arange(n))
     ratio: np.ndarray = found.distance / exact

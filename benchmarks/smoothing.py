@@ -29,7 +29,8 @@ from benchmarks.distances import Subject, load_cifar, load_faces
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import Engine, Estimates
 from rbcore.distances.networks import CountedNetwork, frozen
-from rbcore.distances.smoothing.certify import voting_network
+from rbcore.distances.samples import Samples
+from rbcore.distances.smoothing.voting import voting_network
 
 SIZES = (16, 32, 64, 128, 256, 512)
 PRECISIONS = ("float32", "bfloat16")
@@ -78,11 +79,9 @@ def smoothing_engine(subject: Subject, precision: str, n: int) -> Engine:
     rows = np.arange(len(subject.labels))
     return Engine(
         subject.network,
-        lambda which: subject.images[which],
-        subject.labels,
+        Samples.of_arrays(subject.images, subject.labels, rows),
         method,
         parameters,
-        rows,
     )
 
 

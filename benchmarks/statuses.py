@@ -16,8 +16,10 @@ from torch import Tensor
 import rbcore as rb
 from benchmarks.coverage import markdown
 from rbcore.distances import Batch, resolve_method
-from rbcore.distances.batching import in_batches
-from rbcore.distances.engine import BISECTIONS, Engine
+from rbcore.distances.batching import in_batches, in_passes
+from rbcore.distances.engine import Engine
+from rbcore.distances.fallback import BISECTIONS, Fallback
+from rbcore.distances.samples import Samples
 from rbcore.distances.tensors import between
 
 METHODS = ("carlini_wagner:paper", "deepfool", "minimal")
@@ -29,16 +31,18 @@ EVERY = 5
 """Test images between two that are certified, as in the shipped table."""
 
 
-class FormerEngine(Engine):
-    """The engine with the rule it had: bisect to where the argmax changes, and end 1e-4 of the rest of the way beyond."""
+class FormerFallback(Fallback):
+    """The rule it had: bisect to where the argmax changes, and end 1e-4 of the rest beyond."""
 
-    def _fall_back(self, batch: Batch) -> Tensor:
+    def perturbed(self, batch: Batch) -> Tensor:
+        """Return images by that rule."""
         images, labels = batch.images, batch.labels
-        target = self._nearest_targets(images, labels, torch.zeros(len(images)))
+        target = self.nearest_targets(batch, torch.zeros(len(images)))
         outside, inside = torch.ones(len(images)), torch.zeros(len(images))
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
-            crossed = self._logits(between(images, target, middle)).argmax(1) != labels
+            moved = between(images, target, middle)
+            crossed = in_passes(self.network, moved, batch.size).argmax(1) != labels
             outside, inside = (
                 torch.where(crossed, middle, outside),
                 torch.where(crossed, inside, middle),
@@ -54,16 +58,14 @@ def fallback_rows() -> Iterator[dict[str, object]]:
         model = rb.load_model("small_cnn", digits, epoch=epoch, device="cpu")
         for spelled in METHODS:
             method, parameters = resolve_method(spelled)
-            for rule, kind in (("before", FormerEngine), ("now", Engine)):
-                engine = kind(
-                    model.network,
-                    digits.pixels,
+            for rule, kind in (("before", FormerFallback), ("now", Fallback)):
+                samples = Samples.of_arrays(
+                    digits.pixels(np.arange(len(digits.samples))),
                     digits.samples["label"].to_numpy(np.int64),
-                    method,
-                    parameters,
                     np.sort(rows),
-                    batch_size=BATCH_SIZE,
                 )
+                engine = Engine(model.network, samples, method, parameters, batch_size=BATCH_SIZE)
+                engine.fallback = kind(engine.network, samples, method.norm)
                 found = [
                     engine.estimate(batch).status for batch in in_batches(rows, engine.rows_a_batch)
                 ]

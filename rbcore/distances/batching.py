@@ -1,5 +1,6 @@
 """How many images go through a network at once: as many as are fastest, and never more than fit into a share of the memory."""
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ WORKSPACE = 3.0
 LARGEST_SIZE = {"cpu": 128, "cuda": 4096}
 FEW = 32
 SMALLEST = 8
-TUNING_SECONDS = 1.0
+TUNING_SECONDS, TUNING_ROUNDS = 1.0, 5
 CLEARLY_FASTER = 1.05
 
 
@@ -56,8 +57,18 @@ def largest_size(network: nn.Module, image: Tensor, *, backward: bool = True) ->
     return int(min(max(allowed, 1), LARGEST_SIZE[image.device.type]))
 
 
-def fastest_size(network: nn.Module, image: Tensor) -> int:
-    """Return the number of images a pass at which forward and backward together are fastest, by measuring for about a second.
+def fastest_size(
+    network: Network,
+    image: Tensor,
+    most: int,
+    *,
+    backward: bool,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> int:
+    """Return the number of images a pass that is fastest, by measuring for about a second.
+
+    Ever larger sizes first, then all again while the time lasts; of those about as fast, the
+    smallest.
 
     Parameters
     ----------
@@ -65,17 +76,25 @@ def fastest_size(network: nn.Module, image: Tensor) -> int:
         As the method will use it.
     image
         Shape (1, channels, height, width), on the network's device.
+    most
+        The largest size allowed.
+    backward
+        Whether passes go back as well as forward.
+    layout
+        Order in which the images lie in memory.
     """
-    most = largest_size(network, image)
-    size = best = min(SMALLEST, most)
-    best_rate, started = 0.0, time.perf_counter()
-    while size <= most and time.perf_counter() - started < TUNING_SECONDS:
-        images = image.expand(size, -1, -1, -1).contiguous()
-        rate = size / min(seconds_of_a_pass(network, images) for _ in range(2))
-        if rate > CLEARLY_FASTER * best_rate:
-            best, best_rate = size, rate
-        size *= 2
-    return best
+    sizes, started = [min(SMALLEST, most)], time.perf_counter()
+    while sizes[-1] < most:
+        sizes.append(min(2 * sizes[-1], most))
+    seconds = dict.fromkeys(sizes, math.inf)
+    for size in [size for size in sizes for _ in range(2)] + sizes * TUNING_ROUNDS:
+        if seconds[sizes[0]] < math.inf and time.perf_counter() - started > TUNING_SECONDS:
+            break
+        images = image.expand(size, -1, -1, -1).contiguous(memory_format=layout)
+        measured = seconds_of_a_pass(network, images, backward=backward)
+        seconds[size] = min(seconds[size], measured)
+    best = max(size / seconds[size] for size in sizes)
+    return next(size for size in sizes if CLEARLY_FASTER * size / seconds[size] >= best)
 
 
 def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> float:

@@ -7,7 +7,6 @@ model and no store.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +14,15 @@ from torch import Tensor
 
 from rbcore.distances.base import AttackResult, Batch, Method, Network, Parameters
 from rbcore.distances.batching import fastest_size, halved, in_batches, in_passes, largest_size
-from rbcore.distances.networks import CLEAR_LEAD, ROUNDING, CountedNetwork, frozen, has_gradient
-from rbcore.distances.tensors import between
+from rbcore.distances.fallback import Fallback, largest_logits
+from rbcore.distances.networks import ROUNDING, CheckedNetwork, frozen, has_gradient
+from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
 from rbcore.measures.tables import Bound, Status
-from rbcore.norms import gaps, lengths
-from rbcore.outputs import N_CHECKED, Reading, adapted, read_outputs, refuse_not_finite
-from rbcore.runtime import Cancel, is_out_of_memory, never
+from rbcore.norms import lengths
+from rbcore.outputs import N_CHECKED, refuse_not_finite
+from rbcore.runtime import is_out_of_memory
 
-Pixels = Callable[[np.ndarray], np.ndarray]
-"""Returns float32 images in [0, 1], shape (n, channels, height, width), for row numbers."""
-
-BISECTIONS = 25
 RANGE_TOLERANCE = 1e-5
 EXTRAPOLATION_FACTORS = (1.001, 1.01, 1.1)
 """An image that lies on the boundary within rounding is moved on by these factors, one after the
@@ -82,64 +78,34 @@ class Engine:
     Parameters
     ----------
     network
-        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to
-        logits (n, n_classes). The contract of `rbcore.outputs` is checked once, on the
-        first fallback_targets.
-    pixels, labels
-        Images by row number, and the true class of every row.
+        A callable as `CheckedNetwork` takes one, or such a network, which knows its device, what
+        its outputs are and whether to stop.
+    samples
+        The data.
     method, parameters
         As `rbcore.distances.resolve_method` returns them.
-    fallback_targets
-        Row numbers among which the fallback looks for the nearest image of another
-        predicted class. They are part of the result's definition, so pass the same ones
-        whichever rows are estimated.
-    seeds
-        One number a row of the data, int64, from which methods draw what they draw at random; the
-        row's number if not given.
     batch_size
         Images a pass through the network; found by measurement where not given, and halved
         where memory runs out.
-    device
-        Where the network lies.
-    cancel
-        Asked before every forward pass.
-    n_classes
-        Classes of the data; None for as many as the network has.
-    outputs
-        ``logits`` where they are known to be, so that outputs in [0, 1] are no
-        riddle; None to find out.
     """
 
     def __init__(
         self,
         network: Network,
-        pixels: Pixels,
-        labels: np.ndarray,
+        samples: Samples,
         method: Method,
         parameters: Parameters,
-        fallback_targets: np.ndarray,
         *,
-        seeds: np.ndarray | None = None,
         batch_size: int | None = None,
-        device: torch.device | str = "cpu",
-        cancel: Cancel = never,
-        n_classes: int | None = None,
-        outputs: str | None = None,
     ) -> None:
-        self.network = CountedNetwork(network, cancel)
-        self.pixels = pixels
-        self.labels = labels
+        known = network if isinstance(network, CheckedNetwork) else CheckedNetwork(network)
+        self.network: CheckedNetwork = known
+        self.samples = samples
         self.method = method
         self.parameters = parameters
-        self.fallback_targets = fallback_targets
-        self.seeds = np.arange(len(labels)) if seeds is None else seeds
-        self.device = torch.device(device)
+        self.fallback = Fallback(self.network, samples, method.norm)
         self._batch_size = batch_size
-        self.n_classes = n_classes
-        self.outputs = outputs
-        self.reading: Reading | None = None
         self._has_gradient = False
-        self._target_logits: Tensor | None = None
 
     @property
     def batch_size(self) -> int:
@@ -149,15 +115,14 @@ class Engine:
         faster number below.
         """
         if self._batch_size is None:
-            image = self._images(self.fallback_targets[:1])
+            image = self._images(self.samples.fallback_targets[:1])
             with frozen(self.network):
                 self._check_outputs()
                 fused = self.network.fused(image)
                 has_backward = self.method.passes is None
+                most = largest_size(fused, image, backward=has_backward)
                 self._batch_size = (
-                    fastest_size(fused, image)
-                    if has_backward
-                    else largest_size(fused, image, backward=False)
+                    fastest_size(fused, image, most, backward=True) if has_backward else most
                 )
             self.network.take_counts()
         return self._batch_size
@@ -200,11 +165,14 @@ class Engine:
                     raise
             finished.take_back()
             self._batch_size = halved(self.batch_size)
-            if self.device.type == "cuda":
+            if self.network.device.type == "cuda":
                 torch.cuda.empty_cache()
 
     def _estimate(self, rows: np.ndarray, finished: "_Finished") -> Estimates:
-        images, labels = self._images(rows), torch.as_tensor(self.labels[rows], device=self.device)
+        images, labels = (
+            self._images(rows),
+            torch.as_tensor(self.samples.labels[rows], device=self.network.device),
+        )
         low, high = float(images.min()), float(images.max())
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
             raise MethodError(
@@ -231,7 +199,7 @@ class Engine:
                 images[taken],
                 labels[taken],
                 logits[taken],
-                self.seeds[rows[at]],
+                self.samples.seeds[rows[at]],
                 self.batch_size,
                 finished,
             )
@@ -253,15 +221,8 @@ class Engine:
         )
 
     def _check_outputs(self) -> None:
-        """Check the contract once, and read the network's output as logits from then on.
-
-        `reading` says how.
-        """
-        if self.reading is None:
-            images = self._images(self.fallback_targets[:N_CHECKED]).clamp(0, 1)
-            self.reading = read_outputs(self.network.network, images, self.n_classes, self.outputs)
-            if not self.reading.is_plain:
-                self.network.network = adapted(self.network.network, self.reading)
+        """Check the contract of the network's output, the first time."""
+        self.network.check(self._images(self.samples.fallback_targets[:N_CHECKED]).clamp(0, 1))
 
     def _found(self, batch: Batch) -> "_Found":
         if self.method.bound == Bound.UPPER:
@@ -290,7 +251,7 @@ class Engine:
     def _refuse_flat(self) -> None:
         """Raise `MethodError` once if the logits change with none of the fallback_targets: no attack by gradients can work."""
         if not self._has_gradient:
-            chunks = in_batches(self.fallback_targets, min(self.batch_size, A_FEW))
+            chunks = in_batches(self.samples.fallback_targets, min(self.batch_size, A_FEW))
             self._has_gradient = any(
                 has_gradient(self.network, self._images(chunk)) for chunk in chunks
             )
@@ -330,7 +291,7 @@ class Engine:
         )
         missed = torch.nonzero(lead <= ROUNDING).flatten()
         if len(missed):
-            perturbed[missed] = self._fall_back(batch.take(missed))
+            perturbed[missed] = self.fallback.perturbed(batch.take(missed))
             lead[missed], prediction[missed] = self._relative_margin(
                 perturbed[missed], batch.take(missed)
             )
@@ -360,56 +321,13 @@ class Engine:
         )
         lead = logits.scatter(1, labels, -torch.inf).amax(1) - logits.gather(1, labels)[:, 0]
         lead = torch.where(usable & logits.isfinite().all(1), lead, -torch.inf)
-        return lead / _largest(batch.logits), logits.argmax(1)
-
-    def _fall_back(self, batch: Batch) -> Tensor:
-        """Bisect from each image to its nearest fallback target, to where the other class leads clearly."""
-        images, needed = batch.images, CLEAR_LEAD * _largest(batch.logits)
-        target = self._nearest_targets(images, batch.labels, needed)
-        outside = torch.ones(len(images), dtype=images.dtype, device=self.device)
-        inside = torch.zeros_like(outside)
-        for _ in range(BISECTIONS):
-            middle = (inside + outside) / 2
-            logits = self._logits(between(images, target, middle).clamp(0, 1))
-            crossed = logits.amax(1) - logits.gather(1, batch.labels[:, None])[:, 0] > needed
-            outside, inside = (
-                torch.where(crossed, middle, outside),
-                torch.where(crossed, inside, middle),
-            )
-        return between(images, target, outside).clamp(0, 1)
-
-    def _nearest_targets(self, images: Tensor, labels: Tensor, needed: Tensor) -> Tensor:
-        """Return the nearest fallback target at which another class than the label leads by more than needed; NaN where there is none."""
-        size = self.batch_size
-        chunks = list(in_batches(self.fallback_targets, size))
-        if self._target_logits is None:
-            self._target_logits = torch.cat([self._logits(self._images(chunk)) for chunk in chunks])
-        nearest = torch.full_like(images, torch.nan)
-        closest = torch.full((len(images),), torch.inf, dtype=images.dtype, device=self.device)
-        for chunk, logits in zip(chunks, torch.split(self._target_logits, size), strict=True):
-            fallback_targets = self._images(chunk)
-            leads = logits.amax(1) - logits[:, labels].T
-            apart = gaps(images, fallback_targets, self.method.norm)
-            apart = torch.where(leads > needed[:, None], apart, torch.inf)
-            gap, which = apart.min(dim=1)
-            closer = gap < closest
-            nearest[closer], closest = (
-                fallback_targets[which[closer]],
-                torch.where(closer, gap, closest),
-            )
-        return nearest
+        return lead / largest_logits(batch.logits), logits.argmax(1)
 
     def _images(self, rows: np.ndarray) -> Tensor:
-        return torch.as_tensor(self.pixels(rows), device=self.device)
+        return self.samples.images(rows, self.network.device)
 
     def _logits(self, images: Tensor) -> Tensor:
         return in_passes(self.network, images, self.batch_size)
-
-
-def _largest(logits: Tensor) -> Tensor:
-    """Return the largest logit of each image in absolute value, shape (n,); positive."""
-    largest: Tensor = logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
-    return largest
 
 
 @dataclass(frozen=True)
@@ -447,25 +365,23 @@ def estimate_arrays(
     *,
     batch_size: int | None = 128,
     fallback_targets: np.ndarray | None = None,
-    **engine: Any,
+    seeds: np.ndarray | None = None,
 ) -> Estimates:
-    """Estimate distances of images in memory, shape (n, channels, height, width), to any callable's boundary.
+    """Estimate distances of images in memory to any callable's decision boundary.
 
-    ``fallback_targets`` are row numbers as in `Engine`; all of the images where none are given.
+    Parameters
+    ----------
+    network, method, parameters, batch_size
+        As of `Engine`.
+    images, labels
+        Float32 in [0, 1], shape (n, channels, height, width), and true classes.
+    fallback_targets, seeds
+        As of `Samples.of_arrays`.
     """
+    samples = Samples.of_arrays(images, labels, fallback_targets, seeds)
+    engine = Engine(network, samples, method, parameters, batch_size=batch_size)
     rows = np.arange(len(images))
-    fallback_targets = rows if fallback_targets is None else fallback_targets
-    run = Engine(
-        network,
-        lambda which: images[which],
-        labels,
-        method,
-        parameters,
-        fallback_targets,
-        batch_size=batch_size,
-        **engine,
-    )
-    parts = [run.estimate(batch) for batch in in_batches(rows, run.rows_a_batch)]
+    parts = [engine.estimate(batch) for batch in in_batches(rows, engine.rows_a_batch)]
     arrays = ("rows", "prediction", "distance", "status", "perturbed_prediction", "perturbed")
     return Estimates(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},

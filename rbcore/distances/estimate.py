@@ -19,7 +19,9 @@ from rbcore.distances import Method, Parameters, format_method, resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.best import BEST
 from rbcore.distances.engine import Engine
+from rbcore.distances.networks import CheckedNetwork
 from rbcore.distances.rows import in_order, result_rows, sample_ids, with_attributes
+from rbcore.distances.samples import Samples
 from rbcore.distances.stored import best_of, table_key
 from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
@@ -267,20 +269,20 @@ def engine_for(
     batch_size: int | None,
 ) -> Engine:
     """Return the engine for a split: its fallback walks to images of that split."""
-    return Engine(
+    network = CheckedNetwork(
         model.network,
-        dataset.pixels,
-        dataset.samples["label"].to_numpy(np.int64),
-        method,
-        parameters,
-        np.sort(dataset.rows(split)),
-        seeds=_seeds(dataset),
-        batch_size=batch_size,
         device=model.device,
-        cancel=cancel,
         n_classes=len(dataset.classes),
         outputs=_known_outputs(model),
+        cancel=cancel,
     )
+    samples = Samples(
+        dataset.pixels,
+        dataset.samples["label"].to_numpy(np.int64),
+        fallback_targets=np.sort(dataset.rows(split)),
+        seeds=_seeds(dataset),
+    )
+    return Engine(network, samples, method, parameters, batch_size=batch_size)
 
 
 def _known_outputs(model: Model) -> str | None:

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rbcore.distances.base import Network
+from rbcore.outputs import N_CHECKED, adapted, read_outputs
 from rbcore.runtime import Cancel, never, stop_if
 
 ROUNDING = 1e-5
@@ -85,6 +86,55 @@ class CountedNetwork(nn.Module):
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.counts.n_backward += len(gradient)
+
+
+class CheckedNetwork(CountedNetwork):
+    """A network whose outputs are read as logits, once they have been checked.
+
+    Parameters
+    ----------
+    network
+        Any callable from float32 images in [0, 1], shape (n, channels, height, width), to
+        logits (n, n_classes), or to what `rbcore.outputs` reads as logits.
+    device
+        Where the network lies.
+    n_classes
+        Classes of the data; None for as many as the network has.
+    outputs
+        ``logits`` where they are known to be, so that outputs in [0, 1] are no riddle; None to
+        find out.
+    cancel
+        Asked before every forward pass.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        device: torch.device | str = "cpu",
+        n_classes: int | None = None,
+        outputs: str | None = None,
+        cancel: Cancel = never,
+    ) -> None:
+        super().__init__(network, cancel)
+        self.device = torch.device(device)
+        self.n_classes = n_classes
+        self.outputs = outputs
+        self.is_checked = False
+
+    def check(self, images: Tensor) -> None:
+        """Check the contract of `rbcore.outputs` on a few images, the first time.
+
+        Raises
+        ------
+        MethodError
+            If the outputs cannot be read as logits.
+        """
+        if not self.is_checked:
+            reading = read_outputs(self.network, images[:N_CHECKED], self.n_classes, self.outputs)
+            if not reading.is_plain:
+                self.network = adapted(self.network, reading)
+            self.is_checked = True
 
 
 class InBlocks(nn.Module):

@@ -8,6 +8,7 @@ from rbcore.distances.attacks.minimal import gradients
 from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.distances.networks import (
     BLOCK,
+    CheckedNetwork,
     CountedNetwork,
     InBlocks,
     block_of,
@@ -15,6 +16,7 @@ from rbcore.distances.networks import (
     folded,
     frozen,
 )
+from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
 from tests.toys import as_images, smooth_network
 
@@ -151,7 +153,8 @@ def test_a_pass_takes_no_more_than_its_share_of_what_is_free(monkeypatch):
         1000 * batching.MEMORY_SHARE / batching.WORKSPACE
     )
     monkeypatch.setattr(batching, "free_bytes", lambda device: 5 * one)
-    assert batching.largest_size(network, image) == batching.fastest_size(network, image) == 1
+    assert batching.largest_size(network, image) == 1
+    assert batching.fastest_size(network, image, 1, backward=True) == 1
 
 
 def test_the_size_found_is_the_one_that_is_fastest(monkeypatch):
@@ -159,9 +162,12 @@ def test_the_size_found_is_the_one_that_is_fastest(monkeypatch):
     monkeypatch.setattr(
         batching,
         "seconds_of_a_pass",
-        lambda network, images: 1e-3 * (1 + len(images) * (4 if len(images) > 32 else 1) / 8),
+        lambda network, images, backward: (
+            1e-3 * (1 + len(images) * (4 if len(images) > 32 else 1) / 8)
+        ),
     )
-    assert batching.fastest_size(smooth_network(), torch.rand(1, 1, 1, 6)) == 32
+    image = torch.rand(1, 1, 1, 6)
+    assert batching.fastest_size(smooth_network(), image, 128, backward=True) == 32
 
 
 class Crowded(nn.Module):
@@ -188,7 +194,7 @@ def test_out_of_memory_halves_the_pass_and_changes_nothing():
     method = resolve_method("deepfool")
     told = []
     engine = Engine(
-        Crowded(5), lambda rows: images[rows], labels, *method, np.arange(4), batch_size=32
+        Crowded(5), Samples.of_arrays(images, labels, np.arange(4)), *method, batch_size=32
     )
     found = engine.estimate(np.arange(30), told.append)
     assert engine.batch_size == 4 and sum(told) == 30
@@ -222,10 +228,8 @@ def test_the_measured_size_is_used_and_recorded_once():
     images, labels = problem()
     engine = Engine(
         smooth_network(torch.float64),
-        lambda rows: images[rows],
-        labels,
+        Samples.of_arrays(images, labels, np.arange(4)),
         *resolve_method("minimal"),
-        np.arange(4),
     )
     size = engine.batch_size
     assert 1 <= size <= batching.LARGEST_SIZE["cpu"] and engine.batch_size == size
@@ -285,6 +289,9 @@ def test_cpu_and_gpu_agree():
             network.cpu(), images.numpy(), labels, *resolve_method(name)
         ).distance
         on_gpu = estimate_arrays(
-            network.cuda(), images.numpy(), labels, *resolve_method(name), device="cuda"
+            CheckedNetwork(network.cuda(), device="cuda"),
+            images.numpy(),
+            labels,
+            *resolve_method(name),
         ).distance
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3)

@@ -6,6 +6,8 @@ from torch import nn
 from rbcore.distances import METHODS, AttackResult, Method, resolve_method
 from rbcore.distances.base import format_method, method_spellings
 from rbcore.distances.engine import Engine, estimate_arrays
+from rbcore.distances.networks import CheckedNetwork
+from rbcore.distances.samples import Samples
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from tests.toys import as_images, linear_network, smooth_network
 
@@ -228,9 +230,7 @@ def test_the_network_is_left_as_it_was(digits):
 
 def test_passes_are_counted(digits):
     network, images, labels = digits
-    engine = Engine(
-        network, lambda rows: images[rows], labels, *DEEPFOOL, fallback_targets=np.arange(8)
-    )
+    engine = Engine(network, Samples.of_arrays(images, labels, np.arange(8)), *DEEPFOOL)
     engine.estimate(np.arange(8))
     counts = engine.network.take_counts()
     assert counts["n_backward"] > 8 * 9 and counts["n_forward"] > counts["n_backward"]
@@ -246,7 +246,7 @@ def test_cancel_stops_in_the_middle_of_an_attack(digits):
         return len(asked) > 10
 
     with pytest.raises(Cancelled):
-        estimate_arrays(network, images, labels, *DEEPFOOL, cancel=after_ten_passes)
+        estimate_arrays(CheckedNetwork(network, cancel=after_ten_passes), images, labels, *DEEPFOOL)
     assert len(asked) == 11
 
 

@@ -9,18 +9,16 @@ from torch import nn
 from rbcore.datasets import load_dataset
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
-from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.smoothing.certify import (
-    certify,
-    pass_size,
-    voting_network,
-)
+from rbcore.distances.networks import CheckedNetwork, CountedNetwork
+from rbcore.distances.samples import Samples
+from rbcore.distances.smoothing.certify import certify
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.distances.smoothing.radii import (
     ceiling,
     certified_radius,
     lower_confidence_bound,
 )
+from rbcore.distances.smoothing.voting import pass_size, voting_network
 from rbcore.errors import Cancelled, MethodError, UnknownNameError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
@@ -39,13 +37,12 @@ def certificates(
     network, images, labels, batch_size=128, seeds=None, cancel=lambda: False, **parameters
 ):
     return estimate_arrays(
-        network,
+        CheckedNetwork(network, cancel=cancel),
         images,
         labels,
         *resolve_method("smoothing", parameters),
         batch_size=batch_size,
         seeds=seeds,
-        cancel=cancel,
     )
 
 
@@ -314,9 +311,7 @@ def test_every_image_is_certified_and_reported_done():
 
     images, labels, reported = line_points([0.2, -0.2, 0.1]), np.array([0, 0, 0]), []
     method, parameters = resolve_method("smoothing", {"n": 50})
-    engine = Engine(
-        LINE, lambda rows: images[rows], labels, method, parameters, np.arange(3), batch_size=16
-    )
+    engine = Engine(LINE, Samples.of_arrays(images, labels), method, parameters, batch_size=16)
     found = engine.estimate(np.arange(3), reported.append)
     assert list(found.status) == ["certified", "overruled", "certified"]
     assert sum(reported) == 3
@@ -462,7 +457,7 @@ def test_a_gpu_certifies_as_the_cpu_does(digits, precision):
     method, parameters = resolve_method("smoothing", {"precision": precision})
     try:
         there = estimate_arrays(
-            network.to("cuda"), images, labels, method, parameters, device="cuda"
+            CheckedNetwork(network.to("cuda"), device="cuda"), images, labels, method, parameters
         )
     finally:
         network.to("cpu")

@@ -18,7 +18,8 @@ from rbcore.datasets import load_dataset
 from rbcore.distances import METHODS, AttackResult, Method, resolve_method
 from rbcore.distances.batching import in_passes
 from rbcore.distances.engine import Engine, estimate_arrays
-from rbcore.distances.networks import CountedNetwork
+from rbcore.distances.networks import CheckedNetwork, CountedNetwork
+from rbcore.distances.samples import Samples
 from rbcore.errors import Cancelled, MethodError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
@@ -264,10 +265,8 @@ def test_6_the_cost_of_deepfool_is_counted_in_full():
 
     engine = Engine(
         network,
-        lambda rows: points[rows],
-        labels,
+        Samples.of_arrays(points, labels),
         *DEEPFOOL,
-        fallback_targets=np.arange(12),
         batch_size=12,
     )
     found = engine.estimate(np.arange(12))
@@ -297,7 +296,9 @@ def test_6_an_early_stop_that_foolbox_ignores_is_a_cancel_that_we_obey():
         return len(asked) == 4
 
     with pytest.raises(Cancelled):
-        estimate_arrays(network, points, labels, *DEEPFOOL, cancel=at_the_fourth_pass)
+        estimate_arrays(
+            CheckedNetwork(network, cancel=at_the_fourth_pass), points, labels, *DEEPFOOL
+        )
     assert len(asked) == 4
 
 
@@ -432,7 +433,10 @@ def test_9_what_was_frozen_is_restored_after_an_error_and_after_a_cancel():
     asked = []
     with pytest.raises(Cancelled):
         estimate_arrays(
-            network, points, labels, *DDN, cancel=lambda: len(asked) > 3 or asked.append(None)
+            CheckedNetwork(network, cancel=lambda: len(asked) > 3 or asked.append(None)),
+            points,
+            labels,
+            *DDN,
         )
     assert len(asked) == 4
     assert network.training and all(parameter.requires_grad for parameter in network.parameters())

@@ -16,6 +16,7 @@ the network itself.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,26 +57,12 @@ UNPROVEN = 1.3
 STEPS_BETWEEN_SYNCS = {"cpu": 1, "cuda": 4}
 
 
-def run(
-    network: CountedNetwork,
-    batch: Batch,
-    *,
-    candidates: int,
-    starts: int,
-    farthest: float,
-    trial_steps: int,
-    kept: int,
-    steps: int,
-    restarts: int,
-) -> AttackResult:
-    """Search the nearest image of another class.
+@dataclass(frozen=True)
+class Settings:
+    """The method's parameters, as `rbcore.distances.methods` declares them.
 
-    Upper bounds of the distance for the network itself.
-
-    Parameters
+    Attributes
     ----------
-    network, batch
-        As `rbcore.distances.Method.run` says.
     candidates
         Classes whose linearized boundaries are compared at the clean image, the most likely first.
     starts, farthest, trial_steps
@@ -87,10 +74,36 @@ def run(
     restarts
         How often the best is refined again with twice the step.
     """
+
+    candidates: int
+    starts: int
+    farthest: float
+    trial_steps: int
+    kept: int
+    steps: int
+    restarts: int
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of a start that is refined."""
+        return self.trial_steps + self.steps
+
+
+def run(network: CountedNetwork, batch: Batch, **parameters: Any) -> AttackResult:
+    """Search the nearest image of another class: an upper bound of the network's own distance.
+
+    Parameters
+    ----------
+    network, batch
+        As `rbcore.distances.Method.run` says.
+    **parameters
+        See `Settings`.
+    """
+    settings = Settings(**parameters)
     if batch.logits.shape[1] < 2:  # no other class, no boundary
         return AttackResult(torch.full_like(batch.images, torch.nan))
     fused = network.fused(batch.images[:A_FEW])
-    begun, classes, planes = _deepfool(fused, batch, candidates)
+    begun, classes, planes = _deepfool(fused, batch, settings.candidates)
     found = []
     for start in range(0, len(batch.labels), batch.size):
         part = slice(start, start + batch.size)
@@ -99,37 +112,22 @@ def run(
         missed = torch.nonzero(reach > FAR).flatten()
         if len(missed):
             rest = batch.take(start + missed)
-            again, *_ = _deepfool(fused, rest, candidates, nearly=0.0)
+            again, *_ = _deepfool(fused, rest, settings.candidates, nearly=0.0)
             ends = _crossing(fused, rest.images, rest.labels, rest.logits, again)
             across[missed], reach[missed] = _nearer(
                 rest.images, (across[missed], reach[missed]), ends
             )
-        if steps:
+        if settings.steps:
             distance = _length(images, across, reach)
             search = _Search(across, across, distance, lengths(across - images))
-            plan = _Plan(trial_steps, steps, kept, restarts)
-            is_near = planes[part] <= farthest * distance[:, None]
-            others = torch.where(is_near, classes[part], NOT_TRIED)[:, 1:starts]
-            best = _refined(fused, images, labels, search, others, plan)
+            is_near = planes[part] <= settings.farthest * distance[:, None]
+            others = torch.where(is_near, classes[part], NOT_TRIED)[:, 1 : settings.starts]
+            best = _refined(fused, images, labels, search, others, settings)
             ends = _crossing(fused, images, labels, clean, best.perturbed, FINAL_SECANTS)
             across, reach = _nearer(images, (across, reach), ends)
         found.append(across)
         batch.done(len(labels))
     return AttackResult(torch.cat(found))
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Steps of every start, steps of those kept, how many are kept, and how often the best is refined again."""
-
-    trial_steps: int
-    steps: int
-    kept: int
-    restarts: int
-
-    @property
-    def total(self) -> int:
-        return self.trial_steps + self.steps
 
 
 @dataclass(frozen=True)
@@ -271,26 +269,41 @@ def _beyond(images: Tensor, total: Tensor) -> Tensor:
 
 
 def _refined(
-    fused: nn.Module, images: Tensor, labels: Tensor, begun: _Search, classes: Tensor, plan: _Plan
+    fused: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    begun: _Search,
+    classes: Tensor,
+    settings: Settings,
 ) -> _Search:
     """Try DeepFool's result and a start toward each column of ``classes``, refine the most promising, return the best."""
-    trial, rest = range(plan.trial_steps), range(plan.trial_steps, plan.total)
-    tried = [_followed(fused, images, labels, begun, trial, plan.total)]
+    trial, rest = range(settings.trial_steps), range(settings.trial_steps, settings.all_steps)
+    tried = [_followed(fused, images, labels, begun, trial, settings.all_steps)]
     for target in classes.unbind(1):
         rows = torch.nonzero(target != NOT_TRIED).flatten()
         if len(rows):
             start = _start_toward(fused, images[rows], labels[rows], target[rows])
-            found = _followed(fused, images[rows], labels[rows], start, trial, plan.total)
+            found = _followed(fused, images[rows], labels[rows], start, trial, settings.all_steps)
             tried.append(_among_all(found, rows, begun))
     order = torch.stack([search.score() for search in tried]).argsort(dim=0, stable=True)
-    promising = [_picked(tried, row) for row in order[: plan.kept]]
-    refined = [_followed(fused, images, labels, search, rest, plan.total) for search in promising]
+    promising = [_picked(tried, row) for row in order[: settings.kept]]
+    refined = [
+        _followed(fused, images, labels, search, rest, settings.all_steps) for search in promising
+    ]
     best = _best([*refined, begun])
-    for _ in range(plan.restarts):
+    for _ in range(settings.restarts):
         again = replace(best, moved=best.perturbed)
         best = _best(
             [
-                _followed(fused, images, labels, again, range(plan.total), plan.total, stride=2.0),
+                _followed(
+                    fused,
+                    images,
+                    labels,
+                    again,
+                    range(settings.all_steps),
+                    settings.all_steps,
+                    stride=2.0,
+                ),
                 best,
             ]
         )

@@ -16,14 +16,10 @@ from torch import Tensor
 
 from rbcore.distances.base import AttackResult, Batch
 from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.smoothing.certify import (
-    certify,
-    count_votes,
-    pass_size,
-    voting_network,
-)
+from rbcore.distances.smoothing.certify import certify
 from rbcore.distances.smoothing.noise import noisy_passes
 from rbcore.distances.smoothing.radii import lower_confidence_bound
+from rbcore.distances.smoothing.voting import SmoothedClassifier, smoothed
 from rbcore.distances.tensors import wide
 from rbcore.measures.tables import Status
 from rbcore.norms import lengths
@@ -45,8 +41,18 @@ WORTH_WHILE = 0.01
 
 
 @dataclass(frozen=True)
-class Walked:
-    """Where the walk ended: images, whether verified, and the class that beats the label with its votes; else NaN, -1, -1."""
+class VerifiedEnd:
+    """Where the search on the line ended; NaN and -1 where nothing was verified.
+
+    Attributes
+    ----------
+    images
+        Shape (n, channels, height, width).
+    is_verified
+        Whether votes show that g has another class there, shape (n,).
+    prediction, votes
+        The class that beats the label, and its votes, shape (n,).
+    """
 
     images: Tensor
     is_verified: np.ndarray
@@ -71,8 +77,7 @@ def run(
     does not matter. Where g certifies another class than the label there, the status is
     ``overruled`` and the distance 0; where it abstains, the image is attacked like others.
     """
-    voter = voting_network(network, batch.images)
-    size = pass_size(voter, batch.images[:1], batch.size)
+    g = smoothed(network, batch, noise=noise, n0=n0, n=n)
     n_images, group = len(batch.labels), max(1, batch.size // draws)
     perturbed = torch.full_like(batch.images, torch.nan)
     status = np.full(n_images, Status.FAILED, dtype=object)
@@ -81,9 +86,7 @@ def run(
     for start in range(0, n_images, group):
         part = slice(start, start + group)
         images, labels, seeds = batch.images[part], batch.labels[part], batch.seeds[part]
-        votes = count_votes(
-            voter, images, seeds, noise=noise, phases=(n0, n), size=size, stream=CLEAN
-        )
+        votes = g.votes(images, seeds, stream=CLEAN)
         clean = certify(votes, labels.cpu().numpy(), noise=noise, alpha=alpha)
         prediction[part] = clean.prediction
         overruled = np.asarray(clean.status) == Status.OVERRULED
@@ -106,9 +109,7 @@ def run(
                 first=noise,
                 size=batch.size,
             )
-            found = walk(
-                voter, images, moved, labels, seeds, noise=noise, n0=n0, n=n, alpha=alpha, size=size
-            )
+            found = verified_end(g, images, moved, labels, seeds, alpha=alpha)
             perturbed[start + rows] = found.images
             status[start + rows[found.is_verified]] = Status.FOUND
             columns["smoothed_prediction"][start + rows] = found.prediction
@@ -214,20 +215,16 @@ def _without(values: Tensor, labels: Tensor) -> Tensor:
     return values.scatter(1, labels[:, None], -torch.inf)
 
 
-def walk(
-    network: CountedNetwork,
+def verified_end(
+    g: SmoothedClassifier,
     images: Tensor,
     moved: Tensor,
     labels: Tensor,
     seeds: np.ndarray,
     *,
-    noise: float,
-    n0: int,
-    n: int,
     alpha: float,
-    size: int,
-) -> Walked:
-    """Walk along the line from each image through the one found, to where votes just show that g leaves the label.
+) -> VerifiedEnd:
+    """Find on the line from each image through the one found where votes just show g's change.
 
     A class is guessed from n0 copies. A try counts where that class beats the label in n others by
     the exact binomial test, on the votes for the two, at level alpha / `TRIES`: then its
@@ -244,15 +241,7 @@ def walk(
     active = np.arange(k)
     for attempt in range(TRIES):
         candidates = (images[active] + wide(length[active]) * direction[active]).clamp(0, 1)
-        votes = count_votes(
-            network,
-            candidates,
-            seeds[active],
-            noise=noise,
-            phases=(n0, n),
-            size=size,
-            stream=LINE + attempt,
-        )
+        votes = g.votes(candidates, seeds[active], stream=LINE + attempt)
         guess, count, against = _duel(votes, labels[active].cpu().numpy())
         duels = np.maximum(count + against, 1)
         is_verified = lower_confidence_bound(count, duels, alpha / TRIES) > 0.5
@@ -265,8 +254,8 @@ def walk(
             0.5 + (1 - special.ndtri(alpha / TRIES)) / (2 * duels**0.5), 1 - 0.5 / duels
         )
         share = np.clip(count, 0.5, duels - 0.5) / duels
-        missing = noise * (special.ndtri(wanted) - special.ndtri(share))
-        outwards = np.maximum(missing, 0.05 * noise) * 1.5**attempt
+        missing = g.noise * (special.ndtri(wanted) - special.ndtri(share))
+        outwards = np.maximum(missing, 0.05 * g.noise) * 1.5**attempt
         following = reached + np.where(is_verified, missing, outwards)
         goes_on = np.where(
             is_verified, following < (1 - WORTH_WHILE) * reached, np.isinf(closest[active])
@@ -275,7 +264,7 @@ def walk(
         active = active[goes_on]
         if not len(active):
             break
-    return Walked(ends, np.isfinite(closest), prediction, counted)
+    return VerifiedEnd(ends, np.isfinite(closest), prediction, counted)
 
 
 def _duel(votes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,8 @@ def lower_confidence_bound(votes: np.ndarray, n: int | np.ndarray, alpha: float)
 def ceiling(noise: float, n: int, alpha: float) -> float:
     """Return the largest radius n votes can certify, ``noise * Phi^-1(alpha^(1/n))``.
 
-    That of a unanimous vote, exactly. A radius at the ceiling says that more votes might certify more, not that the boundary is there.
+    That of a unanimous vote, exactly. A radius at the ceiling says that more votes might certify
+    more, not that the boundary is there.
     """
     return float(noise * special.ndtri(alpha ** (1 / n)))
 

@@ -12,6 +12,8 @@ from foolbox.criteria import Misclassification
 from rbcore.datasets import load_dataset
 from rbcore.distances import METHODS, resolve_method
 from rbcore.distances.engine import Engine, estimate_arrays
+from rbcore.distances.networks import CheckedNetwork
+from rbcore.distances.samples import Samples
 from rbcore.errors import Cancelled, MethodError
 from rbcore.runs.loading import load_model
 from tests.toys import as_images, linear_network, smooth_network
@@ -268,13 +270,7 @@ def test_passes_are_as_announced(name):
     network, images, labels = smooth(torch.float32)
     method, parameters = resolve_method(name, QUICK[name])
     engine = Engine(
-        network,
-        lambda rows: images[rows],
-        labels,
-        method,
-        parameters,
-        fallback_targets=np.arange(24),
-        batch_size=7,
+        network, Samples.of_arrays(images, labels, np.arange(24)), method, parameters, batch_size=7
     )
     done = []
     engine.estimate(np.arange(24), done.append)
@@ -292,7 +288,9 @@ def test_cancel_stops_within_a_step(name):
         return len(asked) > 10
 
     with pytest.raises(Cancelled):
-        estimate_arrays(*smooth(torch.float32), *resolve_method(name), cancel=after_ten_passes)
+        network, images, labels = smooth(torch.float32)
+        stopped = CheckedNetwork(network, cancel=after_ten_passes)
+        estimate_arrays(stopped, images, labels, *resolve_method(name))
     assert len(asked) == 11
 
 

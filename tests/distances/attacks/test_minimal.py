@@ -8,6 +8,7 @@ from torch import nn
 
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import Engine, estimate_arrays
+from rbcore.distances.samples import Samples
 from tests.toys import as_images, linear_network, smooth_network
 
 FAST, STANDARD, THOROUGH = (
@@ -218,7 +219,7 @@ def test_the_pool_spends_no_pass_on_images_that_are_done(digits):
     passes = {}
     for size in (16, 128):
         engine = Engine(
-            network, lambda rows: images[rows], labels, *FAST, np.arange(8), batch_size=size
+            network, Samples.of_arrays(images, labels, np.arange(8)), *FAST, batch_size=size
         )
         list(itertools.starmap(engine.estimate, [(np.arange(64),), (np.arange(64, 128),)]))
         passes[size] = engine.network.take_counts()["n_backward"]
@@ -232,7 +233,7 @@ def test_progress_counts_samples_and_ends_at_all_of_them(digits):
     for tier in (FAST, STANDARD):
         told = []
         engine = Engine(
-            network, lambda rows: images[rows], labels, *tier, np.arange(8), batch_size=8
+            network, Samples.of_arrays(images, labels, np.arange(8)), *tier, batch_size=8
         )
         engine.estimate(np.arange(30), told.append)
         assert sum(told) == 30 and len(told) >= 3 and min(told) > 0
