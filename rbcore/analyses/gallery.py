@@ -7,14 +7,14 @@ from rbcore.errors import MeasureError
 from rbcore.measures.tables import checked
 from rbcore.partitions import group_labels
 
-NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE = (
+NEAREST, FARTHEST, BY_ID, LEAST_CONFIDENT, MOST_CONFIDENT = (
     "least robust first",
     "most robust first",
     "by sample id",
-    "least sure first",
-    "surest first",
+    "least confident first",
+    "most confident first",
 )
-ORDERS = (NEAREST, FARTHEST, BY_ID, LEAST_SURE, MOST_SURE)
+ORDERS = (NEAREST, FARTHEST, BY_ID, LEAST_CONFIDENT, MOST_CONFIDENT)
 """Ways to order images; the last two need the network's probabilities."""
 
 
@@ -80,23 +80,23 @@ def order_images(
     Parameters
     ----------
     probability
-        Of the predicted class of each clean image, by sample id; needed where the order is by how
-        sure the network is.
+        Of the predicted class of each clean image, by sample id; needed where the order is by
+        confidence.
 
     Raises
     ------
     MeasureError
         If the order is unknown or lacks its probabilities.
     """
-    if order not in ORDERS or (order in (LEAST_SURE, MOST_SURE) and probability is None):
+    if order not in ORDERS or (order in (LEAST_CONFIDENT, MOST_CONFIDENT) and probability is None):
         raise MeasureError(f"Images cannot be ordered {order!r}.")
     by = rows["distance"]
-    if probability is not None and order in (LEAST_SURE, MOST_SURE):
+    if probability is not None and order in (LEAST_CONFIDENT, MOST_CONFIDENT):
         by = rows["sample_id"].map(probability)
     if order == BY_ID:
         return rows.sort_values("sample_id")
     return (
         rows.assign(order=by)
-        .sort_values(["order", "sample_id"], ascending=[order in (NEAREST, LEAST_SURE), True])
+        .sort_values(["order", "sample_id"], ascending=[order in (NEAREST, LEAST_CONFIDENT), True])
         .drop(columns="order")
     )

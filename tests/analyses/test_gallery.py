@@ -56,11 +56,11 @@ def test_images_are_ordered_with_ties_by_id():
     assert ordered("least robust first") == "bcde"
     assert ordered("most robust first") == "edbc"
     assert ordered("by sample id") == "bcde"
-    assert ordered("least sure first") == "ecbd"
-    assert ordered("surest first") == "bdce"
+    assert ordered("least confident first") == "ecbd"
+    assert ordered("most confident first") == "bdce"
     assert list(order_images(known, "most robust first").columns) == list(ROWS.columns)
     with pytest.raises(MeasureError, match="cannot be ordered"):
-        order_images(known, "least sure first")
+        order_images(known, "least confident first")
 
 
 def test_the_middle_image_of_a_group_has_half_of_it_no_farther():
