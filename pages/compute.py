@@ -1,138 +1,132 @@
-"""Compute: train a model or estimate distances beside the pages; watch, cancel, go on meanwhile.
-
-See and delete what is kept.
-"""
+"""Compute: train a model or estimate distances in background jobs; manage what is stored."""
 
 from dataclasses import replace
 
 import streamlit as st
 
-from pages.shell import (
-    definitions,
-    jobs,
-    read_only,
-    results,
-    selection,
-    storage,
-    tasks,
-    training_form,
-)
-from pages.shell.text import plain
+from pages.shell import cache, forms, jobs, read_only, storage, tasks, training_form
+from pages.shell.selection import Selection, current
+from pages.shell.text import escape_markdown
 from rbcore import runtime
 from rbcore.charts import training_history
-from rbcore.distances.best import BEST, title_of
+from rbcore.distances.best import BEST
 from rbcore.training.train import newest_history
 
-chosen = selection.current()
-runner = jobs.runner()
-st.title("Compute", anchor=False)
+
+def render(selection: Selection) -> None:
+    """Draw the forms, the queue, the newest training and the storage."""
+    st.title("Compute", anchor=False)
+    if read_only.is_read_only():
+        st.info(read_only.SENTENCE)
+    else:
+        st.caption(
+            "Training and estimating run in background jobs, one at a time. A cancelled job keeps "
+            "finished epochs and batches, and continues from there when it is started again."
+        )
+        queue = st.container()
+        devices = runtime.available_devices()
+        device = st.segmented_control("Device", devices, default=devices[0], required=True)
+        left, right = st.columns(2, border=True)
+        with left:
+            training_form.draw(selection, device)
+        with right:
+            draw_estimate_form(selection, device)
+        with queue:  # above, and drawn last, so that it holds what was started just now
+            draw_jobs()
+    every = "2s" if jobs.runner().active() else None
+    st.fragment(draw_history, run_every=every)(selection)
+    storage.draw()
+    st.caption(selection.spec.caution)
 
 
-def offer_estimate(device: str) -> None:
-    """Draw what an estimate of the selection needs, and start it."""
+def draw_estimate_form(selection: Selection, device: str) -> None:
+    """Draw the form of an estimate of the selection, and start it."""
     st.subheader("Estimate distances", anchor=False)
-    if chosen.run is None:
-        st.info(plain(f"No {chosen.model} is trained on {chosen.spec.title} yet; train one first."))
+    if selection.run is None:
+        st.info(
+            escape_markdown(
+                f"No {selection.model} is trained on {selection.spec.title} yet; train one first."
+            )
+        )
         st.button("Estimate", type="primary", disabled=True)
         return
-    if chosen.method == BEST:
+    if selection.method == BEST:
         st.info(
-            "The best of all attacks is joined from those computed; pick one of them to compute it."
+            "The best of all attacks is joined from the attacks that are computed; pick one of "
+            "them to compute it."
         )
         return
-    n_test = chosen.run.facts["n_test"]
-    st.markdown(plain(f"{title_of(chosen.method)} on run {chosen.run.name}, epoch {chosen.epoch}"))
+    n_test = selection.run.facts["n_test"]
+    st.markdown(
+        escape_markdown(
+            f"{selection.method_title} on run {selection.run.name}, epoch {selection.epoch}"
+        )
+    )
     limit = st.number_input(
-        "Test images",
-        1,
-        n_test,
-        n_test,
-        help="The first so many in a random order fixed by the seed.",
+        "Test images", 1, n_test, n_test, help="The first ones in a random order fixed by the seed."
     )
     every = st.number_input(
         "Every n-th image", 1, 100, 1, help="5 is the paper's choice for smoothing."
     )
     at_least = st.number_input(
-        f"At least so many of each group by {chosen.partition_title} (0: no matter)",
+        f"Minimum images per group by {selection.partition_title} (0: no minimum)",
         0,
         n_test,
         0,
         help=(
-            "Beside those above, so that small groups are not missed; with all of these left as "
-            "they are, only they. Measures then weigh each group as in the whole test split."
+            "Further images, so that each group has as many; only these where the two fields "
+            "above are left as they are. Measures then weight each group as in the whole test "
+            "split."
         ),
     )
-    drawn = {"at_least": int(at_least), "by": chosen.by} if at_least else {}
+    drawn = {"at_least": int(at_least), "by": selection.by} if at_least else {}
     if drawn and limit == n_test:
         limit = None
     with st.expander("Parameters"):
-        method = definitions.pick_parameters(chosen.method)
-    wanted = replace(chosen, method=method)
-    cost = results.cost(wanted, min(limit or n_test, -(-n_test // every)))
+        method = forms.parameter_fields(selection.method)
+    wanted = replace(selection, method=method)
+    cost = cache.format_cost(wanted, min(limit or n_test, -(-n_test // every)))
     if cost:
         st.caption(cost)
-    if st.button("Estimate", type="primary"):
-        if runner.is_active(tasks.estimate_key(wanted)):
-            st.info(
-                "These distances are being computed already; wait for that job or cancel it first."
-            )
-        else:
-            tasks.submit_estimate(wanted, limit=limit, every=every, device=device, **drawn)
-            st.toast(training_form.QUEUED)
-            if method != chosen.method:
-                st.info(
-                    plain(f"When done, they are offered in the sidebar as the method {method!r}.")
-                )
+    if not st.button("Estimate", type="primary"):
+        return
+    if jobs.runner().is_active(tasks.estimate_key(wanted)):
+        st.info("A job is already computing these distances; wait for it or cancel it first.")
+        return
+    tasks.submit_estimate(wanted, limit=limit, every=every, device=device, **drawn)
+    st.toast(training_form.QUEUED)
+    if method != selection.method:
+        st.info(escape_markdown(f"When done, they are in the sidebar under the method {method!r}."))
 
 
-@st.fragment(run_every="2s" if runner.active() else None)
-def show_history() -> None:
-    """Draw loss and accuracy of the newest run, also while it trains."""
-    name, history = newest_history(chosen.dataset, chosen.model)
-    if history:
-        with st.expander(plain(f"Training of the newest run, {name}")):
-            st.altair_chart(
-                training_history(history),
-                width="stretch",
-                alt=(
-                    f"Mean training loss and test accuracy after each of {len(history)} epochs; "
-                    f"the last: {history[-1]['test_accuracy']:.1%}."
-                ),
-            )
-
-
-def show_jobs() -> None:
-    """Draw the queue in its order, and below it what ended, the newest first."""
-    active, ended = runner.active(), runner.ended()
+def draw_jobs() -> None:
+    """Draw the queue in its order, and below it the jobs that ended, the newest first."""
+    active, ended = jobs.runner().active(), jobs.runner().ended()
     if not active and not ended:
         return
     st.subheader("Jobs", anchor=False)
     if len(active) > 1:
-        st.caption(f"{len(active) - 1} of {len(active)} wait; they run in this order.")
+        st.caption(f"{len(active) - 1} of {len(active)} are queued; they run in this order.")
     if active:
         jobs.watch(tuple(job.key for job in active))
     for job in ended:
-        jobs.show_job(job)
+        jobs.draw_job(job)
 
 
-if read_only.is_read_only():
-    st.info(read_only.SENTENCE)
-else:
-    st.caption(
-        "Work runs beside the pages, one job at a time. Cancelling keeps finished epochs and "
-        "batches; started again, it goes on from there."
-    )
-    queue = st.container()
-    device = st.segmented_control(
-        "Device", runtime.available_devices(), default=runtime.available_devices()[0], required=True
-    )
-    train, estimate = st.columns(2, border=True)
-    with train:
-        training_form.draw(chosen, device)
-    with estimate:
-        offer_estimate(device)
-    with queue:  # above, and drawn last, so that it holds what was started just now
-        show_jobs()
-show_history()
-storage.draw()
-st.caption(chosen.spec.caution)
+def draw_history(selection: Selection) -> None:
+    """Draw loss and accuracy of the newest run, also while it trains."""
+    name, history = newest_history(selection.dataset, selection.model)
+    if not history:
+        return
+    with st.expander(escape_markdown(f"Training of the newest run, {name}")):
+        st.altair_chart(
+            training_history(history),
+            width="stretch",
+            alt=(
+                f"Mean training loss and test accuracy after each of {len(history)} epochs; the "
+                f"last: {history[-1]['test_accuracy']:.1%}."
+            ),
+        )
+
+
+render(current())

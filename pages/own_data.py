@@ -1,12 +1,11 @@
-"""Your data and model: what to put where, whether it can be used, and weights of your own made a run.
-
-No code.
-"""
+"""Your data and model: check a folder of images, and import weights as a run. No code."""
 
 import streamlit as st
 
-from pages.shell import imports, jobs, menu, read_only, selection
-from pages.shell.text import plain
+from pages.shell import imports, jobs, navigation, read_only
+from pages.shell.forms import picker
+from pages.shell.selection import Selection, current, put
+from pages.shell.text import escape_markdown
 from rbcore.datasets import DATASETS, count_on_disk, known_folder
 from rbcore.errors import RobustnessBiasError
 from rbcore.models import MODELS
@@ -14,26 +13,46 @@ from rbcore.models import MODELS
 CHECKPOINTS = ["pt", "pth", "th", "ckpt", "bin", "safetensors"]
 OWN = "folder"
 SMALLEST, LARGEST = 8, 400
-OUTPUTS = ("found out", "logits", "probabilities")
+OUTPUTS = ("detected", "logits", "probabilities")
 
 
-def images() -> None:
-    """Ask for a dataset's folder, show what it has to hold, and check it."""
+def render(selection: Selection) -> None:
+    """Draw the two forms, and how the jobs they started went."""
+    st.title("Your data and model", anchor=False)
+    if read_only.is_read_only():
+        st.info(
+            "This server is read-only, so nothing can be imported here. On your own machine the "
+            "same page takes a folder of images and a checkpoint; see README.md."
+        )
+        return
+    st.markdown(
+        "Name a folder of images, see which of them can be used, and go on to train a model or to "
+        "import a trained one. No code."
+    )
+    st.subheader("Images", anchor=False)
+    draw_folder_form()
+    st.subheader("A trained model", anchor=False)
+    draw_weights_form(selection)
+    st.caption("Faces are people: use only images you may use, and know who assigned their labels.")
+
+
+def draw_folder_form() -> None:
+    """Ask for a dataset's folder, show what it has to contain, and check it."""
     names = sorted(
         (name for name in DATASETS if DATASETS[name].needs_folder), key=lambda name: name != OWN
     )
-    name = selection.picker(
+    name = picker(
         "Which images",
         "bring",
         names,
-        help="folder: images of your own. The others are published datasets.",
+        help="folder: your own images. The others are published datasets.",
     )
     spec = DATASETS[name]
     left, right = st.columns(2, gap="medium")
     with right:
-        st.markdown(f"**{plain(spec.title)}** has to look like this:")
+        st.markdown(f"**{escape_markdown(spec.title)}** has to be laid out like this:")
         st.code(spec.layout, language=None)
-        st.caption(plain(f"{spec.source}. License: {spec.license}."))
+        st.caption(escape_markdown(f"{spec.source}. License: {spec.license}."))
     with left:
         root = st.text_input(
             "Folder, on the machine the app runs on",
@@ -44,7 +63,7 @@ def images() -> None:
                 f"{spec.folder_variable} sets it too."
             ),
         )
-        st.caption(f"Remembered: {plain(count_on_disk(spec))}.")
+        st.caption(f"Remembered: {escape_markdown(count_on_disk(spec))}.")
         size = st.number_input(
             "Size in pixels", SMALLEST, LARGEST, spec.default_size, key=f"size of {name}"
         )
@@ -53,11 +72,11 @@ def images() -> None:
             is_other = st.checkbox(
                 "These files are not the published ones",
                 key=f"unchecked {name}",
-                help="Their checksums are then not compared, here and from now on for this folder.",
+                help="Their checksums are then not compared, now or later, for this folder.",
             )
             checksum = False if is_other else None
             download = bool(spec.official.archives) and st.checkbox(
-                "Fetch published files that are missing", key=f"download {name}"
+                "Download published files that are missing", key=f"download {name}"
             )
         if st.button("Check", type="primary"):
             if root or download:
@@ -66,12 +85,12 @@ def images() -> None:
                 )
                 st.session_state[f"check of {name}"] = job.key
             else:
-                st.warning("Name the folder first.")
+                st.warning("Enter the folder first.")
         follow(st.session_state.get(f"check of {name}"), dataset=name)
 
 
-def weights() -> None:
-    """Ask for a checkpoint and what it is, and make a run of it."""
+def draw_weights_form(selection: Selection) -> None:
+    """Ask for a checkpoint and what it holds, and import it as a run."""
     datasets = list(DATASETS)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -84,18 +103,17 @@ def weights() -> None:
             key="path of weights",
         )
         st.caption(
-            "Read as plain numbers: no code in it is ever run. Keys such as *state_dict* and the "
-            "prefix *module.* are understood."
+            "Only its numbers are read: no code in it is ever run. Keys such as *state_dict* and "
+            "the prefix *module.* are handled."
         )
     with right:
-        chosen = selection.current()
-        dataset = st.selectbox("Measured on", datasets, datasets.index(chosen.dataset))
+        dataset = st.selectbox("Measured on", datasets, datasets.index(selection.dataset))
         models = list(MODELS)
-        likely = models.index(chosen.model) if chosen.model in models else 0
+        likely = models.index(selection.model) if selection.model in models else 0
         model = st.selectbox(
             "Architecture", models, likely, help="The one it was trained with; no other fits."
         )
-        st.caption(plain(f"{MODELS[model].description}."))
+        st.caption(escape_markdown(f"{MODELS[model].description}."))
     spec = DATASETS[dataset]
     with st.expander("Normalization, size, name"):
         shape = "one number" if spec.channels == 1 else f"{spec.channels} numbers"
@@ -118,23 +136,22 @@ def weights() -> None:
             "Its outputs",
             OUTPUTS,
             help=(
-                "Distances need logits. Say what the network gives where outputs between 0 and "
-                "1 leave that open."
+                "Distances need logits. Choose what the network returns where outputs between 0 "
+                "and 1 leave that open."
             ),
         )
         weights_key = st.text_input(
             "Which weights",
             placeholder="as in model_ema; empty: the first that fit",
-            help=(
-                "The key they lie under, where the file holds several sets. What was read is said."
-            ),
+            help=("Their key, where the file holds several sets. The result says which was read."),
         )
-        name = st.text_input("Name of the run", placeholder="that of the file")
+        name = st.text_input("Name of the run", placeholder="the name of the file")
     if spec.needs_folder and known_folder(spec) is None:
         st.caption(
-            f"The folder of {plain(spec.title)} is not known yet: name and check it above first."
+            f"The folder of {escape_markdown(spec.title)} is not known yet: enter and check it "
+            "above first."
         )
-    if st.button("Bring it in", type="primary"):
+    if st.button("Import", type="primary"):
         try:
             job, run = imports.submit_import(
                 dataset,
@@ -150,45 +167,29 @@ def weights() -> None:
                 outputs=None if outputs == OUTPUTS[0] else outputs,
             )
         except RobustnessBiasError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
         else:
-            st.session_state["brought"] = job.key, {"dataset": dataset, "model": model, "run": run}
-    key, picks = st.session_state.get("brought", (None, {}))
+            st.session_state["import"] = job.key, {"dataset": dataset, "model": model, "run": run}
+    key, picks = st.session_state.get("import", (None, {}))
     follow(key, **picks)
 
 
 def follow(key: str | None, **picks: str) -> None:
-    """Watch a job, show how it ended, and lead on with what it made picked."""
+    """Follow a job; when it is done, lead on to what it made."""
     job = jobs.runner().jobs.get(key)
     if job is None:
         return
     if job.is_active:
         jobs.watch((key,))
         return
-    jobs.show_job(job)
+    jobs.draw_job(job)
     if job.state == jobs.DONE:
         pages = {"Compute": "Measure it" if "run" in picks else "Train a model on it"}
         pages |= {"Curves": "Look at its curves"} if "run" in picks else {}
         with st.container(horizontal=True):
             for title, label in pages.items():
-                if st.button(label, key=f"{title} {key}", on_click=selection.put, kwargs=picks):
-                    menu.go(title)
+                if st.button(label, key=f"{title} {key}", on_click=put, kwargs=picks):
+                    navigation.go(title)
 
 
-selection.current()
-st.title("Your data and model", anchor=False)
-if read_only.is_read_only():
-    st.info(
-        "This server is for looking only, so nothing can be brought to it. On your own machine "
-        "the same page takes a folder of images and a checkpoint; see README.md."
-    )
-    st.stop()
-st.markdown(
-    "Name a folder of images, see what of it can be used, and go on to train or to bring a "
-    "trained model. No code."
-)
-st.subheader("Images", anchor=False)
-images()
-st.subheader("A trained model", anchor=False)
-weights()
-st.caption("Faces are people: bring only images you may use, and know who assigned their labels.")
+render(current())

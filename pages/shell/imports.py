@@ -1,7 +1,4 @@
-"""What a visitor brings: a folder of images that is checked, weights that become a run.
-
-Each is a job of its own.
-"""
+"""Jobs that check a user's folder of images, and that import weights as a run."""
 
 import hashlib
 import re
@@ -18,15 +15,15 @@ from rbcore.runs.importing import import_weights, run_name_of
 from rbcore.runtime import Cancel, Progress
 
 LONGEST = 60
-"""Characters of the list of classes in a sentence."""
+"""Characters of the longest list of classes that a sentence repeats."""
 
 
 def submit_check(
     dataset: str, root: str | None, *, size: int, checksum: bool | None, download: bool
 ) -> jobs.Job:
-    """Queue the loading of a dataset, which says what of it can be used and remembers the folder."""
+    """Queue a job that loads a dataset, says how much of it is usable, and remembers the folder."""
 
-    def work(progress: Progress, cancel: Cancel) -> str:
+    def check(progress: Progress, cancel: Cancel) -> str:
         data = load_dataset(
             dataset, root=root, size=size, checksum=checksum, download=download, progress=progress
         )
@@ -41,7 +38,7 @@ def submit_check(
         ) + "".join(f"\n{note}" for note in data.notes)
 
     key = f"check {dataset} {root} {size} {checksum} {download}"
-    return jobs.runner().submit(key, f"Check {dataset}", work)
+    return jobs.runner().submit(key, f"Check {dataset}", check)
 
 
 def submit_import(
@@ -58,12 +55,10 @@ def submit_import(
     weights_key: str | None = None,
     outputs: str | None = None,
 ) -> tuple[jobs.Job, str]:
-    """Queue the import of weights from a path of the server or from an upload (its name and bytes).
+    """Queue the import of weights from a path on the server or an upload (its name and bytes).
 
-    Return the run's name too.
-
-    An upload is written under a name of ours: its own decides on nothing but the reader and the
-    words of a message.
+    Return the job and the name of the run. An upload is written under a name of ours; its own
+    only decides which format is read.
 
     Raises
     ------
@@ -71,7 +66,7 @@ def submit_import(
         If neither is given, or the upload cannot be written.
     """
     if upload is None and not path:
-        raise RobustnessBiasError("No checkpoint is named: upload a file, or write its path.")
+        raise RobustnessBiasError("There is no checkpoint yet: upload a file, or enter its path.")
     if upload is not None:
         shown, content = upload
         source = f"sha256 {hashlib.sha256(content).hexdigest()}"
@@ -82,10 +77,10 @@ def submit_import(
         shown, source = file.name, str(file)
     run_name = name or run_name_of(shown)
 
-    def work(progress: Progress, cancel: Cancel) -> str:
+    def import_them(progress: Progress, cancel: Cancel) -> str:
         try:
             data = load_dataset(dataset, size=size, seed=seed, progress=progress)
-            progress(0, 1, "measuring its accuracy")
+            progress(0, 1, "measuring the accuracy")
             run = import_weights(
                 data,
                 model,
@@ -104,8 +99,8 @@ def submit_import(
             forget()
         facts = run.facts
         found = (
-            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} (n = "
-            f"{facts['n_test']:,})."
+            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} "
+            f"(n = {facts['n_test']:,})."
         )
         return " ".join(
             [
@@ -115,18 +110,20 @@ def submit_import(
             ]
         )
 
-    # A job that failed can be started again, so an upload stays until its job
-    # succeeds or is forgotten.
+    # A job that failed can be started again, so an upload is kept until its job succeeds or is
+    # dropped.
     forget = (
         None
         if upload is None
-        else weakref.finalize(work, shutil.rmtree, file.parent, ignore_errors=True)
+        else weakref.finalize(import_them, shutil.rmtree, file.parent, ignore_errors=True)
     )
     key = (
         f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed} "
         f"{weights_key} {outputs}"
     )
-    return jobs.runner().submit(key, f"Bring {shown} as {model} on {dataset}", work), run_name
+    return jobs.runner().submit(
+        key, f"Import {shown} as {model} on {dataset}", import_them
+    ), run_name
 
 
 def _write_upload(name: str, content: bytes) -> Path:
@@ -151,13 +148,13 @@ def numbers_of(text: str, what: str) -> tuple[float, ...] | None:
     Raises
     ------
     RobustnessBiasError
-        If a part of it is no number.
+        If a part of it is not a number.
     """
     parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
     try:
         return tuple(float(part) for part in parts) or None
     except ValueError as error:
         raise RobustnessBiasError(
-            f"{what} {text!r} is not a list of numbers; write one for each channel, "
+            f"{what} {text!r} is not a list of numbers; enter one for each channel, "
             "such as 0.5, 0.5, 0.5."
         ) from error

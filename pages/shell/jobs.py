@@ -1,4 +1,4 @@
-"""Long work beside the pages: one worker, one job a key, progress that a page polls, cancel, and another try."""
+"""Background jobs: one worker thread, one job a key, progress that a page polls, cancel, retry."""
 
 import threading
 import time
@@ -10,37 +10,37 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from pages.shell import read_only
-from pages.shell.text import plain
+from pages.shell.text import escape_markdown, format_duration
 from rbcore.errors import Cancelled, RobustnessBiasError
 from rbcore.runtime import Cancel, Progress, stop_if
 
-Work = Callable[[Progress, Cancel], str]
-"""Does the job and returns a sentence on what came out."""
+JobFunction = Callable[[Progress, Cancel], str]
+"""Does a job and returns a sentence on its result."""
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 MOST_ENDED = 20
-"""Ended jobs that are remembered."""
+"""Ended jobs that are kept."""
 KEPT = (
-    "What was finished is kept; start it again, and if it stops again, the server's log "
-    "holds the details."
+    "What was finished is kept, so you can start it again; if it fails again, the server's log "
+    "has the details."
 )
 
 
 @dataclass
 class Job:
-    """One piece of work and how far it is."""
+    """A function that runs in the background, and its progress."""
 
     key: str
     title: str
-    work: Work
+    function: JobFunction
     state: str = QUEUED
     done: int = 0
     total: int = 0
-    what: str = "waiting for its turn"
+    what: str = "queued"
     message: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _pace: tuple[int, float] = (0, 0.0)
-    """Where the stage in hand began: units done by then, and the time."""
+    """Where the current stage began: units done by then, and the time."""
 
     @property
     def is_active(self) -> bool:
@@ -54,7 +54,7 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """A guess from the pace of the stage in hand, or None before there is one."""
+        """An estimate from the pace of the current stage, or None before there is one."""
         start, since = self._pace
         fresh = self.done - start
         if self.state != RUNNING or fresh <= 0.02 * self.total:
@@ -62,38 +62,34 @@ class Job:
         return (time.monotonic() - since) * max(0, self.total - self.done) / fresh
 
     def end(self, state: str, message: str) -> None:
-        """Say how it ended; the state comes last, because a page that sees it shows the message."""
+        """Record how it ended; the state last, because a page that sees it shows the message."""
         self.message = message
         self.state = state
 
     def report(self, done: int, total: int, what: str) -> None:
-        """Take progress from the worker's thread.
-
-        Stop it there if it was asked to, also where no cancel is passed on.
-        """
+        """Take progress from the worker's thread, and stop there if the job was cancelled."""
         stop_if(self.cancelled.is_set)
-        # A job that goes on from where it was stopped begins in the middle, and a stage that
-        # follows another counts anew.
+        # A resumed job begins in the middle, and each stage counts anew.
         if total != self.total or done < self.done:
             self._pace = (done, time.monotonic())
         self.done, self.total, self.what = done, total, what
 
 
 class Runner:
-    """The server's one worker and the jobs it was given, in the order in which they run."""
+    """The server's one worker thread and its jobs, in the order in which they run."""
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="rbcore-job")
         self._lock = threading.Lock()
         self.jobs: dict[str, Job] = {}
 
-    def submit(self, key: str, title: str, work: Work) -> Job:
-        """Queue the work, or return the job of that key if it still waits or runs.
+    def submit(self, key: str, title: str, function: JobFunction) -> Job:
+        """Queue a job, or return the one of that key if it still waits or runs.
 
         Raises
         ------
         RobustnessBiasError
-            If this server only shows.
+            If this server is read-only.
         """
         read_only.refuse_if_read_only()
         with self._lock:
@@ -102,12 +98,12 @@ class Runner:
                 self.jobs.pop(key, None)
                 for old in self.ended()[MOST_ENDED - 1 :]:
                     self.jobs.pop(old.key)
-                job = self.jobs[key] = Job(key, title, work)
+                job = self.jobs[key] = Job(key, title, function)
                 self._worker.submit(_run, job)
         return job
 
     def cancel(self, job: Job) -> None:
-        """Ask a job to stop; it does so before its next step and keeps what it finished."""
+        """Ask a job to stop before its next step; what it finished is kept."""
         job.cancelled.set()
         if job.state == QUEUED:
             job.end(CANCELLED, "cancelled before it started.")
@@ -135,19 +131,18 @@ def _run(job: Job) -> None:
     if job.cancelled.is_set():
         return
     job.state, job.what = RUNNING, "starting"
-    state, message = FAILED, f"It stopped without a word. {KEPT}"
+    state, message = FAILED, f"It stopped without a message. {KEPT}"
     try:
-        state, message = DONE, job.work(job.report, job.cancelled.is_set)
+        state, message = DONE, job.function(job.report, job.cancelled.is_set)
     except Cancelled as error:
         state, message = CANCELLED, str(error)
     except RobustnessBiasError as error:
         message = str(error)
     except MemoryError:
         traceback.print_exc()
-        message = f"This machine's memory did not suffice. {KEPT}"
-    except (
-        BaseException
-    ) as error:  # the page must learn of it, also of SystemExit: a thread's end reaches nobody
+        message = f"This machine ran out of memory. {KEPT}"
+    except BaseException as error:
+        # The page must learn of it, of SystemExit too: nobody sees a thread end.
         traceback.print_exc()
         message = f"It stopped with an unexpected error ({type(error).__name__}: {error}). {KEPT}"
     finally:
@@ -160,17 +155,17 @@ _RUNNER = Runner()
 def runner() -> Runner:
     """Return the server's runner, shared by all its visitors.
 
-    Any of them can clear Streamlit's caches, so it is in none.
+    It is not in Streamlit's caches, because any visitor can clear those.
     """
     return _RUNNER
 
 
-def show_job(job: Job) -> None:
-    """Draw one job: its title and how far it is, or how it ended, with a button to cancel it or to start it again."""
-    title = f"**{plain(job.title)}**"
+def draw_job(job: Job) -> None:
+    """Draw a job: its progress or how it ended, with a button to cancel it or to start it again."""
+    title = f"**{escape_markdown(job.title)}**"
     if job.is_active:
         bar, button = st.columns([5, 1], vertical_alignment="center")
-        bar.progress(job.share, text=f"{title}: {plain(_progress_of(job))}")
+        bar.progress(job.share, text=f"{title}: {escape_markdown(_progress_of(job))}")
         if button.button(
             "Cancel", key=f"cancel-{job.key}", width="stretch", disabled=job.cancelled.is_set()
         ):
@@ -178,47 +173,40 @@ def show_job(job: Job) -> None:
         return
     if job.state == DONE:
         st.success(
-            f"{title}: " + "\n\n".join(plain(line) for line in job.message.splitlines() if line)
+            f"{title}: "
+            + "\n\n".join(escape_markdown(line) for line in job.message.splitlines() if line)
         )
         return
     text, button = st.columns([5, 1], vertical_alignment="center")
     tell = text.error if job.state == FAILED else text.warning
-    tell(f"{title}: {plain(job.message)}")
+    tell(f"{title}: {escape_markdown(job.message)}")
     if not read_only.is_read_only():
         button.button(
             "Start again",
             key=f"again-{job.key}",
             width="stretch",
-            help="It goes on from what it finished.",
+            help="It continues from what it finished.",
             on_click=runner().submit,
-            args=(job.key, job.title, job.work),
+            args=(job.key, job.title, job.function),
         )
 
 
 def _progress_of(job: Job) -> str:
     if job.cancelled.is_set():
-        return "stopping after the step in hand"
+        return "stopping after the current step"
     if job.state == QUEUED:
         place = runner().place(job)
-        return f"waiting, {place} before it" if place else job.what
+        ahead = "1 job" if place == 1 else f"{place} jobs"
+        return f"queued, {ahead} before it" if place else job.what
     left = job.seconds_left
     counted = f" ({job.done:,} of {job.total:,})" if job.total else ""
-    return f"{job.what}{counted}" + (f", about {in_words(left)} left" if left is not None else "")
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration as people say it: 40 s, 3 min, 2 h 5 min."""
-    if seconds < 90:
-        return f"{max(1, seconds):.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60:,} h {minutes % 60} min"
+    return f"{job.what}{counted}" + (
+        f", about {format_duration(left)} left" if left is not None else ""
+    )
 
 
 def watch(keys: tuple[str, ...]) -> None:
-    """Draw the jobs of these keys and follow them.
-
-    Whenever one of them ends, the whole page is drawn anew once.
-    """
+    """Draw the jobs of these keys while they run; when one ends, run the whole page again."""
     _follow(keys, tuple(key for key in keys if runner().is_active(key)))
 
 
@@ -228,4 +216,4 @@ def _follow(keys: tuple[str, ...], active: tuple[str, ...]) -> None:
         st.rerun()
     for key in keys:
         if (job := runner().jobs.get(key)) is not None:
-            show_job(job)
+            draw_job(job)

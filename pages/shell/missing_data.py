@@ -1,33 +1,35 @@
-"""What a page says where something is missing: a calm sentence, and the job that makes it, or why there is none."""
+"""What a page says where something is missing, and the button that computes it."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shell import jobs, menu, read_only, tasks
+from pages.shell import jobs, navigation, read_only, tasks
 from pages.shell.selection import Selection
-from pages.shell.text import plain
+from pages.shell.text import escape_markdown
 from rbcore import sampling, wording
 from rbcore.distances.best import BEST
 
-NAMED = 3
+MOST_NAMED = 3
 """Groups that an offer names."""
 
 
-def say_untrained(what: str, selection: Selection) -> None:
-    """Say that there is no run yet, and lead to where one is trained."""
-    st.info(plain(f"No {what} is trained on {selection.spec.title} yet."))
+def report_untrained(what: str, selection: Selection) -> None:
+    """Say that there is no run yet, and link to where one is trained."""
+    st.info(escape_markdown(f"No {what} is trained on {selection.spec.title} yet."))
     if read_only.is_read_only():
         st.caption(f"{read_only.SENTENCE} Pick another dataset, model or run in the sidebar.")
         return
     st.page_link(
-        menu.page("Compute"), label="Train one on the Compute page", icon=":material/arrow_forward:"
+        navigation.page("Compute"),
+        label="Train one on the Compute page",
+        icon=":material/arrow_forward:",
     )
 
 
-def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> None:
-    """Say which distances are missing, and offer the jobs that compute them, or follow those that are at it."""
-    runner, keys = jobs.runner(), [tasks.estimate_key(item) for item in wanted]
+def offer_estimates(missing: Sequence[Selection], sentence: str, label: str) -> None:
+    """Say which distances are missing, and offer to compute them; or follow the jobs that do."""
+    runner, keys = jobs.runner(), [tasks.estimate_key(selection) for selection in missing]
     active = tuple(key for key in keys if runner.is_active(key))
     if active:
         jobs.watch(active)
@@ -35,39 +37,39 @@ def offer_estimates(wanted: Sequence[Selection], sentence: str, label: str) -> N
     for key in keys:
         job = runner.jobs.get(key)
         if job is not None and job.state != jobs.DONE:
-            jobs.show_job(job)
-    st.info(plain(sentence))
+            jobs.draw_job(job)
+    st.info(escape_markdown(sentence))
     if read_only.is_read_only():
         st.caption(f"{read_only.SENTENCE} Pick another method, model or epoch in the sidebar.")
-    elif any(item.method == BEST for item in wanted):
+    elif any(selection.method == BEST for selection in missing):
         st.caption(
-            "The best of all attacks is joined from those computed; pick one of them in the "
-            "sidebar to compute it."
+            "The best of all attacks is joined from the attacks that are computed; pick one of "
+            "them in the sidebar to compute it."
         )
     elif st.button(label, type="primary"):
-        for item in wanted:
-            tasks.submit_estimate(item)
+        for selection in missing:
+            tasks.submit_estimate(selection)
         st.rerun()
 
 
-def offer_more(chosen: Selection, groups: Sequence[str]) -> None:
-    """Offer the job that measures more images of groups with too few, or follow it."""
-    key = tasks.estimate_key(chosen)
+def offer_more_images(selection: Selection, groups: Sequence[str]) -> None:
+    """Offer to measure more images of groups with too few; or follow the job that does."""
+    key = tasks.estimate_key(selection)
     if jobs.runner().is_active(key):
         jobs.watch((key,))
-    elif not read_only.is_read_only() and chosen.method != BEST:
+    elif not read_only.is_read_only() and selection.method != BEST:
         named = wording.listed(
-            [wording.name_of_group(group, chosen.partition_title) for group in groups[:NAMED]]
-        )
-        label = (
-            f"Measure at least {sampling.USUAL_AT_LEAST} images of each group, "
-            "where there are so many"
+            [
+                wording.name_of_group(group, selection.partition_title)
+                for group in groups[:MOST_NAMED]
+            ]
         )
         if st.button(
-            label,
-            help=plain(
-                f"More of {named}; measures then weigh each group as in the whole test split."
+            f"Measure at least {sampling.USUAL_AT_LEAST} images of each group",
+            help=escape_markdown(
+                f"More of {named}; all images of a group that has fewer. Measures then weight "
+                "each group as in the whole test split."
             ),
         ):
-            tasks.submit_estimate(chosen, at_least=sampling.USUAL_AT_LEAST, by=chosen.by)
+            tasks.submit_estimate(selection, at_least=sampling.USUAL_AT_LEAST, by=selection.by)
             st.rerun()

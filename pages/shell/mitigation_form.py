@@ -1,10 +1,9 @@
-"""What a training can do about a bias: none, the fairness term, adversarial training, or more weight on a group."""
+"""The form of a mitigation: none, regularizer, adversarial training or re-weighting."""
 
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import selection
-from pages.shell.selection import Selection
+from pages.shell.selection import Selection, partitions_on_offer
 from rbcore.partitions import CLASS, group_labels, group_order
 from rbcore.training.mitigations import Mitigation
 from rbcore.training.mitigations.regularizer import FORMS
@@ -94,7 +93,7 @@ def is_ready(mitigation: Mitigation | None) -> bool:
 
 
 def _pick_group(chosen: Selection) -> tuple[str, str | None]:
-    offered = selection.partitions_on_offer(chosen.spec, rb.list_runs(chosen.dataset))
+    offered = partitions_on_offer(chosen.spec, rb.list_runs(chosen.dataset))
     by = st.selectbox("Protected group: partition", offered, offered.index(chosen.by))
     known = _known_groups(chosen, by)
     group = st.selectbox(

@@ -1,12 +1,12 @@
-"""Whether this server only shows: ``RBCORE_READ_ONLY=1``, for a class that should look and start nothing."""
+"""Read-only mode, ``RBCORE_READ_ONLY=1``: everything is shown and nothing can be changed."""
 
 import os
 
 from rbcore.errors import RobustnessBiasError
 
 SENTENCE = (
-    "This server only shows what is computed already: whoever started it set RBCORE_READ_ONLY=1. "
-    "Nothing can be trained, estimated, uploaded or deleted here."
+    "This server is read-only: it shows what is already computed. Whoever started it set "
+    "RBCORE_READ_ONLY=1, so nothing can be trained, estimated, uploaded or deleted here."
 )
 
 
@@ -16,6 +16,6 @@ def is_read_only() -> bool:
 
 
 def refuse_if_read_only() -> None:
-    """Raise where the server only shows: hidden buttons keep nobody out, so whatever changes the cache asks here first."""
+    """Raise in read-only mode; whatever changes the cache calls this first."""
     if is_read_only():
         raise RobustnessBiasError(SENTENCE)

@@ -140,13 +140,13 @@ def estimate_key(selection: Selection) -> str:
 
 
 def delete_run(item: storage.Item) -> None:
-    """Delete one of the user's runs, unless the server only shows or a job is at work."""
+    """Delete one of the user's runs, unless the server is read-only or a job runs."""
     _refuse_deletion()
     storage.delete_run(item.path)
 
 
 def delete_table(item: storage.Item) -> None:
-    """Delete one of the user's tables of distances, unless the server only shows or a job is at work."""
+    """Delete one of the user's tables, unless the server is read-only or a job runs."""
     _refuse_deletion()
     storage.delete_table(item.path)
 
@@ -155,5 +155,5 @@ def _refuse_deletion() -> None:
     read_only.refuse_if_read_only()
     if jobs.runner().active():
         raise RobustnessBiasError(
-            "A job is at work and may need it. Wait until it ends, or cancel it, and delete then."
+            "A job is running and may need it. Wait until it ends or cancel it, then delete."
         )

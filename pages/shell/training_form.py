@@ -1,10 +1,10 @@
-"""What a training needs to know: where the images lie, the recipe, and what is done about a bias."""
+"""The form of a training: the images, the recipe, the mitigation."""
 
 import streamlit as st
 
 from pages.shell import mitigation_form, tasks
 from pages.shell.selection import Selection
-from pages.shell.text import plain
+from pages.shell.text import escape_markdown
 from rbcore.datasets import count_on_disk, known_folder
 from rbcore.models import MODELS
 from rbcore.runs.imagenet import IMAGENET
@@ -12,13 +12,13 @@ from rbcore.training.recipes import NAMES as RECIPE_NAMES
 from rbcore.training.recipes import recipe_for
 from rbcore.training.train import NO_WEIGHTS
 
-QUEUED = "Queued: how far it is stands at the top of this page."
+QUEUED = "Queued: its progress is at the top of this page."
 
 
 def draw(chosen: Selection, device: str) -> None:
     """Draw the form of a training of the selection's model on its dataset, and start it."""
     spec = chosen.spec
-    st.subheader(plain(f"Train {chosen.model}"), anchor=False)
+    st.subheader(escape_markdown(f"Train {chosen.model}"), anchor=False)
     root, checksum, download = None, True, False
     if spec.needs_folder:
         root = st.text_input(
@@ -29,7 +29,7 @@ def draw(chosen: Selection, device: str) -> None:
                 f"{spec.folder_variable} sets it too."
             ),
         )
-        st.caption(plain(f"There: {count_on_disk(spec)}."))
+        st.caption(escape_markdown(f"There: {count_on_disk(spec)}."))
         if spec.official:
             checksum = not st.checkbox(
                 "These files are not the published ones",

@@ -1,4 +1,4 @@
-"""A server for a class: every page shows, none starts anything, and nothing is written."""
+"""A read-only server: every page is shown, none starts anything, and nothing is written."""
 
 from playwright.sync_api import expect
 
@@ -22,9 +22,7 @@ def test_every_page_shows_and_none_starts_anything(browser, page, tmp_path):
                 assert page.get_by_role("button", name=name, exact=True).count() == 0, (path, name)
             assert page.get_by_test_id("stFileUploader").count() == 0
         visit(page, f"{address}/compute", "Compute")
-        expect(page.get_by_test_id("stAlert")).to_contain_text(
-            "This server only shows what is computed already"
-        )
+        expect(page.get_by_test_id("stAlert")).to_contain_text("This server is read-only")
         visit(page, f"{address}/curves?dataset=digits&method=deepfool:paper", "Robustness curves")
         expect(page.get_by_test_id("stAlert")).to_contain_text(
             "These distances are not computed yet"

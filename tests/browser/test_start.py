@@ -68,7 +68,7 @@ def test_the_lesson_goes_on_by_a_click_and_its_step_and_guess_are_in_the_link(fu
     for title in (
         "By how much do the groups differ?",
         "Could it be chance?",
-        "Can training mend it?",
+        "Can training reduce it?",
     ):
         page.get_by_role("button", name="Next").click()
         expect(page.get_by_role("heading", name=title)).to_be_visible()

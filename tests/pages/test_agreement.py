@@ -69,7 +69,7 @@ def test_a_certificate_is_drawn_beside_the_attack_with_the_words_on_f_and_g():
     )
     rb.estimate_distances(model, data, "smoothing_attack", limit=6, n0=10, n=50, draws=4, steps=4)
     app = open_page("agreement", model=MODEL, epoch="2")
-    assert any("both speak of g" in text for text in said(app.caption))
+    assert any("both concern g" in text for text in said(app.caption))
     assert set(plotted(app, 2)["what"]) == {
         "certified radius of g",
         "attack: upper bound of f",

@@ -148,7 +148,7 @@ def test_what_a_certificate_costs_is_said_before_it_starts():
 
 def test_the_best_of_all_is_shown_and_cannot_be_computed():
     app = open_page("compute", method="best")
-    assert any("joined from those computed" in text for text in said(app.info))
+    assert any("joined from the attacks that are computed" in text for text in said(app.info))
     assert not any(widget.label == "Estimate" for widget in app.button)
     curves = open_page(method="best")
     assert not curves.exception and len(curves.get("vega_lite_chart")) == 2
@@ -211,7 +211,7 @@ def test_a_run_and_a_table_of_distances_are_deleted_after_a_second_click(cache):
     number(app, "Test images").set_value(20).run()
     wait_for_jobs(button(app, "Estimate").click().run())
     (run,), (table,) = storage.deletable_runs(), storage.deletable_tables()
-    for what, item in (("table of distances", table), ("run", run)):
+    for what, item in (("table", table), ("run", run)):
         assert item.path.exists()
         pick(app, f"Delete a {what}", item)
         app.button(key=f"delete {what}").click().run()
@@ -231,7 +231,7 @@ def test_nothing_is_deleted_while_a_job_is_at_work(cache):
     pick(app, "Delete a run", storage.deletable_runs()[0])
     job = jobs.runner().submit("a", "A", lambda progress, cancel: str(go.wait(20)))
     app.button(key="delete run").click().run()
-    assert run.exists() and any("A job is at work" in text for text in said(app.error))
+    assert run.exists() and any("A job is running" in text for text in said(app.error))
     go.set()
     while job.is_active:
         time.sleep(0.01)
@@ -252,7 +252,7 @@ def test_a_server_that_only_shows_offers_nothing_and_writes_nothing(cache, monke
     }
     if page == "compute":
         assert any("RBCORE_READ_ONLY=1" in text for text in said(app.info))
-        assert any("What ships" in text for text in said(app.caption))
+        assert any("What is bundled" in text for text in said(app.caption))
 
 
 @pytest.mark.parametrize("page", ["curves", "images"])
@@ -264,7 +264,7 @@ def test_a_server_that_only_shows_says_calmly_what_is_not_there(cache, monkeypat
     ):
         app = open_page(page, **query)
         assert not app.exception and not app.error and not app.button and not cache.exists()
-        assert any("only shows" in text for text in said(app.caption))
+        assert any("read-only" in text for text in said(app.caption))
         assert any(
             "No " in text or "not computed yet" in text for text in said(app.info)
         ) and not app.get("page_link")

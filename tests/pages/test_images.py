@@ -107,7 +107,7 @@ def test_what_a_link_cannot_ask_for_is_said():
     assert shown_samples(app) == list(least_robust_first(shipped().rows)["sample_id"][:PER_PAGE])
     wrong = open_page("images", sample="<b>nobody</b>")
     assert (
-        any("is called '<b>nobody</b>'" in text for text in said(wrong.warning))
+        any("has the id '<b>nobody</b>'" in text for text in said(wrong.warning))
         and not wrong.exception
     )
 

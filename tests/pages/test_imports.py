@@ -85,7 +85,7 @@ def test_a_failed_upload_starts_again_and_is_removed_when_it_is_done(uploads, ca
         and len(list(uploads.iterdir())) == 1
     )
     cache.unlink()
-    again = jobs.runner().submit(job.key, job.title, job.work)
+    again = jobs.runner().submit(job.key, job.title, job.function)
     until_they_end(again)
     assert again.state == jobs.DONE and again.message.startswith("run model is ready")
     assert not list(uploads.iterdir())
@@ -100,7 +100,7 @@ def test_an_upload_is_removed_with_its_forgotten_job_and_where_nothing_is_taken(
     gc.collect()
     assert not list(uploads.iterdir())
     monkeypatch.setenv("RBCORE_READ_ONLY", "1")
-    with pytest.raises(RobustnessBiasError, match="only shows"):
+    with pytest.raises(RobustnessBiasError, match="read-only"):
         bring(weights(1))
     gc.collect()
     assert not list(uploads.iterdir())

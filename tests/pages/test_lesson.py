@@ -76,7 +76,7 @@ def test_the_truth_shows_that_the_site_is_a_matter_of_ages():
 def test_without_a_regularized_run_the_step_says_so_with_the_command(monkeypatch):
     monkeypatch.setattr(analyses, "mitigated_runs", lambda plain: [])
     app = open_page("lesson", step="mitigate")
-    assert not app.exception and "No such training is here yet" in words(app)
+    assert not app.exception and "There is no such training yet" in words(app)
     assert "--regularize lighting=dim" in app.code[0].value
 
 

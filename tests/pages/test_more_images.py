@@ -4,7 +4,7 @@ import rbcore as rb
 from rbcore.runs.checkpoints import find_run
 from tests.pages.app import button, open_page, said, wait_for_jobs
 
-MORE = "Measure at least 60 images of each group, where there are so many"
+MORE = "Measure at least 60 images of each group"
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 import rbcore as rb
-from pages.shell import report
+from pages.shell import sidebar
 from pages.shell.selection import Selection
 from rbcore import store
 from tests.pages.app import SHIPPED_RUN, open_page, said, shipped
@@ -154,26 +154,30 @@ def test_a_damaged_sidecar_of_one_epoch_leaves_the_others(cache):
 
 def test_the_report_is_made_of_what_is_picked(monkeypatch):
     made = []
-    monkeypatch.setattr(
-        report, "page_of", lambda chosen, policy: made.append((chosen, policy)) or ""
-    )
-    monkeypatch.setattr(report, "partial", lambda make, *arguments: report.page_of(*arguments))
+    monkeypatch.setattr(sidebar, "partial", lambda make, selection: made.append(selection))
     for query in (
         {"misclassified": "exclude", "tau_max": "0.5", "correct_by": "network"},
         {"tau_max": "abc", "rest": "nope"},
     ):
         open_page(**LINK, **query)
-    (chosen, first), (_, wrong) = made
-    assert (chosen.model, chosen.epoch, chosen.method) == ("logistic_regression", 3, "exact")
-    assert (
-        first == rb.Policy(misclassified="exclude", tau_max=0.5, correct_by="network")
-        and wrong == rb.Policy()
-    )
+    picked, wrong = made
+    assert (picked.model, picked.epoch, picked.method) == ("logistic_regression", 3, "exact")
+    assert picked.policy == rb.Policy(misclassified="exclude", tau_max=0.5, correct_by="network")
+    assert wrong.policy == rb.Policy()
 
 
 def test_a_report_that_cannot_be_made_is_a_page_that_says_why():
-    chosen = Selection(
-        "digits", "class", "small_cnn", rb.list_runs("digits", "small_cnn")[0], 12, "ddn"
-    )
-    assert "No ddn distances are stored for epoch 12" in report.page_of(chosen, rb.Policy())
-    assert "Robustness curves" in report.page_of(replace(chosen, method="deepfool"), rb.Policy())
+    run = rb.list_runs("digits", "small_cnn")[0]
+    selection = Selection("digits", "class", "small_cnn", run, 12, "ddn")
+    assert "No ddn distances are stored for epoch 12" in sidebar.report_of(selection)
+    assert "Robustness curves" in sidebar.report_of(replace(selection, method="deepfool"))
+
+
+def test_the_definitions_stay_from_page_to_page():
+    app = open_page()
+    app.selectbox(key="misclassified").select("exclude").run()
+    app.switch_page("pages/images.py").run()
+    app.switch_page("pages/curves.py").run()
+    assert app.selectbox(key="misclassified").value == "exclude"
+    expected = rb.robustness_bias(shipped().rows, "class", policy=rb.Policy("exclude"))
+    assert app.dataframe[0].value["sigma"].to_list() == pytest.approx(expected["sigma"].to_list())

@@ -1,7 +1,7 @@
-"""Whom the server answers: the hosts of ``server.allowedHosts``, pages of its own, and nothing that writes where it only shows.
+"""Which requests the server answers: allowed hosts, its own pages, no uploads in read-only mode.
 
-Streamlit asks for the host at its WebSocket alone. This stands before every route: pages, media,
-components, uploads, health.
+Streamlit checks the host of its WebSocket only. This checks every route: pages, media, components,
+uploads, health.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -20,17 +20,17 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 
-EVERYWHERE = (None, "", "0.0.0.0", "::")  # noqa: S104
-READING = ("GET", "HEAD", "OPTIONS")
-STRANGE_HOST = (
-    "This server does not answer to that name. Whoever started it adds a name by "
+ALL_ADDRESSES = (None, "", "0.0.0.0", "::")  # noqa: S104
+READ_METHODS = ("GET", "HEAD", "OPTIONS")
+FOREIGN_HOST = (
+    "This server does not answer to that host name. Whoever started it can allow a name with "
     "--server.allowedHosts; see README.md."
 )
-STRANGE_ORIGIN = "This server answers to no page of another address."
+FOREIGN_ORIGIN = "This server does not answer requests from pages of another origin."
 
 
-class Gate:
-    """Stands before an ASGI application and refuses, by 403 and a sentence, what `refusal` names."""
+class AccessControl:
+    """ASGI middleware that refuses, with status 403 and a sentence, what `refusal` names."""
 
     def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
         self.app = app
@@ -44,9 +44,8 @@ class Gate:
         if sentence is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send(
-                {"type": "websocket.close", "code": 1008}
-            )  # before it is accepted: the answer is 403
+            # Closed before it is accepted, so the answer is 403.
+            await send({"type": "websocket.close", "code": 1008})
         else:
             text = [
                 (b"content-type", b"text/plain; charset=utf-8"),
@@ -59,20 +58,19 @@ class Gate:
 def refusal(method: str, headers: list[tuple[bytes, bytes]]) -> str | None:
     """Return why a request is refused, or None.
 
-    A name that its maker can point at any machine must not lead here (DNS rebinding), so the host
-    has to be one of those allowed; and what a page of another address asks for is refused, unless
-    ``server.corsAllowedOrigins`` names it.
+    Against DNS rebinding, the host has to be one of those allowed; and a request from a page of
+    another origin is refused, unless ``server.corsAllowedOrigins`` names it.
     """
     hosts, origins = (
         [value.decode("latin-1") for name, value in headers if name == key]
         for key in (b"host", b"origin")
     )
     if len(hosts) != 1 or not is_host_allowed(hosts[0]):
-        return STRANGE_HOST
+        return FOREIGN_HOST
     for origin in origins:
         if origin not in allowlisted_origins() and _address_of(origin) != hosts[0].lower():
-            return STRANGE_ORIGIN
-    if read_only.is_read_only() and method not in READING:
+            return FOREIGN_ORIGIN
+    if read_only.is_read_only() and method not in READ_METHODS:
         return read_only.SENTENCE
     return None
 
@@ -84,24 +82,22 @@ def _address_of(origin: str) -> str | None:
         return None
 
 
-def in_words() -> str:
-    """Say where the server listens and to which names it answers."""
+def describe_server() -> str:
+    """Say where the server listens and to which host names it answers."""
     address, hosts = config.get_option("server.address"), config.get_option("server.allowedHosts")
-    is_open = address in EVERYWHERE
+    is_open = address in ALL_ADDRESSES
     where = get_url("localhost" if is_open else address) + (
-        " and on every network of this machine" if is_open else ""
+        " and on every network interface of this machine" if is_open else ""
     )
     named = "any name" if not hosts or "*" in hosts else ", ".join(hosts)
-    return (
-        f"This server listens at {where}; it answers to "
-        f"{named}{' and only shows' if read_only.is_read_only() else ''}."
-    )
+    mode = " and is read-only" if read_only.is_read_only() else ""
+    return f"This server listens at {where}; it answers to {named}{mode}."
 
 
 @asynccontextmanager
-async def opening(app: object) -> AsyncIterator[None]:
-    """Say in the terminal whom the server answers and, as Streamlit does for a script, open a browser where there is one."""
-    print_to_cli(f"  {in_words()}\n")
+async def announce(app: object) -> AsyncIterator[None]:
+    """Say where the server listens, and open a browser as Streamlit does for scripts."""
+    print_to_cli(f"  {describe_server()}\n")
     if not config.get_option("server.headless"):
         open_browser(
             get_url(get_display_address(config.get_option("server.address") or "localhost"))

@@ -5,7 +5,7 @@ from streamlit.navigation.page import StreamlitPage
 
 
 def sections() -> dict[str, list[StreamlitPage]]:
-    """Return the pages in the order of the menu, by heading; the first is what a newcomer sees."""
+    """Return the pages in the order of the menu, by heading; the first is the home page."""
     return {
         "Begin": [
             st.Page("pages/start.py", title="Start", default=True),

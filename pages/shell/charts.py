@@ -1,4 +1,4 @@
-"""Charts on a page: each with its text for those who cannot see it, and as files to keep."""
+"""Charts on a page: each with a text alternative, and its downloads."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.shell import selection
+from pages.shell.selection import current
 from rbcore.analyses import kappa_in_words
 from rbcore.charts import AnyChart, chart_png, chart_svg
 from rbcore.reports.spreadsheet import csv_text
 
 
-def chart(
-    drawn: AnyChart,
+def draw(
+    chart: AnyChart,
     name: str,
     *,
     alt: str,
@@ -28,10 +28,10 @@ def chart(
 
     Parameters
     ----------
-    drawn
+    chart
         A chart of `rbcore.charts`.
     name
-        What it shows, in a word or two; unique on its page. Files are called after it
+        What it shows, in a word or two; unique on its page. Files are named after it
         and the selection.
     alt
         What it says, for those who do not see it.
@@ -41,12 +41,12 @@ def chart(
         ``on_select`` and ``selection_mode``, as `streamlit.altair_chart` takes them; then what was
         selected is returned.
     """
-    selected = st.altair_chart(drawn, width=width, alt=alt, key=f"chart {name}", **events)
+    selected = st.altair_chart(chart, width=width, alt=alt, key=f"chart {name}", **events)
     stem = file_stem(name)
     with st.popover("Download", type="tertiary", help=f"{name} as a picture or a table"):
         for label, suffix, kind, make in (
-            ("PNG", "png", "image/png", partial(chart_png, drawn)),
-            ("SVG", "svg", "image/svg+xml", partial(chart_svg, drawn)),
+            ("PNG", "png", "image/png", partial(chart_png, chart)),
+            ("SVG", "svg", "image/svg+xml", partial(chart_svg, chart)),
             ("CSV", "csv", "text/csv", partial(csv_text, table)),
         ):
             st.download_button(
@@ -61,7 +61,7 @@ def chart(
     return selected
 
 
-def signs(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> None:
+def draw_agreement(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> None:
     """Draw how often two sigmas have the same sign, as a table.
 
     Parameters
@@ -86,9 +86,9 @@ def signs(agreement: pd.DataFrame, of: str, *, counted: str, **columns: Any) -> 
             "same": st.column_config.TextColumn("same sign", help=counted),
             "share": st.column_config.NumberColumn("share", format="percent"),
             "interval": st.column_config.TextColumn(
-                "95% interval", help="Wilson; takes groups as independent"
+                "95% interval", help="Wilson; treats groups as independent"
             ),
-            "kappa": st.column_config.TextColumn("kappa", help="Cohen's, beyond chance"),
+            "kappa": st.column_config.TextColumn("kappa", help="Cohen's kappa: beyond chance"),
             **columns,
         },
     )
@@ -104,8 +104,8 @@ def scrolled(name: str) -> Iterator[None]:
 
 
 def file_stem(name: str) -> str:
-    """Return a file name without its ending: what is shown and of which selection, in plain letters."""
-    chosen = selection.current()
-    parts = [name, chosen.dataset, chosen.by, chosen.model]
-    parts += [f"epoch{chosen.epoch}"] if chosen.epoch is not None else []
-    return re.sub(r"[^A-Za-z0-9.=-]+", "_", "-".join([*parts, chosen.method]))[:120]
+    """Return a file name without its suffix: what is shown, and of which selection, in ASCII."""
+    selection = current()
+    parts = [name, selection.dataset, selection.by, selection.model]
+    parts += [f"epoch{selection.epoch}"] if selection.epoch is not None else []
+    return re.sub(r"[^A-Za-z0-9.=-]+", "_", "-".join([*parts, selection.method]))[:120]

@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pages.shell import gate, read_only
+from pages.shell import access, read_only
 from tests.browser.serving import ROOT, serve
 from tests.pages.app import open_page, said
 
@@ -27,7 +27,7 @@ KEY = {
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A server that only shows, started as the README says."""
+    """A read-only server, started as the README says."""
     with serve(ROOT, tmp_path_factory.mktemp("served") / "cache", RBCORE_READ_ONLY="1") as address:
         yield urlsplit(address).netloc
 
@@ -50,10 +50,10 @@ def ask(address, path, method="GET", **headers):
 def test_no_route_answers_to_a_stranger(address, path):
     status, _ = ask(address, path)
     assert status in (200, 404)
-    assert ask(address, path, Host="rebound.example") == (403, gate.STRANGE_HOST)
-    assert ask(address, path, Host="localhost.rebound.example:8501") == (403, gate.STRANGE_HOST)
+    assert ask(address, path, Host="rebound.example") == (403, access.FOREIGN_HOST)
+    assert ask(address, path, Host="localhost.rebound.example:8501") == (403, access.FOREIGN_HOST)
     for origin in ("http://stranger.example", "http://localhost:1", "null"):
-        assert ask(address, path, Origin=origin) == (403, gate.STRANGE_ORIGIN)
+        assert ask(address, path, Origin=origin) == (403, access.FOREIGN_ORIGIN)
     assert ask(address, path, Origin=f"http://{address}")[0] == status
 
 
@@ -72,7 +72,7 @@ def test_the_websocket_opens_for_its_own_page_alone(address):
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-def test_a_server_that_only_shows_takes_no_upload(address, method):
+def test_a_read_only_server_takes_no_upload(address, method):
     answer = ask(address, "/_stcore/upload_file/session/file", method, Origin=f"http://{address}")
     assert answer == (403, read_only.SENTENCE)
 
@@ -83,19 +83,19 @@ def headers(host="localhost:8501", *more):
 
 def test_what_is_asked_by_whom():
     own = (b"origin", b"http://LOCALHOST:8501")
-    assert gate.refusal("PUT", headers("localhost:8501", own)) is None
-    assert gate.refusal("GET", headers("127.0.0.1")) is None
-    assert gate.refusal("GET", []) == gate.STRANGE_HOST
+    assert access.refusal("PUT", headers("localhost:8501", own)) is None
+    assert access.refusal("GET", headers("127.0.0.1")) is None
+    assert access.refusal("GET", []) == access.FOREIGN_HOST
     assert (
-        gate.refusal("GET", headers("localhost", (b"host", b"rebound.example")))
-        == gate.STRANGE_HOST
+        access.refusal("GET", headers("localhost", (b"host", b"rebound.example")))
+        == access.FOREIGN_HOST
     )
     for host in ("localhost@rebound.example", "rebound.example/localhost", "", "[::1"):
-        assert gate.refusal("GET", headers(host)) == gate.STRANGE_HOST
+        assert access.refusal("GET", headers(host)) == access.FOREIGN_HOST
     for origin in (b"", b"null", b"http://[", b"http://localhost:8502"):
         assert (
-            gate.refusal("GET", headers("localhost:8501", (b"origin", origin)))
-            == gate.STRANGE_ORIGIN
+            access.refusal("GET", headers("localhost:8501", (b"origin", origin)))
+            == access.FOREIGN_ORIGIN
         )
 
 
