@@ -1,4 +1,4 @@
-"""Partitions of a table of samples into groups: by class, by an attribute, by bins of a number, and by intersections.
+"""Partitions of samples: by class, attribute, bins of a number, and by intersections of these.
 
 How a partition is spelled, everywhere the same: ``class``; ``race``; ``age:15,25,40,60`` for a
 number cut at these values (left-closed); ``gender*race`` for an intersection.
@@ -77,12 +77,15 @@ def _are_codes(column: pd.Series) -> bool:
 
 
 def is_coded(column: pd.Series) -> bool:
-    """Return whether a column of numbers is offered as categories: few different whole numbers, several samples of each."""
+    """Return whether a column of numbers is offered as categories.
+
+    It holds few different whole numbers, and several samples of each.
+    """
     return _are_codes(column) and column.count() >= FEWEST_A_CODE * column.nunique()
 
 
 def partition_names(table: pd.DataFrame) -> list[str]:
-    """Return the simple partitions a table offers, the class first: its class, categorical attributes, and numbers that are codes."""
+    """Return the simple partitions of a table: class, categories, and numbers that are codes."""
     return [
         name
         for name in table.columns
@@ -174,7 +177,7 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
 
 
 def group_order(labels: pd.Series) -> list[str]:
-    """Return the groups in the order in which they are always shown: numbers by value, names by alphabet, then `UNKNOWN`."""
+    """Return the groups as they are always ordered: numbers by value, names, then `UNKNOWN`."""
 
     def rank(name: str) -> tuple[bool, bool, float, bool, str]:
         number = LEADING_NUMBER.match(name)
@@ -186,7 +189,9 @@ def group_order(labels: pd.Series) -> list[str]:
 
 
 def training_counts(table: pd.DataFrame, by: str, groups: list[str]) -> np.ndarray:
-    """Return how many images of each group the network was trained on, float64, shape (n_groups,); NaN where that is not known.
+    """Return how many images of each group the network was trained on, float64, shape (n_groups,).
+
+    NaN where that is not known.
 
     Parameters
     ----------

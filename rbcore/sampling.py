@@ -1,4 +1,4 @@
-"""Which images of a split are measured where not all are, and how a sample that favors small groups is read without distortion.
+"""Which images are measured where not all are, and how a stratified sample is read.
 
 A stratified sample takes at least so many images of every group of a partition. Within a group they
 are the first ones in the split's random order, so each group is a fair draw of its own images; but
@@ -206,7 +206,10 @@ def weigh_by(rows: pd.DataFrame, split: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def proportional(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the part of a stratified table that is a fair draw of the split, without weights: of every stratum the same share."""
+    """Return the part of a stratified table that is a fair draw of the split, without weights.
+
+    It takes the same share of every stratum.
+    """
     if WEIGHT not in rows.columns:
         return rows
     weights = rows[WEIGHT].to_numpy(np.float64)
@@ -220,7 +223,10 @@ def proportional(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable(rows: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
-    """Return the rows that groups with these labels may be measured on: all where each group has one weight, else `proportional`."""
+    """Return the rows that groups with these labels may be measured on.
+
+    All where each group has one weight, else `proportional`.
+    """
     if WEIGHT not in rows.columns:
         return rows
     weights = rows[WEIGHT].to_numpy(np.float64)
@@ -236,7 +242,7 @@ def readable(rows: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
 
 
 def share_correct(rows: pd.DataFrame) -> float:
-    """Return the accuracy over a table's rows, each counted as often as its sampling weight says."""
+    """Return the accuracy over a table's rows, each counted by its sampling weight."""
     return float(
         np.average(rows["is_correct"], weights=rows[WEIGHT] if WEIGHT in rows.columns else None)
     )

@@ -1,4 +1,4 @@
-"""The paper's own analyses, one file each: they join stored distances with the measures, and compute no distances.
+"""The paper's own analyses, one file each, of stored distances; none computes a distance.
 
 =================  =================================================================================
 file               question

@@ -1,4 +1,4 @@
-"""How often two methods, or two epochs, agree on the sign of sigma (sections 7.1, 7.2, 8.1, 8.3, Table 1).
+"""How often two methods, or two epochs, agree on the sign of sigma (7.1, 7.2, 8.1, 8.3, Table 1).
 
 The paper gives a percentage. Beside it stand its denominator, an interval, Cohen's kappa (agreement
 beyond what two methods with these shares of signs reach by chance), and the mean and variance of
@@ -180,7 +180,7 @@ def agreement_by_partition(
     *,
     policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame:
-    """Summarize `paired_sigmas` for every partition and for all of them together (as Table 1 does for a dataset).
+    """Summarize `paired_sigmas` for every partition, and for all of them together (as Table 1).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Who is fooled within one budget (figure 3): the share of each group's images with its interval, and one image of each."""
+"""Who is fooled within one budget (figure 3): the share of each group, and an image of each."""
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ def fooled_at(
 
 
 def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Choose for every group the image in its middle: half of the group's images with a distance lie no farther.
+    """Choose for every group the image in its middle: half of those with a distance are no farther.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def median_images(distances: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def verdict_at_budget(fooled: pd.DataFrame) -> str:
-    """Say in words of which group the most and the fewest correct images are fooled, from a table of `fooled_at`."""
+    """Say of which group the most and the fewest images are fooled, from a table of `fooled_at`."""
     known = fooled[fooled["share"].notna()]
     budget = fooled["budget"].iat[0]
     if known.empty:

@@ -1,4 +1,4 @@
-"""Sigma by one attribute, raw and at a common mix of another: by race at one mix of ages, for instance."""
+"""Sigma by one attribute, raw and at a common mix of another: by race at one mix of ages."""
 
 from collections.abc import Sequence
 
@@ -69,7 +69,7 @@ def raw_and_standardized(
 def adjusted_bias(
     distances: pd.DataFrame, by: str, within: str, *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Measure sigma of every group at a common mix of another partition, with what its interval shows.
+    """Measure sigma of every group at a common mix of another partition, with its verdict.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Through training: sigma and accuracy of every group at every epoch, and whether the sign of the last is there before (7.2)."""
+"""Sigma and accuracy of every group through training, and since when signs are the last's (7.2)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +19,9 @@ from rbcore.wording import caution_of, listed, name_of_group, too_few_but_lower
 def bias_of_epoch(
     distances: pd.DataFrame, by: str, *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Measure sigma and accuracy of every group with their intervals, without the tests: quick enough for every epoch of a run.
+    """Measure sigma and accuracy of every group with intervals but no tests.
+
+    That is quick enough for every epoch of a run.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def epoch_pairs(
 def sign_consistency(
     run: Run, method: str, partitions: Sequence[str], *, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Count for every stored epoch before the last how many groups have the sign of sigma that they have at the last.
+    """Count for every stored epoch before the last how many groups have the last's sign of sigma.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def sign_consistency(
 
 
 def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
-    """Say in words which group is least robust at the last epoch shown, and from which epoch on it has been below 0.
+    """Say which group is least robust at the last epoch, and from which epoch on it is below 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far images lie from the decision boundary of a linear model: the median exact distance (section 6)."""
+"""The median exact distance to the decision boundary of a linear model (section 6)."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ ORDERS = (NEAREST, FARTHEST, BY_ID, LEAST_CONFIDENT, MOST_CONFIDENT)
 
 
 def taken_for(rows: pd.DataFrame) -> pd.Series:
-    """Return the class number each image ends up as: of its perturbed image, or of itself where it has none."""
+    """Return the class number of each image's perturbed image, or of itself where it has none."""
     return rows["perturbed_prediction"].where(rows["perturbed_prediction"] >= 0, rows["prediction"])
 
 

@@ -1,4 +1,4 @@
-"""What is stored of several models, epochs and methods: sigma and curves of every group (figures 6 to 16), and what is missing."""
+"""Sigma and curves of every group for several models, epochs and methods (figures 6 to 16)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class MissingDistances:
 
 
 def comparable_runs(dataset: str, like: Run | None = None) -> list[Run]:
-    """Return for every model its newest complete plain run on one and the same data, in the order of the models' names.
+    """Return for every model its newest complete plain run on the same data, by the model's name.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def comparable_runs(dataset: str, like: Run | None = None) -> list[Run]:
 
 
 def applies(method: str, run: Run) -> bool:
-    """Whether a method applies to a run's network: those for linear models do not apply to others."""
+    """Whether a method applies to a run's network; some are for linear models only."""
     if method == BEST:
         return True
     chosen, _ = resolve_method(method)
@@ -170,7 +170,7 @@ def bias_by_model(
 
 
 def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = "") -> str:
-    """Say in words which group is less robust for most models at the last epoch, and how often signs stay from the first.
+    """Say which group is less robust for most models at the last epoch, and how often signs stay.
 
     Parameters
     ----------
@@ -210,8 +210,8 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         ]
         are = "is" if len(names) == 1 else "are"
         sentence = (
-            f"At the last epoch {listed(names, most=MOST_NAMED)} {are} less robust than the rest in {below.max()} "
-            f"of {models} ({rule}; {n})."
+            f"At the last epoch {listed(names, most=MOST_NAMED)} {are} less robust than the rest "
+            f"in {below.max()} of {models} ({rule}; {n})."
         )
     cautious = [str(model) for model, bias in last.groupby("model", sort=False) if caution_of(bias)]
     if cautious:
@@ -233,7 +233,10 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
 
 
 def _too_few_in_words(last: pd.DataFrame, n_models: int, kind: str) -> str:
-    """Return a sentence on the groups that have too few images to test and lie lower than all that are shown, by most models first."""
+    """Say which groups with too few images to test lie lower than all that are shown.
+
+    Those by most models come first.
+    """
     lower: list[str] = []
     for _, bias in last.groupby("model", sort=False):
         shown = bias[bias["verdict"] == LESS_ROBUST]
@@ -292,7 +295,7 @@ def say_cell(cell: pd.Series, *, kind: str = "") -> str:
 
 
 def shown_end(tables: Iterable[pd.DataFrame], policy: Policy = DEFAULT_POLICY) -> float:
-    """Return where tau ends in small curves of several tables of distances, L2: at its limit, or after `SHOWN_SHARE` of each."""
+    """Return where tau ends in small curves, L2: at its limit, or after `SHOWN_SHARE` of each."""
     ends = [float(rows["distance"].quantile(SHOWN_SHARE)) for rows in tables]
     return policy.tau_max or max((end for end in ends if end > 0), default=1.0)
 

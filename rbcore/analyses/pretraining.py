@@ -1,4 +1,4 @@
-"""What pre-training brings: sigma of a pre-trained against a from-scratch run of the same model (section 8.2)."""
+"""Sigma of a pre-trained against a from-scratch run of the same model (section 8.2)."""
 
 import pandas as pd
 
@@ -11,7 +11,10 @@ FROM_SCRATCH = "none"
 
 
 def pretraining_pairs(dataset: str) -> list[tuple[Run, Run]]:
-    """Return (from scratch, pre-trained): the newest complete plain runs of one model on the same data, by model's name."""
+    """Return (from scratch, pre-trained): the newest such runs of each model on the same data.
+
+    They are complete and plain, in the order of the models' names.
+    """
     scratch: dict[tuple[str, str], Run] = {}
     started: dict[tuple[str, str], Run] = {}
     for run in list_runs(dataset):
@@ -30,7 +33,7 @@ def compare_pretraining(
     epoch: str = "last",
     policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame | None:
-    """Compare sigma of every group, pre-trained minus from scratch, on the same images with paired intervals.
+    """Compare sigma of every group, pre-trained minus from scratch, on the same images.
 
     Returns
     -------

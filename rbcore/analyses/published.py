@@ -1,4 +1,4 @@
-"""Distances that others measured and published, as tables of this library: they check the measures from outside.
+"""Distances that others published, as tables of this library: they check the measures from outside.
 
 UG100 (Marro and Lombardi, 2023): minimal L-infinity distances of CIFAR-10 test images for
 three small networks, bounded from both sides by mixed-integer programming and
@@ -26,13 +26,15 @@ LOWER, UPPER = "lower", "upper"
 
 
 def ug100_folder() -> Path | None:
-    """Return the folder of UG100's files from the environment variable ``RBCORE_UG100_ROOT``, or None."""
+    """Return the folder that the environment variable ``RBCORE_UG100_ROOT`` names, or None."""
     folder = os.environ.get(UG100_VARIABLE)
     return user_path(folder) if folder else None
 
 
 def ug100_table(folder: Path, model: str, estimate: str) -> tuple[pd.DataFrame, int]:
-    """Read the published distances of one network: those of images that have bounds from both sides and DeepFool's distance.
+    """Read the published distances of one network.
+
+    Of images that have bounds from both sides and DeepFool's distance.
 
     Parameters
     ----------

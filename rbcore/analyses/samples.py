@@ -1,4 +1,4 @@
-"""Two methods on the same images: their distances sample by sample, and a certificate beside an attack (7.1, 8.3)."""
+"""Two methods image by image, and a certificate beside an attack (7.1, 8.3)."""
 
 from dataclasses import dataclass
 
@@ -135,7 +135,7 @@ def compare_distances(pairs: pd.DataFrame, *, confidence: float = CONFIDENCE) ->
 
 
 def farthest_apart(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Return the ``n`` images on which two methods differ most: by the larger of the ratio and its inverse."""
+    """Return the ``n`` images on which two methods differ most, by the ratio or its inverse."""
     with np.errstate(divide="ignore"):
         apart = np.abs(np.log(pairs["ratio"].to_numpy(np.float64)))
     known = pairs.assign(apart=apart).dropna(subset="apart")
@@ -149,7 +149,7 @@ def farthest_apart(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
 def certificates_and_attacks(
     certificates: pd.DataFrame, attack: pd.DataFrame, smoothed_attack: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Join for the same images the certified radius of g with upper bounds: of f, and of g where there is one.
+    """Join for the same images the certified radius of g with upper bounds of f, and of g.
 
     They speak of different classifiers: the network f, and g, which smooths it (section 8.3). Only
     radius and upper bound of g bracket one number, and that with the confidence of both.

@@ -1,4 +1,4 @@
-"""Figures 1 and 2: classifiers in a plane, whose boundaries can be drawn and whose distances fit on paper."""
+"""Figures 1 and 2: classifiers in a plane, whose distances fit on paper."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -62,7 +62,9 @@ def class_toy(*, seed: int = 0) -> Toy:
 
 
 def budget_toys(*, tau: float = BUDGET_TOY_TAU, seed: int = 0) -> tuple[Toy, Toy]:
-    """Return figure 1's two classifiers of the same points, both always right, with unlike and with like subgroups.
+    """Return figure 1's two classifiers of the same points: with unlike and with like subgroups.
+
+    Both are always right.
 
     By the first, 70% of the round and 30% of the crosses lie within tau of the boundary; by
     the second, 30% of both. Distances to two lines that are not parallel can be chosen freely,
@@ -145,7 +147,7 @@ def _toy(
 def boundary_lines(
     weights: np.ndarray, biases: np.ndarray, *, offsets: tuple[float, ...] = (), n_points: int = 801
 ) -> pd.DataFrame:
-    """Sample the lines in the unit square's neighborhood at which the most likely class of a linear classifier changes.
+    """Sample the lines at which the most likely class of a linear classifier changes.
 
     Returns
     -------

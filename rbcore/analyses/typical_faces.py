@@ -1,4 +1,4 @@
-"""What it takes to fool the model on a typical face of each group: for a class, on the first of the toy faces only, so that it is quick."""
+"""What it takes to fool the model on a typical toy face of each group, quick enough for a class."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def first_faces(dataset: str) -> Dataset:
 def typical_faces(
     run: Run, distances: pd.DataFrame, by: str, method: str, *, n: int = 3
 ) -> dict[str, Perturbations]:
-    """Return for each group its faces whose distance is nearest to the group's median, clean and perturbed.
+    """Return for each group the faces nearest to its median distance, clean and perturbed.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
 
 
 def read_folds(folder: Path) -> tuple[dict[str, Face], list[SkippedFile]]:
-    """Return the usable rows of the five fold files by their sample's name, and what else they hold; no image is read."""
+    """Return the usable rows of the five fold files by sample, and what else they hold."""
     faces: dict[str, Face] = {}
     skipped: list[SkippedFile] = []
     for name, split in FOLDS.items():
@@ -168,7 +168,7 @@ def read_folds(folder: Path) -> tuple[dict[str, Face], list[SkippedFile]]:
 
 
 def parse_row(row: list[str], split: str) -> Face | str | None:
-    """Return a row's face, None where it has no age or gender, or in words why it makes no sense."""
+    """Return a row's face; None without age or gender, or in words why it makes no sense."""
     if len(row) < len(COLUMNS):
         return f"{len(row)} fields instead of at least {len(COLUMNS)}"
     user, image, face, age, gender = (field.strip() for field in row[: len(COLUMNS)])

@@ -1,4 +1,4 @@
-"""What a dataset is: images in [0, 1], one row of facts a sample, and the registry of those that can be loaded."""
+"""What a dataset is: images in [0, 1] and a row of facts a sample; and the registry of all."""
 
 import hashlib
 from collections.abc import Callable
@@ -107,7 +107,10 @@ class Dataset:
         return tuple(partition_names(self.samples.drop(columns="split")))
 
     def rows(self, split: str) -> np.ndarray:
-        """Return the row numbers of a split, shape (m,), in a random order fixed by the seed: the first k are a fair draw."""
+        """Return the row numbers of a split in a random order fixed by the seed, shape (m,).
+
+        The first k are a fair draw.
+        """
         if split == VALIDATION and not self.validation:
             raise DatasetError(
                 f"The dataset {self.name!r} was loaded without a validation split; load it with "
@@ -130,7 +133,7 @@ class Dataset:
         return labels
 
     def rows_of(self, sample_ids: list[str]) -> np.ndarray:
-        """Return the row numbers of the named samples, or raise `DatasetError` for one that is not there."""
+        """Return the row numbers of the named samples, or raise `DatasetError`."""
         rows: np.ndarray = pd.Index(self.samples["sample_id"]).get_indexer(pd.Index(sample_ids))
         if (rows < 0).any():
             raise DatasetError(

@@ -1,4 +1,4 @@
-"""A column of attributes: whether it holds numbers or names of groups, what is missing in it, and what was decided, in words."""
+"""A column of attributes: numbers or names of groups, what is missing, and what was decided."""
 
 import math
 import re

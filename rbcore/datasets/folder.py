@@ -1,4 +1,4 @@
-"""Your own images: class folders of JPEG and PNG files, and an optional ``metadata.csv`` of attributes.
+"""Your own images: class folders of JPEG and PNG files, and optional attributes in a table.
 
 Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the
 seed within each class. Classes are called after their folders, in alphabetical order; folders
@@ -104,7 +104,7 @@ def _metadata_path(folder: Path) -> Path | None:
 
 
 def join_classes(found: dict[str, Found]) -> tuple[dict[str, Found], list[str]]:
-    """Give class folders whose names a person cannot tell apart one name, and say so, and which differ in nothing but case."""
+    """Give class folders whose names a person cannot tell apart one name, and say so."""
     shown = joined_names((facts.name for facts in found.values()), is_case_joined=False)
     notes = [
         f"The class folders {name!r} and {', '.join(others)} look alike and are one class."
@@ -120,7 +120,7 @@ def join_classes(found: dict[str, Found]) -> tuple[dict[str, Found], list[str]]:
 
 
 def _splits(used: list[Found], labels: np.ndarray, seed: int) -> list[str]:
-    """Return each image's split: its folder's, or a seeded draw within its class that leaves each side one where it can."""
+    """Return each image's split: its folder's, or a seeded draw within its class."""
     if used[0].split is not None:
         return [str(facts.split) for facts in used]
     split = np.full(len(used), "train", dtype=object)
@@ -132,7 +132,7 @@ def _splits(used: list[Found], labels: np.ndarray, seed: int) -> list[str]:
 
 
 def find_images(root: Path) -> tuple[dict[str, Found], list[SkippedFile]]:
-    """Return the image files by their path below ``root``, written with ``/``, and what is not used; no image is read."""
+    """Return the image files by their path below ``root`` (with ``/``), and what is not used."""
     found: dict[str, Found] = {}
     skipped: list[SkippedFile] = []
     is_split = all(is_folder(root / split) for split in SPLITS)
@@ -178,7 +178,7 @@ def _find_in_class(
 
 
 def _entries(folder: Path, root: Path, skipped: list[SkippedFile]) -> Iterator[os.DirEntry[str]]:
-    """Yield what lies in a folder, by name, except hidden things and what must not be followed or cannot be named."""
+    """Yield what lies in a folder, by name, but for what is hidden or must not be followed."""
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -213,7 +213,7 @@ def _is_inside(path: Path, root: Path) -> bool:
 
 
 def _shown(entry: os.DirEntry[str], root: Path) -> str:
-    """Return a path below ``root`` as text that can be written anywhere, whatever bytes it holds on disk."""
+    """Return a path below ``root`` as text that can be written, whatever its bytes on disk."""
     return (
         Path(entry.path)
         .relative_to(root)

@@ -1,4 +1,4 @@
-"""One image file decoded as a person sees it: laid on white, turned as its camera was held, in bounded memory and time."""
+"""One image file decoded as a person sees it, in bounded memory and time."""
 
 import struct
 import zlib
@@ -78,7 +78,7 @@ def notes_of(marks: Mapping[str, int]) -> tuple[str, ...]:
 def read_image(
     path: Path, root: Path, size: int, formats: tuple[str, ...], is_cropped: bool
 ) -> Picture | str:
-    """Return an image of ``size`` x ``size`` pixels in color, or in words why the file is none that can be used.
+    """Return an image of ``size`` x ``size`` pixels in color, or in words why there is none.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _too_much(image: Image.Image, size: int, n_scans: int, *, is_turned: bool) -
 
 
 def _memory_needed(image: Image.Image, size: int, is_turned: bool) -> int:
-    """Return how many bytes decoding takes at most: the image as it is stored, each copy, and what its format adds."""
+    """Return how many bytes decoding takes at most: the image, each copy, and its format's own."""
     width, height = image.size
     stored = BYTES_A_PIXEL.get(image.mode, 4)
     a_pixel = stored + 4 * is_turned
@@ -178,7 +178,7 @@ def _memory_needed(image: Image.Image, size: int, is_turned: bool) -> int:
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Return an image in RGB as it looks on white paper, and whether anything of it was transparent."""
+    """Return an image in RGB as on white paper, and whether any of it was transparent."""
     alpha_of: Image.Image | None = None
     if image.mode.startswith("I"):
         image, alpha_of = _from_16_bits(image)
@@ -196,7 +196,7 @@ def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _from_16_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return a gray image of 16 bits in 8, as Pillow does it with colored ones, and its alpha where one value is transparent."""
+    """Return a gray image of 16 bits in 8, as Pillow does it with colored ones, and its alpha."""
     values = np.asarray(image)
     transparent = image.info.get("transparency")
     alpha = (

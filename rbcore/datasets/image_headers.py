@@ -1,4 +1,4 @@
-"""What the header of a JPEG or PNG file says, read before any decoder sees it: how the camera was held, and what decoding would cost.
+"""What the header of a JPEG or PNG file says, read before any decoder sees it.
 
 A decoder reads every text, profile and tag of a header into memory, and goes over the pixels once a
 scan; a small file can so ask for any amount of memory and time. What no camera and no program

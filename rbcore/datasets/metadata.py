@@ -112,7 +112,7 @@ def _lines_of_images(
     unused: Mapping[str, str],
     problems: _Problems,
 ) -> tuple[dict[str, tuple[int, list[str]]], int]:
-    """Return number and cells of the line that describes each image, and how many records there are."""
+    """Return number and cells of the line of each image, and how many records there are."""
     known: dict[str, str | None] = {}
     for file in files:
         known[_normal(file)] = None if _normal(file) in known else file
@@ -199,7 +199,7 @@ def _path_problem(file: str, known: Mapping[str, str | None], other: Mapping[str
 
 
 def _normal(file: str) -> str:
-    """Return a path in the one spelling of its accents and separators that different systems agree on."""
+    """Return a path in the one spelling that different systems agree on."""
     return unicodedata.normalize("NFC", file).replace("\\", "/").removeprefix("./")
 
 

@@ -1,4 +1,4 @@
-"""When two names are one: what a person cannot tell apart is the same class or group, whatever its bytes."""
+"""When two names are one: a person cannot tell them apart, whatever their bytes."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
 def is_nameable(text: str) -> bool:
-    """Return whether text can name a group: not endless, and writable (no control character, no line break, no stray byte)."""
+    """Return whether text can name a group: it is short and can be written."""
     if len(text) > LONGEST:
         return False
     return text.isprintable() or not any(
@@ -39,12 +39,12 @@ def cleaned(text: str) -> str:
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a cell holds no value, or one of the words for none, in upper or lower case."""
+    """Return whether a cell holds no value, or a word for none in upper or lower case."""
     return cleaned(text).lower() in MISSING
 
 
 def joined_names(names: Iterable[str], *, is_case_joined: bool) -> dict[str, str]:
-    """Return for each spelling the one that all spellings of this name are shown in: the most frequent.
+    """Return for each spelling the one that is shown for this name: the most frequent.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _key(spelling: str, is_case_joined: bool) -> str:
 
 
 def respelled(shown: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the names that several spellings were joined to, with the others, as a reader can tell them apart."""
+    """Return the names that several spellings were joined to, with the others."""
     families: dict[str, list[str]] = {}
     for spelling, name in shown.items():
         families.setdefault(name, []).append(spelling)
@@ -89,7 +89,7 @@ def respelled(shown: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def differing_in_case(names: Iterable[str]) -> list[list[str]]:
-    """Return the names that differ from another in nothing but upper and lower case, those alike together."""
+    """Return the names that differ in upper and lower case only, those alike together."""
     families: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         families.setdefault(_key(name, True), []).append(name)

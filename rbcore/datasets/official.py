@@ -1,4 +1,4 @@
-"""Files as their makers published them: where they lie below a folder, their checksums, and how to fetch them."""
+"""Files as their makers published them: where they lie, their checksums, how to fetch them."""
 
 import hashlib
 import shutil
@@ -29,7 +29,7 @@ AS_IT_IS = (
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A published file's name below the folder, and its MD5 (what its makers, or torchvision, publish)."""
+    """A published file's name below the folder, and its published MD5."""
 
     name: str
     md5: str
@@ -68,7 +68,7 @@ class Official:
     page: str
 
     def locate(self, root: Path) -> Path:
-        """Return the folder that holds the files: ``root``, or the one of the published name below it."""
+        """Return the folder that holds the files: ``root``, or the published name below it."""
         for folder in self._folders(root):
             if self._holds_any(folder):
                 return folder
@@ -90,7 +90,7 @@ class Official:
         return f"{n} of {len(self.files)} published files"
 
     def check(self, root: Path) -> None:
-        """Compare every file with its published checksum, or raise `DatasetError` naming the first that differs."""
+        """Compare every file with its published checksum, or raise `DatasetError`."""
         folder = self.locate(root)
         for file in self.files:
             path = published_path(folder, file.name)
@@ -167,7 +167,7 @@ def existing_folder(root: Path | None, title: str, variable: str) -> Path:
 
 
 def published_path(folder: Path, name: str) -> Path:
-    """Return a file's path, that of its unpacked twin where a ``.gz`` is absent but the twin is there."""
+    """Return a file's path, or that of its unpacked twin where only that is there."""
     path = folder / name
     unpacked = path.with_suffix("") if path.suffix == ".gz" else path
     return unpacked if is_file(unpacked) and not is_file(path) else path
@@ -230,7 +230,7 @@ def fetch(archive: Archive, path: Path, title: str, page: str, progress: Progres
 
 
 def _unpack(archive: Path, inside: str, files: Sequence[OfficialFile], folder: Path) -> None:
-    """Write the named files out of an archive, and nothing else: no path in it decides where anything goes."""
+    """Write the named files out of an archive; no path in it decides where anything goes."""
     try:
         with tarfile.open(archive, "r:gz") as packed:
             for file in files:

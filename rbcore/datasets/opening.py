@@ -52,7 +52,7 @@ def _real_below(path: Path, root: Path) -> str:
 
 
 def stat_below(path: Path, root: Path, checked: set[Path]) -> os.stat_result:
-    """Return what is known of a file below ``root`` without opening it, for many files of few folders.
+    """Return what is known of a file below ``root`` without opening it, for many files.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_below(path: Path, root: Path, most: int = MOST_TEXT) -> bytes:
 
 
 def decode_text(content: bytes) -> str:
-    """Return the text of bytes in UTF-8, or in UTF-16 as spreadsheets write it, with a byte order mark or without.
+    """Return the text of bytes in UTF-8, or in UTF-16 as spreadsheets write it.
 
     Raises
     ------

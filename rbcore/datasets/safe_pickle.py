@@ -62,7 +62,7 @@ def _array_of(built: Built, room: int) -> np.ndarray:
 
 
 def read_batch(path: Path, root: Path) -> dict[str, Any]:
-    """Return the dictionary that a CIFAR batch below ``root`` holds: text, numbers, lists, and uint8 arrays.
+    """Return the dictionary of a CIFAR batch below ``root``: text, numbers, uint8 arrays.
 
     Raises
     ------

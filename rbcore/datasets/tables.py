@@ -1,4 +1,4 @@
-"""Tables that people write: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16, read record by record with line numbers."""
+"""Tables that people write: CSV of several kinds, read record by record with line numbers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Toy faces: 8,000 drawn faces of 64x64 pixels with a bias that is planted, so that the truth is known.
+"""Toy faces: 8,000 drawn faces of 64x64 pixels with a planted bias, so that the truth is known.
 
 No person is behind them.
 
@@ -212,7 +212,7 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
     def ellipse(
         dx: np.ndarray | int, dy: np.ndarray | int, rx: np.ndarray | int, ry: np.ndarray | int
     ) -> np.ndarray:
-        """Cover, 0 to 256, of an ellipse around a point off the face's center, with an edge about a pixel wide."""
+        """Cover, 0 to 256, of an ellipse around a point off the face's center."""
         q = (x - cx - dx) ** 2 * 1024 // (rx * rx) + (y - cy - dy) ** 2 * 1024 // (ry * ry)
         cover: np.ndarray = np.clip(128 + (1024 - q) * np.minimum(rx, ry) // 128, 0, 256)
         return cover

@@ -1,4 +1,4 @@
-"""UTKFace: faces named ``[age]_[gender]_[race]_[date&time].jpg``, read from the folder of the original files.
+"""UTKFace: faces named ``[age]_[gender]_[race]_[date&time].jpg`` in a folder.
 
 Labels are five bins of age; attributes are ``gender``, ``race`` and ``age`` as its makers assigned
 them. A name that does not hold valid facts, and a file that is no readable image, are skipped and
@@ -55,7 +55,7 @@ def parse_name(name: str) -> dict[str, object] | str:
 
 
 def _named(code: str, names: tuple[str, ...]) -> str | None:
-    """Return what a code means, `UNKNOWN` for a word that says that it is missing, and None for any other."""
+    """Return what a code means, `UNKNOWN` for a word for missing, and None for any other."""
     if is_missing(code):
         return UNKNOWN
     return (
@@ -64,7 +64,7 @@ def _named(code: str, names: tuple[str, ...]) -> str | None:
 
 
 def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
-    """Load the faces below ``root`` (searched with its subfolders) at ``size`` x ``size`` pixels."""
+    """Load the faces below ``root`` and its subfolders at ``size`` x ``size`` pixels."""
     check_size("UTKFace", size)
     root = existing_folder(root, "UTKFace", "RBCORE_UTKFACE_ROOT")
     files: dict[str, Path] = {}

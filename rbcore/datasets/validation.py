@@ -1,4 +1,4 @@
-"""A share of the training images set aside, to choose settings by without a look at the test split."""
+"""A share of the training images set aside, to choose settings by without the test split."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How sure the measures are: intervals, bands, tests, and what part of a bias is accuracy, distance or composition.
+"""How sure the measures are: intervals, bands, tests, and the parts of a bias.
 
 One file a question: `table` puts the answers of `intervals` and `significance` beside the measures;
 `bands` for the curves; `decomposition`, `standardization`, `comparison` and `definitions` for what

@@ -1,4 +1,4 @@
-"""Bands on I_P(tau): how far the curve drawn from the test images may lie from that of all such images."""
+"""Bands on I_P(tau): how far the curve may lie from that of all such images."""
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,9 @@ def curves(
 
 
 def dkw_band(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Ends:
-    """Return the band of Dvoretzky, Kiefer and Wolfowitz around a curve I_P, each end of the shape of ``share``, in [0, 1].
+    """Return the band of Dvoretzky, Kiefer and Wolfowitz around I_P, each end in [0, 1].
+
+    Each has the shape of ``share``.
 
     With Massart's constant (1990) it covers the whole true curve with at least the given
     confidence, for any distribution of distances and any n: the half width is sqrt(log(2 / (1 -

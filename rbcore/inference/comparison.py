@@ -47,7 +47,7 @@ def compare_bias(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare sigma of every group between two tables of distances of the same images: sigma of the second minus the first.
+    """Compare sigma of every group between two tables of the same images: second minus first.
 
     Only images in both tables take part. Every draw takes the same images on both sides, so
     what makes an image easy or hard for both cancels. The interval is over test images, for
@@ -136,7 +136,7 @@ def compare_bias(
 
 
 def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
-    """Return the distance that counts of every image, 0 where it does not, and whether it counts: shape (2, n)."""
+    """Return distances, 0 where one does not count, and whether each counts: shape (2, n)."""
     counts = is_counted(rows, policy)
     value = np.where(counts & is_correct(rows, policy), rows["distance"].to_numpy(np.float64), 0.0)
     return np.stack(
@@ -148,7 +148,7 @@ def _columns(rows: pd.DataFrame, policy: Policy) -> np.ndarray:
 
 
 def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.ndarray, ...]:
-    """Return sigma of both sides, the standard error of their difference, and the covariance of each with it (delta method).
+    """Return sigma of both sides, the error of their difference, and each one's covariance with it.
 
     Five arrays of shape (n_draws, n_groups).
 
@@ -188,7 +188,7 @@ def _paired_sigma(means: np.ndarray, sizes: np.ndarray, rest: str) -> tuple[np.n
 
 
 def _areas(sums: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the areas of both sides, shape (2, ...), and their variances with the covariance between, shape (3, ...).
+    """Return both areas, shape (2, ...), and their variances with the covariance between, (3, ...).
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def decompose_bias(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Split log(AUC_P / AUC_rest) into log ratios of accuracies and of mean distances of correct samples.
+    """Split log(AUC_P / AUC_rest) into log ratios of accuracies and of mean distances.
 
     Accuracies are over the samples that count, so failed ones are in none of the parts; distances
     are at most ``tau_max``.

@@ -30,7 +30,7 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Comparison:
-    """For each row a ratio of two weighted sums of the groups' areas: of a group's to its rest's, for instance.
+    """For each row a ratio of two weighted sums of areas: of a group's to its rest's, for instance.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Comparison:
     below: np.ndarray
 
     def log_ratio(self, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithm of the ratios and its standard error by the delta method, each shape (..., n_rows).
+        """Return the log ratios and their standard errors (delta method), each shape (..., n_rows).
 
         The logarithm is infinite where one side is 0 and NaN where both are; the standard
         error is then NaN.
@@ -59,7 +59,7 @@ class Comparison:
     def degrees_of_freedom(
         self, means: np.ndarray, variances: np.ndarray, sizes: np.ndarray
     ) -> np.ndarray:
-        """Return Welch's degrees of freedom of the log ratios, shape (n_rows,); 1 where no variance is known."""
+        """Return Welch's degrees of freedom, shape (n_rows,); 1 where no variance is known."""
         above, below = self._sides(means)
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = variances * (
@@ -87,7 +87,7 @@ def against_rest(grouped: Grouped) -> Comparison:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Ends of the intervals of every group, each shape (n_groups,): of sigma (above -1) and of AUC(I_P) (L2)."""
+    """Intervals of every group, each shape (n_groups,): sigma (above -1) and AUC(I_P) (L2)."""
 
     sigma_low: np.ndarray
     sigma_high: np.ndarray
@@ -102,7 +102,7 @@ def bootstrap_intervals(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> Intervals:
-    """Return the symmetric bootstrap-t intervals for sigma and AUC of every group, from the same draws.
+    """Return the symmetric bootstrap-t intervals for sigma and AUC, from the same draws.
 
     NaN where none is defined: a side has area 0, the group has one sample, or more than 5% of the
     draws leave a side without any positive distance (it has fewer than about 4). Equal distances
@@ -133,7 +133,7 @@ def bootstrap_sigma(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> Ends:
-    """Return the ends of the interval for sigma of every group, each shape (n_groups,); see `bootstrap_intervals`."""
+    """Return `bootstrap_intervals` of sigma, each end shape (n_groups,)."""
     intervals = bootstrap_intervals(
         grouped, confidence=confidence, n_resamples=n_resamples, seed=seed
     )
@@ -148,7 +148,7 @@ def ratio_interval(
     n_resamples: int,
     random: np.random.Generator,
 ) -> Ends:
-    """Return the symmetric bootstrap-t interval of every ratio of a comparison, each end shape (n_rows,), positive.
+    """Return the symmetric bootstrap-t interval of every ratio, each end shape (n_rows,), positive.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def half_width(
     freedom: np.ndarray,
     confidence: float,
 ) -> np.ndarray:
-    """Return half the width of the symmetric bootstrap-t interval, shape (n_rows,); NaN where it is not defined.
+    """Return half the width of the symmetric bootstrap-t interval, shape (n_rows,); else NaN.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def difference_ends(
     error: np.ndarray,
     half: np.ndarray,
 ) -> Ends:
-    """Return the ends of the interval for ``second - first`` of two positive numbers from the same images, each shape (n_rows,).
+    """Return the interval for ``second - first`` of positive numbers, each end shape (n_rows,).
 
     The outer of two intervals: the symmetric one, and the one whose ends are reached when the
     logarithm of each number moves with the difference as the two vary together. Where one image in
@@ -319,7 +319,7 @@ def accuracy_interval(grouped: Grouped, confidence: float = CONFIDENCE) -> Ends:
 
 
 def rb_interval(grouped: Grouped, taus: np.ndarray, confidence: float = CONFIDENCE) -> Ends:
-    """Return an interval for RB(P, tau) (eq. 2) of every group, each end shape (n_groups, len(taus)), in [0, 1].
+    """Return an interval for RB(P, tau) (eq. 2), each end shape (n_groups, len(taus)), in [0, 1].
 
     Newcombe's hybrid score interval (1998, method 10) for the difference of the two shares of
     correct samples beyond tau, and of it the absolute values: it starts at 0 where that interval

@@ -1,4 +1,4 @@
-"""The same images under two models: what a share or a mean changed by, with an interval that knows that they are the same images."""
+"""What a share or a mean changed by on the same images under another model, with its interval."""
 
 from dataclasses import dataclass
 

@@ -47,7 +47,10 @@ def _refuse_no_draws(what: str, n: int) -> None:
 
 
 def group_moments(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of every group and the variance of that mean, each shape (n_groups,); a single sample has variance 0."""
+    """Return the mean of every group and the variance of that mean, each shape (n_groups,).
+
+    A single sample has variance 0.
+    """
     means = np.array([own.mean() for own in values])
     variances = np.array([own.var() / max(len(own) - 1, 1) for own in values])
     return means, _without_rounding(variances, means)
@@ -126,7 +129,7 @@ def grouped_means(
 def permuted_moments(
     values: Sequence[np.ndarray], n_permutations: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Deal all samples out to groups of the same sizes at random, and return the moments of these groups.
+    """Deal all samples out to groups of the same sizes at random; return these groups' moments.
 
     Returns
     -------
@@ -153,6 +156,6 @@ def permuted_moments(
 
 
 def _without_rounding(variances: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the variances, 0 where the standard deviation is no more than the rounding of the mean."""
+    """Return the variances; 0 where the deviation is no more than the rounding of the mean."""
     cleaned: np.ndarray = np.where(variances > (SAME * means) ** 2, variances, 0.0)
     return cleaned

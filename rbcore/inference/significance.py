@@ -1,4 +1,4 @@
-"""Is the difference more than chance: studentized permutations of who belongs to which group, and corrections for many groups.
+"""Is the difference more than chance: studentized permutations, and corrections for many groups.
 
 A plain permutation test asks whether the groups have equal distributions and rejects far too often
 where only their shapes and sizes differ. Divided by its standard error in every permutation, the
@@ -97,7 +97,7 @@ root of n; share of the values that are the tail.
 
 
 def is_heavy_tailed(values: np.ndarray) -> bool:
-    """Whether the variance of such distances may be infinite, so that the test claims differences too often.
+    """Whether the variance may be infinite, so that the test claims differences too often.
 
     Both must hold: the tail index of the largest 5% (Hill 1975) is below 2, and one value makes
     more than 3.5 / sqrt(n) of the sum of squared deviations, a quarter for 200 values.
@@ -115,7 +115,10 @@ def is_heavy_tailed(values: np.ndarray) -> bool:
 
 
 def studentized(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return log ratios over their standard errors: 0 where there is no difference, infinite where nothing varies or a side is 0."""
+    """Return log ratios over their standard errors.
+
+    0 where there is no difference, infinite where nothing varies or a side is 0.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = log_ratio / error
     ratio = np.where(np.isfinite(ratio), ratio, np.copysign(np.inf, log_ratio))
@@ -123,7 +126,9 @@ def studentized(log_ratio: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def exceedance(observed: np.ndarray, permuted: np.ndarray) -> np.ndarray:
-    """Return (1 + how many permutations reach the observed value) / (1 + permutations), shape of ``observed``.
+    """Return (1 + permutations that reach the observed value) / (1 + permutations).
+
+    Its shape is that of ``observed``.
 
     Parameters
     ----------
@@ -138,7 +143,10 @@ def exceedance(observed: np.ndarray, permuted: np.ndarray) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Return p-values after Holm's step-down correction (1979): the chance of any false claim stays below the level; NaN stays."""
+    """Return p-values after Holm's step-down correction (1979); NaN stays.
+
+    The chance of any false claim stays below the level.
+    """
     adjusted = np.full(p.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]

@@ -1,4 +1,4 @@
-"""What part of a bias is composition: sigma with every group re-weighted to a common mix of another attribute or of the class.
+"""What part of a bias is composition: sigma with every group re-weighted to a common mix.
 
 Direct standardization: within each stratum (an age bin, say) take the area of the group and of its
 rest, and average both over the strata with the same weights, the shares of the strata among all
@@ -30,7 +30,7 @@ CELL = "cell"
 def overlap(
     distances: pd.DataFrame, by: str, within: str, policy: Policy = DEFAULT_POLICY
 ) -> pd.DataFrame:
-    """Count the samples that count in each group and stratum: one row a group of ``by``, one column a stratum of ``within``."""
+    """Count the samples that count: a row for a group of ``by``, a column for one of ``within``."""
     distances = proportional(checked(distances))
     groups, strata = group_labels(distances, by), group_labels(distances, within)
     counted = is_counted(distances, policy)
@@ -49,7 +49,7 @@ def standardized_bias(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure sigma of every group with the group and its rest re-weighted to the common mix of another partition.
+    """Measure sigma with every group and its rest re-weighted to one mix of another partition.
 
     Parameters
     ----------
@@ -143,7 +143,9 @@ def standardized_bias(
 
 
 def _weights(n: np.ndarray, rest: str, *, is_raw: bool) -> Comparison:
-    """Return the weights of the areas of all cells for every group and its rest, each shape (n_groups, n_groups * n_strata).
+    """Return what the area of every cell weighs in each group and in its rest.
+
+    Each has shape (n_groups, n_groups * n_strata).
 
     Parameters
     ----------

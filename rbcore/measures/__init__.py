@@ -1,4 +1,4 @@
-"""The paper's measures: I_P(tau), RB and sigma, of tables of distances that are checked before they are measured.
+"""The paper's measures: I_P(tau), RB and sigma, of checked tables of distances.
 
 `robustness` defines the measures and their policies, `tables` what a table of distances must hold.
 """

@@ -1,4 +1,4 @@
-"""The measures of robustness bias: closed forms on a table of distances, float64, no grid and no sampling.
+"""The measures of robustness bias: closed forms, float64, no grid and no sampling.
 
 ========  ==========================================================================================
 I_P(tau)  share of the group P that is classified correctly and farther than tau from the
@@ -127,13 +127,16 @@ class Grouped:
 
     @property
     def pooled_weights(self) -> np.ndarray:
-        """What each group counts in a pooled rest, shape (n_groups,): its samples that count, or the images they stand for."""
+        """What each group counts in a pooled rest, shape (n_groups,).
+
+        Its samples that count, or the images they stand for.
+        """
         return self.sampling_weights * np.array(
             [len(values) for values in self.values], dtype=np.float64
         )
 
     def capped(self) -> list[np.ndarray]:
-        """Return the values, each at most ``tau_max``: their mean is the area under I_P up to it."""
+        """Return the values, at most ``tau_max``: their mean is the area under I_P up to it."""
         if self.policy.tau_max is None:
             return self.values
         return [np.minimum(values, self.policy.tau_max) for values in self.values]
@@ -230,7 +233,7 @@ def proportion_beyond(values: np.ndarray, taus: np.ndarray) -> np.ndarray:
 
 
 def rest_weights(weights: np.ndarray, rest: str) -> np.ndarray:
-    """Return how much every group's area counts in what each group is compared with, shape (n_groups, n_groups).
+    """Return what every area weighs in each group's rest, shape (n_groups, n_groups).
 
     Row P times the areas is the area of P's rest; the diagonal is 0, and the rows add up to 1,
     under ``sum`` to n_groups - 1.
@@ -298,7 +301,7 @@ def sigma_bias(grouped: Grouped) -> np.ndarray:
 
 
 def sigma_bounds_of_failed(grouped: Grouped) -> tuple[np.ndarray, np.ndarray]:
-    """Return sigma of every group if the failed samples had counted in the worst and in the best way for it.
+    """Return sigma if the failed samples had counted in the worst and in the best way.
 
     Failed samples of the group get distance 0 and those of the rest the largest distance seen, and
     the other way round.
@@ -323,7 +326,9 @@ def sigma_bounds_of_failed(grouped: Grouped) -> tuple[np.ndarray, np.ndarray]:
 
 
 def robustness_bias_at(grouped: Grouped, taus: np.ndarray) -> np.ndarray:
-    """Return RB(P, tau) of every group (eq. 2), shape (n_groups, len(taus)), in [0, 1]; NaN where a side has no correct sample.
+    """Return RB(P, tau) (eq. 2), shape (n_groups, len(taus)), in [0, 1].
+
+    NaN where a side has no correct sample.
 
     It conditions on correct samples whatever the policy, so it is not the gap between two curves
     I_P; the rest is pooled.
@@ -338,7 +343,7 @@ def robustness_bias_at(grouped: Grouped, taus: np.ndarray) -> np.ndarray:
 def correct_beyond(
     grouped: Grouped, taus: np.ndarray
 ) -> list[tuple[np.ndarray, float, np.ndarray, float]]:
-    """Return for every group the share of its correct samples beyond each tau and their number, and the same of its pooled rest.
+    """Return the share of correct samples beyond each tau, and their number, by group and rest.
 
     The rest's number is how many equally weighted samples say as much (Kish); all shares are
     NaN where it is 0.

@@ -1,4 +1,4 @@
-"""Is it a table of distances: columns, types and words checked before anything is measured, also where a stranger made it.
+"""Is it a table of distances: columns, types and words are checked before anything is measured.
 
 What is unambiguous is taken: text "True" or 1 for a truth value, text "0.5" for a number, "Failed"
 for a status. Everything else is refused with the column, the value, where it stands, and what to
@@ -61,7 +61,9 @@ FURTHER = {
 
 
 def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
-    """Return a table of distances with ``is_correct`` as bool, ``distance`` as float64 and ``status`` as it is spelled here.
+    """Return a table of distances in the types and spellings that the measures expect.
+
+    That is ``is_correct`` as bool, ``distance`` as float64, ``status`` as it is spelled here.
 
     A table of `rbcore.estimate_distances` comes back as it is; an empty one is no fault here.
     ``also`` names columns of `FURTHER` that must be there.
@@ -219,7 +221,7 @@ def _refuse_contradictions(table: pd.DataFrame) -> None:
 
 
 def _refuse(table: pd.DataFrame, name: str, is_fine: np.ndarray | pd.Series, what: str) -> None:
-    """Raise `MeasureError` for the first row that is not fine: its value, where it stands, and how many there are."""
+    """Raise `MeasureError` for the first row that is not fine, and say how many there are."""
     wrong = np.flatnonzero(~np.asarray(is_fine, dtype=bool))
     if not len(wrong):
         return

@@ -1,1 +1,1 @@
-"""Reports that stand alone: of one selection, and of the paper's analyses beside the published values."""
+"""Reports that stand alone: of one selection, and of the paper's analyses."""

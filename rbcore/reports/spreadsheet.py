@@ -1,4 +1,4 @@
-"""Tables as CSV that people open in a spreadsheet, where a cell of text must not run as a formula."""
+"""Tables as CSV for spreadsheets, in which no cell of text can run as a formula."""
 
 import re
 

@@ -1,4 +1,6 @@
-"""The paper's analyses on the data at hand: `plan` says what is computed, `prepare` does it, `tables` and `sections` write it down.
+"""The paper's analyses on the data at hand.
+
+`plan` says what is computed, `prepare` does it, `tables` and `sections` write it down.
 
 To add an analysis: its function in `rbcore.analyses`, a table of it in `tables`, a
 section in `sections`.

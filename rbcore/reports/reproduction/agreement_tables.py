@@ -29,7 +29,7 @@ PUBLISHED_TITLES = {
 
 
 def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
-    """Return the row of an agreement: its percentage with interval, kappa, mean and variance of the differences of sigma."""
+    """Return the row of an agreement: its percentage, kappa, and the differences of sigma."""
     found = analyses.agreement_of(pairs)
     large = pairs[pairs["n"] >= FEWEST]
     sizes = sorted(
@@ -59,7 +59,7 @@ def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
 
 
 def headline(pairs: pd.DataFrame, known: Row) -> list[Row]:
-    """Return the rows of an agreement over several datasets: of all groups, as the paper counts, and of the large ones."""
+    """Return an agreement over several datasets: of all groups, and of the large ones."""
     if not len(pairs):
         return [absent(known)]
     large = pairs[pairs["n"] >= FEWEST]
@@ -81,7 +81,7 @@ def absent(known: Row) -> Row:
 
 
 def pairs_of(materials: Sequence[Material], model: str, first: str, second: str) -> pd.DataFrame:
-    """Pair sigma by two methods over all partitions of all datasets, on the images that both cover: with the column ``dataset``."""
+    """Pair sigma by two methods over all partitions of all datasets; ``dataset`` says which."""
     tables = []
     for material in materials:
         left, right = material.rows(model, first), material.rows(model, second)
@@ -95,7 +95,7 @@ def pairs_of(materials: Sequence[Material], model: str, first: str, second: str)
 
 
 def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
-    """Compare the sign of sigma by every method with the exact one, on logistic regression (sections 7.1 and 8.1)."""
+    """Compare signs of sigma with the exact ones, on logistic regression (sections 7.1 and 8.1)."""
     rows: list[Row] = []
     of_paper = [material for material in materials if material.name in paper.MEDIAN_EXACT]
     for method in ("deepfool", "carlini_wagner", "smoothing", "minimal"):
@@ -125,7 +125,7 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
 
 
 def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
-    """Compare DeepFool, Carlini-Wagner and smoothing with each other on the network (sections 7.2 and 8.3, Table 1)."""
+    """Compare the methods with each other on the network (sections 7.2 and 8.3, Table 1)."""
     rows: list[Row] = []
     of_paper = [material for material in materials if material.name in paper.MEDIAN_EXACT]
     quantity = "DeepFool and Carlini-Wagner have one sign, %"

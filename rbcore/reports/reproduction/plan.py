@@ -1,4 +1,4 @@
-"""What `reproduce` trains and computes, and how little of it: every budget stands here, and the report repeats it."""
+"""What `reproduce` trains and computes: every budget stands here, and the report repeats it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,7 @@ def works(
     carlini_wagner: int | None,
     carlini_wagner_epochs: tuple[str, ...] = ("last",),
 ) -> tuple[Work, ...]:
-    """Return the usual distances; the numbers limit the test images of the slow attacks on the network.
+    """Return the usual distances; the numbers limit the images of slow attacks on the network.
 
     Carlini-Wagner takes its images from those of smoothing, so that the two can be compared.
     """
@@ -102,7 +102,7 @@ QUICK_SMOOTHING = {**SMOOTHING, "n0": 10, "n": 50}
 
 
 def quick(audit: Audit) -> Audit:
-    """Return the same audit with a tiny budget, which shows that everything works and measures nothing well."""
+    """Return the same audit with a tiny budget: a smoke test, whose numbers mean nothing."""
     work = [
         replace(
             item,

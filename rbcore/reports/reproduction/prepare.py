@@ -26,7 +26,7 @@ KEEP = "3"
 
 @dataclass(frozen=True)
 class Entry:
-    """One table of distances at hand: what was asked for, its epoch, and the part of the stored table that was asked for."""
+    """One table of distances at hand: what was asked for, and the rows that answer it."""
 
     work: Work
     epoch: str
@@ -96,7 +96,7 @@ def prepare(
     progress: Progress = no_progress,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Material]:
-    """Load, train and compute; what cannot be had is said in the material and does not stop the rest.
+    """Load, train and compute; what cannot be had is said, and does not stop the rest.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _prepare(
 
 
 def _without_folder(text: str, folder: Path | None) -> str:
-    """Return a text without the folder it names: a report is passed on, and whose folder it was is nobody's business."""
+    """Return a text without the folder it names: a report is passed on."""
     return (
         text
         if folder is None

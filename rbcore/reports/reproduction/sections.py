@@ -1,4 +1,4 @@
-"""The sections of the report: what each of the paper's analyses asks, its table, and its figures."""
+"""The sections of the report: what each analysis asks, its table, and its figures."""
 
 import platform
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ def all_sections(materials: Sequence[Material], ug100: Path | None) -> list[Sect
             (
                 f"Minimal {Norm.LINF.symbol} distances of CIFAR-10 test images for three small "
                 "networks, published by others: bounded from below and above by mixed-integer "
-                "programming (MIP), and found by attacks. It checks the measures on networks, where this library has no exact "
-                "distance. All images are classified correctly.",
+                "programming (MIP), and found by attacks. It checks the measures on networks, "
+                "where this library has no exact distance. All images are classified correctly.",
             ),
             agreement_tables.ug100_agreement_table(ug100),
         ),
@@ -161,7 +161,7 @@ def write(folder: Path, sections: Sequence[Section], *, is_quick: bool = False) 
 
 
 def provenance(materials: Sequence[Material], command: str, seconds: float) -> Section:
-    """Return the section that says how the numbers came about: weights, parameters, seeds, versions, the command."""
+    """Return the section on weights, parameters, seeds, versions and the command."""
     rows = []
     for material in materials:
         for entry in material.entries:

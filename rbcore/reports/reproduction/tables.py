@@ -1,4 +1,4 @@
-"""The tables of a reproduction but those of agreement: one row a quantity, with the paper's value beside ours, n and the interval."""
+"""The tables of a reproduction: one row a quantity, with the paper's value and ours."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,6 @@ from rbcore.measures import Policy
 from rbcore.reports.reproduction import paper
 from rbcore.reports.reproduction.plan import LINEAR, NETWORK
 from rbcore.reports.reproduction.prepare import Material
-from rbcore.runs.checkpoints import list_runs
 from rbcore.wording import verdict_phrases
 
 COLUMNS = ["dataset", "model", "quantity", "paper", "ours", "n", "low", "high", "note"]
@@ -157,7 +156,7 @@ def median_table(materials: Sequence[Material]) -> pd.DataFrame:
 
 
 def budget_table(materials: Sequence[Material]) -> pd.DataFrame:
-    """Count who is fooled within the paper's budget, by class, attribute, and race with gender (figure 3)."""
+    """Count who is fooled within the paper's budget, by class and attributes (figure 3)."""
     rows: list[Row] = []
     for material in materials:
         entry = material.find(NETWORK, "minimal")
@@ -231,7 +230,7 @@ def signs_table(materials: Sequence[Material]) -> pd.DataFrame:
 
 
 def composition_table(materials: Sequence[Material]) -> pd.DataFrame:
-    """Measure sigma by race on UTKFace and by site on the toy faces, raw and at a common mix of ages, for every run at hand."""
+    """Measure sigma raw and at one mix of ages: by race on UTKFace, by site on the toy faces."""
     rows: list[Row] = []
     for material in materials:
         if material.name not in COMPOSITION:
@@ -277,23 +276,17 @@ def composition_table(materials: Sequence[Material]) -> pd.DataFrame:
 
 
 def _runs_with_deepfool(material: Material) -> list[tuple[int, str, pd.DataFrame]]:
-    """Return seed, name and distances of all runs of the network on this dataset that have them, by seed."""
-    ours = material.runs[NETWORK]
+    """Return seed, name and distances of the runs of the network that differ in their seed."""
     found = []
-    for run in list_runs(material.name, NETWORK):
-        is_alike = (
-            run.is_plain
-            and run.is_complete
-            and all(run.facts[k] == ours.facts[k] for k in ("size", "n_epochs"))
-        )
-        stored = stored_distances(run, "last", "deepfool") if is_alike else None
+    for run in analyses.runs_over_seeds(material.runs[NETWORK]):
+        stored = stored_distances(run, "last", "deepfool")
         if stored is not None and len(stored.rows) == run.facts["n_test"]:
             found.append((int(run.facts["seed"]), run.name, stored.rows))
-    return sorted(found, key=lambda item: item[:2])
+    return found
 
 
 def pretraining_table(materials: Sequence[Material]) -> pd.DataFrame:
-    """Compare pre-trained with from-scratch runs of the same model (section 8.2), where both are at hand."""
+    """Compare pre-trained with from-scratch runs of a model (section 8.2)."""
     rows: list[Row] = []
     for material in materials:
         for scratch, pretrained in (
