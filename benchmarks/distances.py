@@ -33,8 +33,9 @@ from rbcore.datasets import Dataset
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.engine import Engine
-from rbcore.distances.networks import CountedNetwork, frozen
+from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.samples import Samples
+from rbcore.outputs.modes import evaluating
 
 CACHE = Path("~/.cache/rbcore-benchmarks").expanduser()
 TIERS = "minimal:fast,minimal,minimal:thorough"
@@ -113,7 +114,7 @@ def correct_rows(
 ) -> Subject:
     """Return the first `n` images that the network classifies correctly, alone and in a batch."""
     right = np.ones(len(labels), bool)
-    with frozen(network), torch.no_grad():
+    with evaluating(network, frozen=True), torch.no_grad():
         for size in (1, BATCH):
             parts = [
                 network(torch.as_tensor(images[rows]))

@@ -26,10 +26,11 @@ from benchmarks.peers import PEERS, REFERENCE, judge
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches, largest_size
 from rbcore.distances.engine import Engine
-from rbcore.distances.networks import CheckedNetwork, CountedNetwork, frozen
+from rbcore.distances.networks import CheckedNetwork, CountedNetwork
 from rbcore.distances.samples import Samples
 from rbcore.distances.smoothing.voting import voting_network
 from rbcore.models import build_network
+from rbcore.outputs.modes import evaluating
 
 CLASSES = {"resnet20": 10, "resnet50": 1000}
 PIXELS = {"resnet20": 32, "resnet50": 224}
@@ -140,7 +141,7 @@ def ceiling(network: nn.Module, image: Tensor, *, backward: bool, seconds: float
         with torch.enable_grad():
             torch.autograd.grad(network(moved).sum(), moved)
 
-    with frozen(network):
+    with evaluating(network, frozen=True):
         most = largest_size(network, image)
         rate = best_rate(forward, image, most, seconds)
         return Ceiling(rate, best_rate(both, image, most, seconds) if backward else 0.0)
@@ -204,7 +205,7 @@ def measure(
     image = torch.as_tensor(images[:1], device=device)
     counted = CountedNetwork(network)
     tops, precisions = {}, ("float32", "bfloat16")
-    with frozen(network):
+    with evaluating(network, frozen=True):
         for precision in precisions:
             alone = voting_network(counted, image, precision).network
             fitting = image.bfloat16() if precision == "bfloat16" else image

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbcore.distances.networks import frozen
+from rbcore.outputs.modes import evaluating
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """From a network, images in [0, 1] and their labels to perturbed images."""
@@ -44,7 +44,7 @@ class Peer:
 
     def run(self, network: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
         """Return the perturbed images, `batch` at a time, with the network's parameters frozen."""
-        with frozen(network), torch.enable_grad():
+        with evaluating(network, frozen=True), torch.enable_grad():
             parts = [
                 self.attack(
                     network, images[start : start + batch], labels[start : start + batch]
@@ -65,7 +65,7 @@ def judge(network: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor)
     usable = flat.isfinite().all(1) & (flat.amax(1) > flat.amin(1))
     usable &= (flat.amin(1) >= -OUTSIDE) & (flat.amax(1) <= 1 + OUTSIDE)
     shown = perturbed.nan_to_num().clamp(0, 1)
-    with frozen(network), torch.no_grad():
+    with evaluating(network, frozen=True), torch.no_grad():
         for size in (1, BATCH):
             logits = torch.cat(
                 [network(shown[start : start + size]) for start in range(0, len(shown), size)]

@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from benchmarks.distances import Subject, load_cifar, load_faces
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import Engine, Estimates
-from rbcore.distances.networks import CountedNetwork, frozen
+from rbcore.distances.networks import CountedNetwork
 from rbcore.distances.samples import Samples
 from rbcore.distances.smoothing.voting import voting_network
+from rbcore.outputs.modes import evaluating
 
 SIZES = (16, 32, 64, 128, 256, 512)
 PRECISIONS = ("float32", "bfloat16")
@@ -98,7 +99,7 @@ def measure(
         found[precision] = engines[precision].estimate(rows)
 
     image = torch.as_tensor(subject.images[:1])
-    with frozen(subject.network):
+    with evaluating(subject.network, frozen=True):
         for precision in PRECISIONS:
             voter = voting_network(CountedNetwork(subject.network), image, precision)
             for size in SIZES:

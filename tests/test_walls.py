@@ -40,7 +40,7 @@ ALLOWED = {
     "runs.loading": RUNS,
     "runs.importing": RUNS | {"training"},
     "training": RUNS | {"training.mitigations"},
-    "training.mitigations": LEAVES | {"norms", "partitions", "store"},
+    "training.mitigations": LEAVES | {"outputs", "norms", "partitions", "store"},
     # Distances: the engine and the attacks know torch callables; only what joins them knows
     # runs and the store.
     "distances": ENGINE,
@@ -49,8 +49,17 @@ ALLOWED = {
     "distances.rows": RUNS | {"distances"},
     "distances.estimate": RUNS | TABLES | {"distances"},
     "distances.cost": RUNS | TABLES | {"distances", "measures.tables"},
-    "distances.perturbed": RUNS | TABLES | {"distances", "distances.estimate"},
-    "distances.interpolation": {"charts.rendering", "datasets", "models", "sampling"},
+    "distances.perturbed": RUNS
+    | TABLES
+    | {"distances", "distances.estimate", "distances.probabilities"},
+    "distances.probabilities": {"models"},
+    "distances.interpolation": {
+        "charts.rendering",
+        "datasets",
+        "distances.probabilities",
+        "models",
+        "sampling",
+    },
     # What is made of distances.
     "measures": LEAVES | {"measures.tables", "norms", "partitions", "sampling"},
     "measures.tables": {"errors"},

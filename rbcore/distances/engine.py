@@ -15,12 +15,13 @@ from torch import Tensor
 from rbcore.distances.base import AttackResult, Batch, Method, Network, Parameters
 from rbcore.distances.batching import fastest_size, halved, in_batches, in_passes, largest_size
 from rbcore.distances.fallback import Fallback, largest_logits
-from rbcore.distances.networks import ROUNDING, CheckedNetwork, frozen, has_gradient
+from rbcore.distances.networks import ROUNDING, CheckedNetwork, has_gradient
 from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
 from rbcore.measures.tables import Bound, Status
 from rbcore.norms import lengths
 from rbcore.outputs import N_CHECKED, refuse_not_finite
+from rbcore.outputs.modes import evaluating
 from rbcore.runtime import is_out_of_memory
 
 RANGE_TOLERANCE = 1e-5
@@ -116,7 +117,7 @@ class Engine:
         """
         if self._batch_size is None:
             image = self._images(self.samples.fallback_targets[:1])
-            with frozen(self.network):
+            with evaluating(self.network, frozen=True):
                 self._check_outputs()
                 fused = self.network.fused(image)
                 has_backward = self.method.passes is None
@@ -158,7 +159,7 @@ class Engine:
         while True:
             finished = _Finished(done)
             try:
-                with frozen(self.network):
+                with evaluating(self.network, frozen=True):
                     return self._estimate(rows, finished)
             except RuntimeError as error:
                 if not is_out_of_memory(error):

@@ -1,13 +1,13 @@
-"""What a network says between a clean image and its perturbed one, a little beyond it, and of pictures rounded to 8 bits."""
+"""What a network says between a clean image and its perturbed one, and of images of 8 bits."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from rbcore.charts.rendering import rounded
 from rbcore.datasets import Dataset
+from rbcore.distances.probabilities import BATCH, probabilities
 from rbcore.models import Model
 from rbcore.sampling import SPLIT
 
@@ -15,7 +15,6 @@ STEPS = np.linspace(0.0, 1.2, 13)
 """Where a walk stops: 0 is the clean image, 1 the perturbed one."""
 BETWEEN = 32
 """Images between two stops among which the crossing is looked for."""
-BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -77,20 +76,6 @@ def _between(clean: np.ndarray, perturbed: np.ndarray, steps: np.ndarray) -> np.
         straight, np.minimum(perturbed, 0), np.maximum(perturbed, 1)
     ).astype(np.float32)
     return images
-
-
-def probabilities(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return the softmax of a network's logits for images (n, channels, height, width), float32, shape (n, n_classes)."""
-    with torch.no_grad():
-        parts = [
-            model.network(torch.as_tensor(images[start : start + BATCH], device=model.device))
-            .softmax(1)
-            .cpu()
-            .numpy()
-            for start in range(0, len(images), BATCH)
-        ]
-    joined: np.ndarray = np.concatenate(parts)
-    return joined
 
 
 def rounded_predictions(model: Model, perturbed: np.ndarray) -> np.ndarray:

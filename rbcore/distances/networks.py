@@ -2,8 +2,6 @@
 
 import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -222,24 +220,6 @@ def folded(network: nn.Module, images: Tensor) -> nn.Module | None:
         expected, actual = network(images), fused(images)
     is_same = (expected - actual).abs().max() <= SAME_ANSWERS * expected.abs().max()
     return fused if is_same else None
-
-
-@contextmanager
-def frozen(network: Network) -> Iterator[None]:
-    """Put a network into evaluation mode with frozen parameters, and restore both on the way out."""
-    if not isinstance(network, nn.Module):
-        yield
-        return
-    modes = [(module, module.training) for module in network.modules()]
-    grads = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    network.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in grads:
-            parameter.requires_grad_(requires_grad)
 
 
 def has_gradient(network: nn.Module, images: Tensor) -> bool:

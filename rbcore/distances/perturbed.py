@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from rbcore.datasets import Dataset, attributes
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.best import BEST
 from rbcore.distances.estimate import engine_for
+from rbcore.distances.probabilities import probabilities
 from rbcore.distances.rows import result_rows
 from rbcore.distances.stored import best_of
 from rbcore.errors import DatasetError
@@ -112,11 +112,7 @@ def _best_images(
 
 
 def _probabilities(model: Model, images: np.ndarray, classes: pd.Series) -> np.ndarray:
-    with torch.no_grad():
-        probabilities = (
-            model.network(torch.as_tensor(images, device=model.device)).softmax(1).cpu().numpy()
-        )
-    chosen: np.ndarray = np.take_along_axis(
-        probabilities, classes.to_numpy()[:, None].clip(0), axis=1
-    )[:, 0]
+    """Return the probability of one class of each image."""
+    which = classes.to_numpy()[:, None].clip(0)
+    chosen: np.ndarray = np.take_along_axis(probabilities(model, images), which, axis=1)[:, 0]
     return chosen

@@ -14,10 +14,10 @@ from rbcore.distances.networks import (
     block_of,
     bytes_an_image,
     folded,
-    frozen,
 )
 from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
+from rbcore.outputs.modes import evaluating
 from tests.toys import as_images, smooth_network
 
 CPU = torch.device("cpu")
@@ -258,7 +258,7 @@ def test_gradients_of_several_classes_are_those_of_each():
 
 def test_frozen_restores_after_an_error():
     network = nn.Sequential(smooth_network(), nn.Dropout()).train()
-    with pytest.raises(ValueError, match="stop"), frozen(network):
+    with pytest.raises(ValueError, match="stop"), evaluating(network, frozen=True):
         assert not network.training
         raise ValueError("stop")
     assert network.training and all(parameter.requires_grad for parameter in network.parameters())
