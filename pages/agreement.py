@@ -59,7 +59,7 @@ def render(selection: Selection) -> None:
     draw_verdict(agreement, pairs, first, second)
     for method, table in zip((first, second), tables, strict=True):
         st.caption(escape_markdown(f"{title_of(method)}: {note_of(method)}"))
-        cache.warn_of_fallbacks(table.rows, method)
+        missing_data.warn_of_fallbacks(table.rows, method)
     draw_images(pairs, first, second)
     draw_groups(sigmas, agreement, first, second)
     draw_certificates(selection, methods)

@@ -36,7 +36,7 @@ def render(selection: Selection) -> None:
     """Draw the curves of every group, and sigma with its intervals and tests."""
     st.title("Robustness curves", anchor=False)
     st.caption(f"{escape_markdown(selection.title)}. {selection.method_note}")
-    stored = cache.stored_or_stop(selection)
+    stored = missing_data.stored_or_stop(selection)
     bias = cache.bias(selection, stored)
     draw_verdict(selection, stored, bias)
     taus = tau_grid(stored.rows, selection.policy)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import cache, charts, forms, images
+from pages.shell import cache, charts, forms, images, missing_data
 from pages.shell.forms import picker
 from pages.shell.selection import Selection, current
 from pages.shell.text import escape_markdown, format_interval
@@ -31,8 +31,8 @@ def render(selection: Selection) -> None:
     """Draw the view that is picked."""
     st.title("Images at the boundary", anchor=False)
     st.caption(f"{escape_markdown(selection.title)}. {selection.method_note}")
-    stored = cache.stored_or_stop(selection)
-    cache.warn_of_fallbacks(stored.rows, selection.method)
+    stored = missing_data.stored_or_stop(selection)
+    missing_data.warn_of_fallbacks(stored.rows, selection.method)
     if (stored.rows["bound"] == "lower").all():
         st.info(
             "A certificate says how far an image is safe; it has no changed image to show. Pick "

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import cache, charts, navigation
+from pages.shell import cache, charts, missing_data, navigation
 from pages.shell.selection import Selection, current, put
 from pages.shell.text import escape_markdown
 from rbcore import analyses, inference, wording
@@ -50,7 +50,7 @@ def render() -> None:
     number = "" if is_last else f"{names.index(step) + 1} of {len(names) - 1}: "
     st.subheader(f"{number}{title}", anchor=False)
     faces = select_faces()
-    draw(faces, cache.stored_or_stop(faces))
+    draw(faces, missing_data.stored_or_stop(faces))
     caution = "Synthetic: drawn by code, no person behind them."
     if is_last:
         caution = faces.spec.caution

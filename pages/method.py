@@ -2,43 +2,14 @@
 
 import streamlit as st
 
+from pages.shell.definitions import QUESTIONS
 from pages.shell.selection import current
 from pages.shell.text import escape_markdown
 from rbcore import inference, wording
 from rbcore.distances import METHODS
-from rbcore.measures import CHOICES, LARGEST_FAILED_SHARE, Policy
+from rbcore.measures import Policy
 
 BOUNDS = {"upper": "upper bound", "lower": "lower bound", "exact": "the distance itself"}
-READINGS = {
-    "misclassified": {
-        "zero": "they stay in their group with distance 0 (eq. 4-6)",
-        "exclude": "they are left out (eq. 1-2, and the paper's released code)",
-    },
-    "rest": {
-        "pooled": "with all images outside the group (the paper's text and code)",
-        "mean": "with the mean of the other groups' curves (caption of fig. 4)",
-        "sum": "with the sum of the other groups' curves (eq. 3, literally)",
-    },
-    "failed": {
-        "exclude": (
-            "they are left out and counted; sigma is bounded as if they had counted worst and best"
-        ),
-        "raise": f"more than {LARGEST_FAILED_SHARE:.0%} of a group is an error",
-    },
-    "correct_by": {
-        "own": (
-            "the classifier that the distances are of: for certificates the smoothed classifier "
-            "g, else the network f"
-        ),
-        "network": "the network f, whatever the distances are of",
-    },
-}
-QUESTIONS = {
-    "misclassified": "How do misclassified images count?",
-    "rest": "What is a group compared with?",
-    "failed": "How do images without a distance count?",
-    "correct_by": "Which classifier decides what is correct?",
-}
 PAPER = """@inproceedings{nanda2021fairness,
   title     = {Fairness Through Robustness: Investigating Robustness Disparity in Deep Learning},
   author    = {Nanda, Vedant and Dooley, Samuel and Singla, Sahil and Feizi, Soheil and
@@ -206,7 +177,7 @@ def draw_definitions() -> None:
 def draw_choices(policy: Policy) -> None:
     """Draw the open questions of the definition, with the answers in force."""
     st.subheader("Open questions, and what is chosen now", anchor="choices")
-    st.markdown(choices_table({name: getattr(policy, name) for name in CHOICES}))
+    st.markdown(choices_table(policy))
     limit = (
         "there is none: the whole area counts"
         if policy.tau_max is None
@@ -217,18 +188,16 @@ def draw_choices(policy: Policy) -> None:
     )
 
 
-def choices_table(picked: dict[str, str]) -> str:
-    """Return the open questions with their answers as a Markdown table.
-
-    The answer in force is bold.
-    """
+def choices_table(policy: Policy) -> str:
+    """Return the open questions with their answers as a Markdown table; the choice is bold."""
     lines = ["| question | answer | meaning |", "|---|---|---|"]
-    for name, answers in READINGS.items():
-        question = QUESTIONS[name]
-        for answer, meaning in answers.items():
-            shown = f"**{answer}** (chosen)" if answer == picked[name] else answer
-            lines.append(f"| {question} | {shown} | {meaning} |")
-            question = ""
+    for question in QUESTIONS:
+        text = question.text
+        for answer, meaning in question.answers.items():
+            is_chosen = answer == getattr(policy, question.name)
+            shown = f"**{answer}** (chosen)" if is_chosen else answer
+            lines.append(f"| {text} | {shown} | {meaning} |")
+            text = ""
     return "\n".join(lines)
 
 

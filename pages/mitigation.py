@@ -9,7 +9,7 @@ import rbcore as rb
 from pages.shell import cache, charts, missing_data, navigation, read_only
 from pages.shell.forms import picker
 from pages.shell.selection import Selection, current, put
-from pages.shell.text import escape_markdown, format_interval
+from pages.shell.text import escape_markdown, format_estimate
 from rbcore import analyses, inference
 from rbcore.charts import BIASES, MEASURES, changes_chart, side_curves, tau_grid, trade_off_chart
 from rbcore.partitions import group_labels, group_order
@@ -229,7 +229,7 @@ def draw_verdict(selection: Selection, pair: Pair, effect: analyses.Effect, grou
         notes.append(f"{when}: {rb.statuses_in_words(table.rows, selection.method)}")
     st.caption(escape_markdown(" ".join(notes)))
     for table in (pair.first, pair.second):
-        cache.warn_of_fallbacks(table.rows, selection.method)
+        missing_data.warn_of_fallbacks(table.rows, selection.method)
     if selection.method.split(":")[0].split(" ")[0] not in INDEPENDENT:
         st.info(
             escape_markdown(
@@ -292,11 +292,9 @@ def draw_changes(selection: Selection, effect: analyses.Effect) -> None:
             {
                 "group": row.group,
                 "n": row.n,
-                "before": f"{row.sigma_first:+.2f}"
-                f"{format_interval(row.first_low, row.first_high, '+.2f')}",
-                "after": f"{row.sigma_second:+.2f}"
-                f"{format_interval(row.second_low, row.second_high, '+.2f')}",
-                "change": f"{row.difference:+.2f}{format_interval(row.low, row.high, '+.2f')}",
+                "before": format_estimate(row.sigma_first, row.first_low, row.first_high, "+.2f"),
+                "after": format_estimate(row.sigma_second, row.second_low, row.second_high, "+.2f"),
+                "change": format_estimate(row.difference, row.low, row.high, "+.2f"),
                 "auc": analyses.in_l2(effect.change(row.group, analyses.AUC)),
                 "accuracy": analyses.in_points(effect.change(row.group, analyses.ACCURACY)),
             }
@@ -418,10 +416,11 @@ def draw_costs(costs: pd.DataFrame, group: str, tau: float) -> None:
                 "kind": row.kind,
                 "setting": row.setting,
                 "n": row.n,
-                "sigma": f"{row.sigma:+.2f}{format_interval(row.low, row.high, '+.2f')}",
-                "rb": f"{row.rb:.3f}{format_interval(row.rb_low, row.rb_high, '.3f')}",
-                "accuracy": f"{row.accuracy:.1%}"
-                f"{format_interval(row.accuracy_low, row.accuracy_high, '.1%')}",
+                "sigma": format_estimate(row.sigma, row.low, row.high, "+.2f"),
+                "rb": format_estimate(row.rb, row.rb_low, row.rb_high, ".3f"),
+                "accuracy": format_estimate(
+                    row.accuracy, row.accuracy_low, row.accuracy_high, ".1%"
+                ),
                 "auc_group": row.auc_group,
                 "auc_rest": row.auc_rest,
                 "run": row.run,

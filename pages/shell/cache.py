@@ -13,10 +13,8 @@ import pandas as pd
 import streamlit as st
 
 import rbcore as rb
-from pages.shell import missing_data
 from pages.shell.selection import Selection
-from pages.shell.text import escape_markdown
-from rbcore import analyses, inference, store, wording
+from rbcore import analyses, inference, store
 from rbcore.datasets import Dataset, attributes
 from rbcore.distances import METHODS, format_method, interpolation, resolve_method
 from rbcore.distances.best import BEST, counts, is_current
@@ -29,32 +27,6 @@ from rbcore.store import StoredTable
 
 MOST_KEPT = 2000
 """Tables of sigma that are kept."""
-
-
-def stored_or_stop(selection: Selection) -> StoredTable:
-    """Return the stored distances of the selection, or offer to compute them and end the page."""
-    if selection.run is None:
-        missing_data.report_untrained(selection.model, selection)
-        st.stop()
-    stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
-    if stored is None:
-        n_test = selection.run.facts["n_test"]
-        sentence = (
-            f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
-        )
-        missing_data.offer_estimates([selection], sentence, "Compute them now")
-        st.stop()
-    if stored.notice:
-        st.info(escape_markdown(stored.notice))
-    return stored
-
-
-def warn_of_fallbacks(rows: pd.DataFrame, method: str) -> None:
-    """Draw a warning where so many distances are fallbacks that measures say little."""
-    correct, fallback = int(rows["is_correct"].sum()), int((rows["status"] == "fallback").sum())
-    warning = wording.fallback_warning(fallback, correct)
-    if warning:
-        st.warning(escape_markdown(f"{method}: {warning}"))
 
 
 def checksum_of(table: StoredTable) -> str:

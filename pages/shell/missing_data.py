@@ -1,14 +1,17 @@
-"""What a page says where something is missing, and the button that computes it."""
+"""What a page says where results are missing or unreliable, and the button that computes them."""
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
+import rbcore as rb
 from pages.shell import jobs, navigation, read_only, tasks
 from pages.shell.selection import Selection
 from pages.shell.text import escape_markdown
 from rbcore import sampling, wording
 from rbcore.distances.best import BEST
+from rbcore.store import StoredTable
 
 MOST_NAMED = 3
 """Groups that an offer names."""
@@ -73,3 +76,29 @@ def offer_more_images(selection: Selection, groups: Sequence[str]) -> None:
         ):
             tasks.submit_estimate(selection, at_least=sampling.USUAL_AT_LEAST, by=selection.by)
             st.rerun()
+
+
+def stored_or_stop(selection: Selection) -> StoredTable:
+    """Return the stored distances of the selection, or offer to compute them and end the page."""
+    if selection.run is None:
+        report_untrained(selection.model, selection)
+        st.stop()
+    stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
+    if stored is None:
+        n_test = selection.run.facts["n_test"]
+        sentence = (
+            f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
+        )
+        offer_estimates([selection], sentence, "Compute them now")
+        st.stop()
+    if stored.notice:
+        st.info(escape_markdown(stored.notice))
+    return stored
+
+
+def warn_of_fallbacks(rows: pd.DataFrame, method: str) -> None:
+    """Draw a warning where so many distances are fallbacks that measures say little."""
+    correct, fallback = int(rows["is_correct"].sum()), int((rows["status"] == "fallback").sum())
+    warning = wording.fallback_warning(fallback, correct)
+    if warning:
+        st.warning(escape_markdown(f"{method}: {warning}"))

@@ -7,6 +7,7 @@ import streamlit as st
 
 import rbcore as rb
 from pages.shell import charts, forms
+from pages.shell.definitions import QUESTIONS
 from pages.shell.forms import picker
 from pages.shell.selection import EPOCH_PUT, STATE, Selection, partitions_on_offer
 from pages.shell.text import escape_markdown
@@ -14,7 +15,7 @@ from rbcore import store
 from rbcore.datasets import DATASETS
 from rbcore.distances import best, method_spellings
 from rbcore.errors import RobustnessBiasError, StoreError
-from rbcore.measures import CHOICES, Policy
+from rbcore.measures import Policy
 from rbcore.models import MODELS
 from rbcore.reports import selection as selection_report
 from rbcore.runs.checkpoints import Run, damaged_runs
@@ -25,30 +26,6 @@ USUAL_METHOD = "deepfool"
 """The default: the one method that applies to every model."""
 LARGEST_TAU = 1e4
 """Larger than the distance between any two images in [0, 1]."""
-DEFINITIONS = {
-    "misclassified": (
-        "Misclassified images",
-        "zero: they stay in their group with distance 0 (paper, eq. 4-6). exclude: they are left "
-        "out (eq. 1-2).",
-    ),
-    "rest": (
-        "Compared with",
-        "pooled: all images outside the group. mean, sum: the other groups' curves (paper, fig. 4 "
-        "and eq. 3).",
-    ),
-    "failed": (
-        "Images without a distance",
-        "exclude: they are left out, and bounds on sigma are shown. raise: more than 1% of a "
-        "group is an error.",
-    ),
-    "correct_by": (
-        "Correct according to",
-        "own: the classifier that the distances are of, for certificates the smoothed one (g). "
-        "network: the network (f), whatever the distances are of. Both are the same for attacks "
-        "on the network.",
-    ),
-}
-"""Label and help of each choice of a policy."""
 
 
 def draw() -> Selection:
@@ -96,8 +73,10 @@ def _pick() -> Selection:
 
 def _pick_policy() -> Policy:
     picked = {
-        name: picker(label, name, list(CHOICES[name]), help=help)
-        for name, (label, help) in DEFINITIONS.items()
+        question.name: picker(
+            question.label, question.name, list(question.answers), help=question.help
+        )
+        for question in QUESTIONS
     }
     tau_max = forms.number_field(
         "Upper limit of tau (L2; 0: none)",

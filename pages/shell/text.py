@@ -35,3 +35,8 @@ def format_bytes(n_bytes: int) -> str:
 def format_interval(low: float, high: float, form: str) -> str:
     """Return an interval in brackets, with a space before it; nothing where it is undefined."""
     return f" [{low:{form}}, {high:{form}}]" if math.isfinite(high - low) else ""
+
+
+def format_estimate(value: float, low: float, high: float, form: str) -> str:
+    """Return a number with its interval, as far as that is defined."""
+    return f"{value:{form}}{format_interval(low, high, form)}"

@@ -1,6 +1,11 @@
+from pages.shell.definitions import QUESTIONS
 from rbcore.distances import METHODS
 from rbcore.measures import CHOICES
 from tests.pages.app import open_page, said
+
+
+def test_every_choice_of_a_policy_is_stated_once():
+    assert {question.name: tuple(question.answers) for question in QUESTIONS} == CHOICES
 
 
 def test_every_choice_is_there_and_the_one_in_force_is_marked():
