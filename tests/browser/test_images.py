@@ -18,16 +18,16 @@ def test_an_image_is_looked_at_closer_and_walked_to_its_boundary(full, page):
     row = rows[rows["distance"].notna()].sort_values(["distance", "sample_id"]).iloc[3]
     expect(page.get_by_role("textbox", name="Sample")).to_have_value(row["sample_id"])
     expect(page.get_by_role("heading", name=f"{row['prediction']} becomes")).to_be_visible()
-    expect(page.get_by_text(f"at 0.0: L2 0, taken for {row['prediction']}")).to_be_visible()
-    slider = page.get_by_role("slider", name="Walk from the clean image")
+    expect(page.get_by_text(f"at 0.0: L2 0, predicted {row['prediction']}")).to_be_visible()
+    slider = page.get_by_role("slider", name="From the clean image")
     slider.press("End")
-    expect(page.get_by_text(f"taken for {row['perturbed_prediction']}")).to_be_visible()
+    expect(page.get_by_text(f"predicted {row['perturbed_prediction']}")).to_be_visible()
     assert len(extents(page, "rect")) == 10
     expect(page.get_by_role("img", name=f"{row['sample_id']} by deepfool")).to_be_visible()
     settled(page)
     page.reload(wait_until="domcontentloaded")
     expect(page.get_by_role("textbox", name="Sample")).to_have_value(row["sample_id"])
-    expect(page.get_by_text(f"taken for {row['perturbed_prediction']}")).to_be_visible()
+    expect(page.get_by_text(f"predicted {row['perturbed_prediction']}")).to_be_visible()
 
 
 def test_filters_are_in_the_address_and_come_back_with_it(full, page):
