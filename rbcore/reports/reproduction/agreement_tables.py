@@ -11,7 +11,16 @@ from rbcore.norms import Norm
 from rbcore.reports.reproduction import paper
 from rbcore.reports.reproduction.plan import LINEAR, NETWORK
 from rbcore.reports.reproduction.prepare import Material
-from rbcore.reports.reproduction.tables import ABSENT, COLUMNS, PERCENT, Row, as_table, missing
+from rbcore.reports.reproduction.tables import (
+    ABSENT,
+    COLUMNS,
+    PERCENT,
+    Row,
+    as_table,
+    joined,
+    measured,
+    missing,
+)
 
 AGREEMENT_COLUMNS = [*COLUMNS[:-1], "kappa", "mean difference", "variance", "note"]
 TITLES = {
@@ -28,14 +37,12 @@ PUBLISHED_TITLES = {
 }
 
 
-def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
+def agreement_row(pairs: pd.DataFrame, known: Row) -> Row:
     """Return the row of an agreement: its percentage, kappa, and the differences of sigma."""
     found = analyses.agreement_of(pairs)
     large = pairs[pairs["n"] >= FEWEST]
-    sizes = sorted(
-        {f"{n:,}" for n in pairs["n_images"]}, key=lambda text: int(text.replace(",", ""))
-    )
-    images = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    fewest, most = pairs["n_images"].min(), pairs["n_images"].max()
+    images = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
     notes = [f"same sign in {found.n_same:,} of {found.n:,} groups, of {images} images"]
     if 0 < len(large) < len(pairs):
         of_large = analyses.agreement_of(large)
@@ -46,15 +53,12 @@ def agreement_row(pairs: pd.DataFrame, **known: object) -> Row:
     if found.n_undefined:
         notes.append(f"{found.n_undefined} left out, sigma not defined")
     return {
-        "ours": PERCENT * found.share,
-        "n": found.n,
-        "low": PERCENT * found.low,
-        "high": PERCENT * found.high,
+        **measured(vars(found), "share", PERCENT),
         "kappa": found.kappa,
         "mean difference": found.mean_difference,
         "variance": found.variance_of_differences,
         **known,
-        "note": "; ".join([*notes, *([str(known["note"])] if known.get("note") else [])]),
+        "note": joined(*notes, known.get("note")),
     }
 
 
@@ -63,21 +67,24 @@ def headline(pairs: pd.DataFrame, known: Row) -> list[Row]:
     if not len(pairs):
         return [absent(known)]
     large = pairs[pairs["n"] >= FEWEST]
-    rows = [agreement_row(pairs, **known)]
+    rows = [agreement_row(pairs, known)]
     if 0 < len(large) < len(pairs):
-        only = {**known, "dataset": f"of these, groups with at least {FEWEST} images"}
-        rows.append(
-            agreement_row(large, **{name: only[name] for name in ("dataset", "model", "quantity")})
-        )
+        which = {name: known[name] for name in ("model", "quantity")}
+        of_these = f"of these, groups with at least {FEWEST} images"
+        rows.append(agreement_row(large, {"dataset": of_these, **which}))
     return rows
 
 
 def absent(known: Row) -> Row:
     """Return the row of an agreement that no data at hand give."""
-    return {
-        **known,
-        "note": "; ".join([ABSENT, *([str(known["note"])] if "note" in known else [])]),
-    }
+    return {**known, "note": joined(ABSENT, known.get("note"))}
+
+
+def row_of(material: Material, pairs: pd.DataFrame, known: Row) -> Row:
+    """Return the row of an agreement on one dataset, or why there is none."""
+    if not len(pairs):
+        return missing(material, known)
+    return agreement_row(pairs, {"dataset": material.title, **known})
 
 
 def pairs_of(materials: Sequence[Material], model: str, first: str, second: str) -> pd.DataFrame:
@@ -100,7 +107,7 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
     of_paper = [material for material in materials if material.name in paper.MEDIAN_EXACT]
     for method in ("deepfool", "carlini_wagner", "smoothing", "minimal"):
         quantity = f"{TITLES[method]} has the sign of the exact sigma, %"
-        joined = pairs_of(of_paper, LINEAR, "exact", method)
+        of_all = pairs_of(of_paper, LINEAR, "exact", method)
         known: Row = {
             "model": LINEAR,
             "quantity": quantity,
@@ -112,15 +119,10 @@ def exact_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
                 f"paper: {paper.AGREES_WITH_EXACT[method]} of {paper.N_GROUPS}, mean difference "
                 f"{paper.MEAN_DIFFERENCE[method]}, variance {paper.VARIANCE_OF_DIFFERENCES[method]}"
             )
-        rows += headline(joined, known)
+        rows += headline(of_all, known)
         for material in materials:
             pairs = pairs_of([material], LINEAR, "exact", method)
-            if len(pairs):
-                rows.append(
-                    agreement_row(pairs, dataset=material.title, model=LINEAR, quantity=quantity)
-                )
-            else:
-                rows.append(missing(material, quantity, model=LINEAR))
+            rows.append(row_of(material, pairs, {"model": LINEAR, "quantity": quantity}))
     return as_table(rows, AGREEMENT_COLUMNS)
 
 
@@ -138,8 +140,7 @@ def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
             f"paper: {paper.DEEPFOOL_AGREES_WITH_CARLINI_WAGNER} of {paper.N_CELLS}, five networks"
         ),
     }
-    joined = pairs_of(of_paper, NETWORK, "deepfool", "carlini_wagner")
-    rows += headline(joined, known)
+    rows += headline(pairs_of(of_paper, NETWORK, "deepfool", "carlini_wagner"), known)
     comparisons = [
         ("deepfool", "carlini_wagner", None),
         ("smoothing", "deepfool", 0),
@@ -156,9 +157,7 @@ def method_agreement_table(materials: Sequence[Material]) -> pd.DataFrame:
                 known["note"] = (
                     f"paper: Table 1, six models, {paper.SMOOTHING_AGREES[material.name][2]} cells"
                 )
-            pairs = pairs_of([material], NETWORK, first, second)
-            known["dataset"] = material.title
-            rows.append(agreement_row(pairs, **known) if len(pairs) else missing(material, **known))  # type: ignore[arg-type]
+            rows.append(row_of(material, pairs_of([material], NETWORK, first, second), known))
     return as_table(rows, AGREEMENT_COLUMNS)
 
 
@@ -190,22 +189,12 @@ def ug100_agreement_table(folder: Path | None) -> pd.DataFrame:
         quantity = f"{names[first]} and {names[second]}: same sign of sigma, %"
         for model, of_model in [("all three", pd.concat(pairs.values())), *pairs.items()]:
             models = analyses.UG100_MODELS if model == "all three" else (model,)
-            n, n_left_out = (
-                sum(values)
-                for values in zip(*(_sizes(tables, name) for name in models), strict=True)
-            )
+            n = sum(len(tables[name, "lower"][0]) for name in models)
+            n_left_out = sum(tables[name, "lower"][1] for name in models)
             note = f"{Norm.LINF.symbol}, {n:,} images, {n_left_out} without both bounds left out"
-            rows.append(
-                agreement_row(
-                    of_model, dataset="UG100 (CIFAR-10)", model=model, quantity=quantity, note=note
-                )
-            )
+            known: Row = {"dataset": "UG100 (CIFAR-10)", "model": model, "quantity": quantity}
+            rows.append(agreement_row(of_model, {**known, "note": note}))
     return as_table(rows, AGREEMENT_COLUMNS)
-
-
-def _sizes(tables: dict[tuple[str, str], tuple[pd.DataFrame, int]], model: str) -> tuple[int, int]:
-    table, n_left_out = tables[model, "lower"]
-    return len(table), n_left_out
 
 
 def epochs_table(materials: Sequence[Material]) -> pd.DataFrame:
@@ -227,16 +216,14 @@ def epochs_table(materials: Sequence[Material]) -> pd.DataFrame:
             of_paper = [
                 pairs for material, _, pairs in found if material.name in paper.MEDIAN_EXACT
             ]
-            joined = {**known, "dataset": "the paper's datasets at hand", "model": "all"}
+            known |= {"dataset": "the paper's datasets at hand", "model": "all"}
             if of_paper:
-                rows += headline(pd.concat(of_paper), joined)
+                rows += headline(pd.concat(of_paper), known)
             else:
-                rows.append(
-                    {**joined, "note": f"not run at several epochs on these; {known['note']}"}
-                )
-            plain: Row = {"quantity": known["quantity"]}
+                note = joined("not run at several epochs on these", known["note"])
+                rows.append({**known, "note": note})
             rows += [
-                agreement_row(p, dataset=material.title, model=model, **plain)
-                for material, model, p in found
+                row_of(material, pairs, {"model": model, "quantity": known["quantity"]})
+                for material, model, pairs in found
             ]
     return as_table(rows, AGREEMENT_COLUMNS)

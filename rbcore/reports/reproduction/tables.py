@@ -1,6 +1,7 @@
 """The tables of a reproduction: one row a quantity, with the paper's value and ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,11 +47,21 @@ def as_table(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> pd.DataFr
     return table.astype({"n": "Int64"})
 
 
-def missing(material: Material, quantity: str, **known: object) -> Row:
+def missing(material: Material, known: Row) -> Row:
     """Return the row that says why a quantity is not there."""
     reason = "; ".join(material.problems) or "not run: no distances"
-    note = "; ".join(text for text in (reason, str(known.get("note", ""))) if text)
-    return {"dataset": material.title, "quantity": quantity, **known, "note": note}
+    return {"dataset": material.title, **known, "note": joined(reason, known.get("note"))}
+
+
+def joined(*notes: object) -> str:
+    """Return the notes that say something as one."""
+    return "; ".join(str(note) for note in notes if note)
+
+
+def measured(found: Mapping[Any, Any], name: str = "sigma", scale: float = 1.0) -> Row:
+    """Return what a row says of a measured number, of its n and of its interval."""
+    ends = {end: scale * found[end] for end in ("low", "high")}
+    return {"ours": scale * found[name], "n": found["n"], **ends}
 
 
 def data_table(materials: Sequence[Material]) -> pd.DataFrame:
@@ -58,7 +69,7 @@ def data_table(materials: Sequence[Material]) -> pd.DataFrame:
     rows: list[Row] = []
     for material in materials:
         if material.dataset is None:
-            rows.append(missing(material, "test accuracy"))
+            rows.append(missing(material, {"quantity": "test accuracy"}))
             continue
         spec, dataset = DATASETS[material.name], material.dataset
         n_train, n_test = len(dataset.rows("train")), len(dataset.rows("test"))
@@ -100,10 +111,8 @@ def toys_table() -> pd.DataFrame:
                 "dataset": f"figure 1, classifier {name}",
                 "quantity": f"{found['group']}: within tau, %",
                 "paper": PERCENT * paper.TOY_SHARES[name, str(found["group"])],
-                "ours": PERCENT * found["share"],
+                **measured(found, "share", PERCENT),
                 "n": found["n_correct"],
-                "low": PERCENT * found["low"],
-                "high": PERCENT * found["high"],
                 "note": "the points are placed so that the shares are the paper's; accuracy 100%",
             }
             for found in fooled.to_dict("records")
@@ -114,10 +123,7 @@ def toys_table() -> pd.DataFrame:
             "dataset": "figure 2",
             "model": "logistic regression",
             "quantity": f"{found['group']}: sigma",
-            "ours": found["sigma"],
-            "n": found["n"],
-            "low": found["low"],
-            "high": found["high"],
+            **measured(found),
             "note": f"accuracy {found['accuracy']:.1%}"
             + ("; the paper: closest to the boundary" if found["group"] == "brown" else ""),
         }
@@ -130,10 +136,10 @@ def median_table(materials: Sequence[Material]) -> pd.DataFrame:
     """Compare the median exact distance of logistic regression (section 6)."""
     rows: list[Row] = []
     for material in materials:
-        known = {"model": LINEAR, "paper": paper.MEDIAN_EXACT.get(material.name, np.nan)}
+        known: Row = {"model": LINEAR, "paper": paper.MEDIAN_EXACT.get(material.name, np.nan)}
         exact = material.rows(LINEAR, "exact")
         if exact is None:
-            rows.append(missing(material, "median exact distance, L2", **known))
+            rows.append(missing(material, {"quantity": "median exact distance, L2", **known}))
             continue
         for misclassified, said in (
             ("exclude", "correct images"),
@@ -145,10 +151,7 @@ def median_table(materials: Sequence[Material]) -> pd.DataFrame:
                     **known,
                     "dataset": material.title,
                     "quantity": f"median exact distance, L2: {said}",
-                    "ours": found.median,
-                    "n": found.n,
-                    "low": found.low,
-                    "high": found.high,
+                    **measured(vars(found), "median"),
                     "note": "section 6 does not say which images count",
                 }
             )
@@ -161,9 +164,8 @@ def budget_table(materials: Sequence[Material]) -> pd.DataFrame:
     for material in materials:
         entry = material.find(NETWORK, "minimal")
         if entry is None:
-            rows.append(
-                missing(material, "fooled within L2 0.5, % of correct images", model=NETWORK)
-            )
+            quantity = "fooled within L2 0.5, % of correct images"
+            rows.append(missing(material, {"quantity": quantity, "model": NETWORK}))
             continue
         partitions = list(material.partitions)
         partitions += ["race*gender"] if {"race", "gender"} <= set(partitions) else []
@@ -176,10 +178,8 @@ def budget_table(materials: Sequence[Material]) -> pd.DataFrame:
                         f"{by} {found['group']}: fooled within L2 {found['budget']:g}, "
                         "% of correct images"
                     ),
-                    "ours": PERCENT * found["share"],
+                    **measured(found, "share", PERCENT),
                     "n": found["n_correct"],
-                    "low": PERCENT * found["low"],
-                    "high": PERCENT * found["high"],
                     "note": (
                         f"at least, by Minimal; {found['n'] - found['n_correct']} more are "
                         "misclassified already"
@@ -208,24 +208,11 @@ def signs_table(materials: Sequence[Material]) -> pd.DataFrame:
                     bias = robustness_bias(distances, partition)
                     bias = bias.assign(words=verdict_phrases(bias)).set_index("group")
                     if group in bias.index:
-                        ours = bias.loc[group]
-                        facts = {
-                            "ours": ours["sigma"],
-                            "n": ours["n"],
-                            "low": ours["low"],
-                            "high": ours["high"],
-                        }
-                        rows.append(
-                            {
-                                **known,
-                                **facts,
-                                "dataset": material.title,
-                                "model": model,
-                                "note": ours["words"],
-                            }
-                        )
+                        ours = bias.loc[group].to_dict()
+                        where = {"dataset": material.title, "model": model}
+                        rows.append({**known, **where, **measured(ours), "note": ours["words"]})
             if not found:
-                rows.append(missing(material, **known))  # type: ignore[arg-type]
+                rows.append(missing(material, known))
     return as_table(rows)
 
 
@@ -237,41 +224,30 @@ def composition_table(materials: Sequence[Material]) -> pd.DataFrame:
             continue
         by, within = COMPOSITION[material.name]
         if material.dataset is None or NETWORK not in material.runs:
-            rows.append(missing(material, f"{by}: sigma, raw and standardized"))
+            rows.append(missing(material, {"quantity": f"{by}: sigma, raw and standardized"}))
             continue
         for seed, run_name, distances in _runs_with_deepfool(material):
             for found in analyses.raw_and_standardized(distances, by, within).to_dict("records"):
-                known: Row = {
-                    "dataset": material.title,
-                    "model": f"{NETWORK}, seed {seed}",
-                    "n": found["n"],
-                }
-                ends = {"low": found["low"], "high": found["high"]}
+                known: Row = {"dataset": material.title, "model": f"{NETWORK}, seed {seed}"}
                 quantity = f"{by} {found['group']}: sigma"
-                rows.append(
-                    {
-                        **known,
-                        **ends,
-                        "quantity": f"{quantity}, raw",
-                        "ours": found["sigma"],
-                        "note": run_name,
-                    }
-                )
-                standardized: Row = {**known, "quantity": f"{quantity}, standardized"}
+                raw = {"quantity": f"{quantity}, raw", "note": run_name}
+                rows.append({**known, **measured(found), **raw})
+                note = "refused: " + found["refused"]
                 if found["within"]:
-                    standardized |= {
-                        "ours": found["standardized"],
-                        "low": found["standardized_low"],
-                        "high": found["standardized_high"],
-                        "note": (
-                            f"one mix of {AGES.get(found['within'], found['within'])}; worth "
-                            f"{found['n_effective']:.0f} equally weighted images; smallest cell "
-                            f"{found['smallest_cell']:.0f}"
-                        ),
-                    }
-                else:
-                    standardized["note"] = "refused: " + found["refused"]
-                rows.append(standardized)
+                    note = (
+                        f"one mix of {AGES.get(found['within'], found['within'])}; worth "
+                        f"{found['n_effective']:.0f} equally weighted images; smallest cell "
+                        f"{found['smallest_cell']:.0f}"
+                    )
+                standardized = {  # NaN where it was refused
+                    "quantity": f"{quantity}, standardized",
+                    "ours": found["standardized"],
+                    "n": found["n"],
+                    "low": found["standardized_low"],
+                    "high": found["standardized_high"],
+                    "note": note,
+                }
+                rows.append({**known, **standardized})
     return as_table(rows)
 
 
@@ -306,10 +282,7 @@ def pretraining_table(materials: Sequence[Material]) -> pd.DataFrame:
                                 f"{epoch} epoch, {by} {record['group']}: sigma "
                                 "pre-trained - from scratch"
                             ),
-                            "ours": record["difference"],
-                            "n": record["n"],
-                            "low": record["low"],
-                            "high": record["high"],
+                            **measured(record, "difference"),
                             "note": (
                                 f"from scratch {record['sigma_first']:+.3f}, pre-trained "
                                 f"{record['sigma_second']:+.3f}"
