@@ -1,4 +1,4 @@
-"""The commands that report: ``bias`` and ``report`` of stored distances, ``reproduce`` of the paper."""
+"""The commands that report: ``bias``, ``report`` and ``reproduce``."""
 
 import re
 import shlex

@@ -41,7 +41,9 @@ SMOOTHED_UPPER_NOTE = (
 
 @dataclass(frozen=True)
 class Batch:
-    """Images for a method to work on: those the network classifies correctly, for a method about g all of them.
+    """Images for a method to work on.
+
+    Those the network classifies correctly; for a method about g all of them.
 
     Attributes
     ----------
@@ -188,7 +190,9 @@ METHODS: Registry[Method] = Registry("method")
 def resolve_method(
     spelled: str, given: Mapping[str, object] | None = None
 ) -> tuple[Method, Parameters]:
-    """Turn ``method[:preset] [name=value ...]`` and given parameters into the method and all its parameters.
+    """Turn a spelled method and given parameters into the method and all its parameters.
+
+    Spelled ``method[:preset] [name=value ...]``.
 
     Raises
     ------
@@ -212,7 +216,10 @@ def resolve_method(
 
 
 def format_method(method: Method, parameters: Mapping[str, object]) -> str:
-    """Return the shortest name of a method with these parameters: its own or a preset's, and the parameters that differ."""
+    """Return the shortest name of a method with these parameters.
+
+    Its own or a preset's, and the parameters that differ.
+    """
 
     def differing(preset: str | None) -> list[str]:
         usual = method.resolve(preset, {})

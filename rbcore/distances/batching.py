@@ -1,4 +1,7 @@
-"""How many images go through a network at once: as many as are fastest, and never more than fit into a share of the memory."""
+"""How many images go through a network at once: as many as are fastest.
+
+Never more than fit into a share of the memory.
+"""
 
 import math
 import time
@@ -31,7 +34,7 @@ def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 
 
 def in_passes(network: nn.Module, images: Tensor, size: int) -> Tensor:
-    """Return the logits of images, sent through the network without gradients in passes of at most ``size``."""
+    """Return the logits of images, in passes of at most ``size``, without gradients."""
     with torch.no_grad():
         return torch.cat(
             [network(images[start : start + size]) for start in range(0, len(images), size)]
@@ -48,7 +51,9 @@ def free_bytes(device: torch.device) -> int:
 
 
 def largest_size(network: nn.Module, image: Tensor, *, backward: bool = True) -> int:
-    """Return how many images a pass may have so that it takes at most `MEMORY_SHARE` of what is free.
+    """Return how many images a pass may have.
+
+    It then takes at most `MEMORY_SHARE` of what is free.
 
     A pass forward alone never takes more than autograd would keep for it.
     """
@@ -98,7 +103,10 @@ def fastest_size(
 
 
 def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> float:
-    """Return how many images a second go through a network, forward or forward and backward, on passes of a usual size."""
+    """Return how many images a second go through a network, on passes of a usual size.
+
+    Forward, or forward and backward.
+    """
     images = image.expand(min(FEW, largest_size(network, image)), -1, -1, -1).contiguous()
     return len(images) / min(
         seconds_of_a_pass(network, images, backward=backward) for _ in range(3)
@@ -106,7 +114,10 @@ def images_a_second(network: nn.Module, image: Tensor, *, backward: bool) -> flo
 
 
 def seconds_of_a_pass(network: Network, images: Tensor, *, backward: bool = True) -> float:
-    """Return how long one pass takes, forward or forward and backward, with all that it started on the device."""
+    """Return how many seconds one pass takes, forward or forward and backward.
+
+    Including all that it started on the device.
+    """
     started = time.perf_counter()
     moved = images.detach().requires_grad_(backward)
     with torch.set_grad_enabled(backward):

@@ -1,4 +1,6 @@
-"""Estimate distances batch by batch, and believe no method: what it returns is predicted again, or it does not count.
+"""Estimate distances batch by batch, and believe no method.
+
+What a method returns is predicted again, or it does not count.
 
 The engine knows images, labels and a callable from images to logits. It knows no dataset, no
 model and no store.
@@ -53,7 +55,8 @@ class Estimates:
         Class of the clean image by the network, or by the smoothed classifier g for
         a method about it.
     distance
-        In the norm of the method, in [0, 1] pixel space, float64; NaN where `status` is misclassified or failed.
+        In the norm of the method, in [0, 1] pixel space, float64; NaN where `status` is
+        misclassified or failed.
     status
         ``exact | found | fallback | failed | misclassified | certified | abstained | overruled``.
     perturbed_prediction
@@ -110,7 +113,7 @@ class Engine:
 
     @property
     def batch_size(self) -> int:
-        """Images a pass: as given, or found by measuring forward and backward passes for about a second.
+        """Images a pass: as given, or found by measuring for about a second.
 
         For a method without backward passes as many as memory allows; it may find a
         faster number below.
@@ -250,7 +253,10 @@ class Engine:
         )
 
     def _refuse_flat(self) -> None:
-        """Raise `MethodError` once if the logits change with none of the fallback_targets: no attack by gradients can work."""
+        """Raise `MethodError` once if the logits change with none of the fallback targets.
+
+        Then no attack by gradients can work.
+        """
         if not self._has_gradient:
             chunks = in_batches(self.samples.fallback_targets, min(self.batch_size, A_FEW))
             self._has_gradient = any(
@@ -264,7 +270,10 @@ class Engine:
             )
 
     def _predicted(self, perturbed: Tensor) -> np.ndarray:
-        """Return the network's classes of perturbed images; -1 where an image or its logits are not finite."""
+        """Return the network's classes of perturbed images.
+
+        -1 where an image or its logits are not finite.
+        """
         usable = perturbed.flatten(1).isfinite().all(1)
         logits = self._logits(perturbed.nan_to_num())
         classes = torch.where(usable & logits.isfinite().all(1), logits.argmax(1), -1)
@@ -309,7 +318,9 @@ class Engine:
         )
 
     def _relative_margin(self, perturbed: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return by how much another class than the label leads, as a share of the largest clean logit, and each predicted class.
+        """Return by how much another class than the label leads, and each predicted class.
+
+        The lead is a share of the largest clean logit.
 
         Predicted anew, in passes of half the size, and to lead by more than rounding, since a
         sample on the boundary flips with the size of its batch. Minus infinity for an image that

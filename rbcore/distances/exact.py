@@ -1,4 +1,6 @@
-"""The closed form for linear models (paper, section 6): min over k != y of (f_y - f_k) / ||w_y - w_k||.
+"""The closed form for linear models (paper, section 6).
+
+The distance is the minimum over k != y of (f_y - f_k) / ||w_y - w_k||.
 
 It ignores the box [0, 1], so it is a lower bound for any attack that is confined to valid images.
 """
@@ -20,7 +22,9 @@ counts as linear.
 
 
 def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return float64 weights (n_classes, n_pixels) and biases (n_classes,) of a network that is affine.
+    """Return the weights and biases of a network that is affine.
+
+    Float64, shapes (n_classes, n_pixels) and (n_classes,).
 
     Raises
     ------
@@ -47,7 +51,10 @@ def affine_form(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def run(network: nn.Module, batch: Batch) -> AttackResult:
-    """Return the exact distance to the nearest class boundary, and an image beyond it by what rounding cannot take back."""
+    """Return the exact distance to the nearest class boundary, and an image beyond it.
+
+    The image lies beyond by what rounding cannot take back.
+    """
     images, labels = batch.images, batch.labels
     weights, biases = affine_form(network, images)
     flat = images.flatten(1).double()

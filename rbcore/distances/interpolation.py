@@ -50,7 +50,9 @@ class Walk:
 
 
 def walk(model: Model, clean: np.ndarray, perturbed: np.ndarray) -> Walk:
-    """Walk from a clean image to its perturbed one and beyond, each of shape (channels, height, width).
+    """Walk from a clean image to its perturbed one and beyond.
+
+    Each of shape (channels, height, width).
 
     Pixels beyond the perturbed image stop at black and white; where the perturbed image leaves [0,
     1] itself, as that of the exact method can, they stop where it does.
@@ -79,7 +81,10 @@ def _between(clean: np.ndarray, perturbed: np.ndarray, steps: np.ndarray) -> np.
 
 
 def rounded_predictions(model: Model, perturbed: np.ndarray) -> np.ndarray:
-    """Return the class of perturbed images rounded to 8 bits, int64, shape (n,); -1 where there is no perturbed image."""
+    """Return the class of perturbed images rounded to 8 bits, int64, shape (n,).
+
+    -1 where there is no perturbed image.
+    """
     is_image = np.isfinite(perturbed).all(axis=(1, 2, 3))
     predictions = np.full(len(perturbed), -1, dtype=np.int64)
     if is_image.any():

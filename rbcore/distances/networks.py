@@ -1,4 +1,4 @@
-"""Networks as methods see them: counted, frozen, and folded into a faster one of the same answers."""
+"""Networks as methods see them: counted, checked, and folded into a faster one."""
 
 import copy
 import math
@@ -39,7 +39,10 @@ class Counts:
 
 
 class CountedNetwork(nn.Module):
-    """A network that counts images sent forward and backward, and stops between two passes if asked to."""
+    """A network that counts images sent forward and backward.
+
+    It stops between two passes if asked to.
+    """
 
     def __init__(
         self, network: Network, cancel: Cancel = never, counts: Counts | None = None
@@ -61,7 +64,7 @@ class CountedNetwork(nn.Module):
         return logits
 
     def fused(self, images: Tensor) -> "CountedNetwork":
-        """Return a faster network with the same answers for these images, for an attack to search on.
+        """Return a faster network with the same answers for these images, to search on.
 
         BatchNorm is folded and the layout is channels last where that changes no answer. On a CPU
         images go through it in blocks of one size, so that no rounding depends on how many there
@@ -136,7 +139,10 @@ class CheckedNetwork(CountedNetwork):
 
 
 class InBlocks(nn.Module):
-    """A network that sends images through another in blocks of exactly one size, the last one filled up with copies."""
+    """A network that sends images through another in blocks of exactly one size.
+
+    The last one is filled up with copies.
+    """
 
     def __init__(self, network: Network, block: int) -> None:
         super().__init__()
@@ -156,13 +162,19 @@ class InBlocks(nn.Module):
 
 
 def block_of(network: Network, image: Tensor) -> int:
-    """Return the images a block for a network: a power of two up to `BLOCK`, for which autograd keeps at most `BLOCK_BYTES`."""
+    """Return the images a block for a network: a power of two up to `BLOCK`.
+
+    Autograd keeps at most `BLOCK_BYTES` for it.
+    """
     most = max(1, BLOCK_BYTES // bytes_an_image(network, image))
     return int(min(BLOCK, 2 ** int(math.log2(most))))
 
 
 def bytes_an_image(network: Network, image: Tensor) -> int:
-    """Return the bytes autograd keeps for the backward pass of one image, shape (1, channels, height, width)."""
+    """Return the bytes autograd keeps for the backward pass of one image.
+
+    Of shape (1, channels, height, width).
+    """
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -177,7 +189,9 @@ def bytes_an_image(network: Network, image: Tensor) -> int:
 
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module | None:
-    """Return a copy with every BatchNorm folded into the convolution before it, weights in channels-last order.
+    """Return a copy with every BatchNorm folded into the convolution before it.
+
+    Its weights are in channels-last order.
 
     None where the network cannot be traced, or where the copy's logits for these images differ by
     more than `SAME_ANSWERS`.

@@ -1,4 +1,4 @@
-"""The data whose distances are wanted, as the engine sees them: by row number, without a dataset."""
+"""The data whose distances are wanted, by row number: what the engine knows of a dataset."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

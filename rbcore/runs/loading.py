@@ -1,4 +1,4 @@
-"""Loading what a run left: its network with the weights of an epoch, and the dataset it was trained on."""
+"""Load what a run left: its network after an epoch, and the dataset it was trained on."""
 
 import os
 
@@ -17,7 +17,9 @@ def load_model(
     run: str | None = None,
     device: str = "auto",
 ) -> Model:
-    """Load the network a run left after an epoch, in evaluation mode, with its normalization inside.
+    """Load the network a run left after an epoch, in evaluation mode.
+
+    Its normalization is inside.
 
     Parameters
     ----------
@@ -78,7 +80,9 @@ def open_run(
     root: str | os.PathLike[str] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Dataset, Run]:
-    """Find a run and load the dataset it was trained on, at the run's size, seed and validation split.
+    """Find a run and load the dataset it was trained on.
+
+    At the run's size, seed and validation split.
 
     Where no run is named, it is the newest complete plain one that was trained on the files at
     hand: those in ``root``, or in the folder used last.

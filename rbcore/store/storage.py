@@ -54,7 +54,10 @@ def disk_use() -> dict[str, int]:
 
 
 def deletable_runs() -> list[Item]:
-    """Return the user's runs, also damaged ones and those whose training did not end, the largest first."""
+    """Return the user's runs, the largest first.
+
+    Also damaged ones and those whose training did not end.
+    """
     top = _folder("runs")
     folders = (
         folder for folder in top.glob("*/*/*") if _is_below(folder, top, 3) and folder.is_dir()
@@ -110,7 +113,10 @@ def delete_table(file: Path) -> None:
 
 
 def _refuse_others(path: Path, top: Path, depth: int) -> None:
-    """Raise `StoreError` unless the path lies ``depth`` below ``top``, links followed, and does not ship."""
+    """Raise `StoreError` unless the path lies ``depth`` below ``top`` and does not ship.
+
+    Links are followed.
+    """
     if not _is_below(path, top, depth):
         raise StoreError(f"{path} is not in this user's cache, so it is not deleted.")
     if not path.exists():
@@ -118,7 +124,10 @@ def _refuse_others(path: Path, top: Path, depth: int) -> None:
 
 
 def _is_below(path: Path, top: Path, depth: int) -> bool:
-    """Return whether a path that does not ship lies ``depth`` below a folder, links followed, and can be looked at."""
+    """Return whether a path that does not ship lies ``depth`` below a folder.
+
+    Links are followed; and it can be looked at.
+    """
     try:
         is_inside = not path.is_symlink() and path.resolve().parents[depth - 1] == top.resolve()
     except (OSError, RuntimeError, IndexError):

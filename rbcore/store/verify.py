@@ -1,4 +1,4 @@
-"""Check the cache: every table against its key and checksum, and a few rows of each by computing them again."""
+"""Check the cache: every table against its key and checksum, a few rows by recomputing."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -106,7 +106,10 @@ def _recompute(stored: store.MethodTable, sample_ids: list[str], opened: Opener)
 
 
 def largest_difference(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Return the largest relative difference of two tables' distances, beyond the absolute tolerance; 0 for both NaN."""
+    """Return the largest relative difference of two tables' distances; 0 for both NaN.
+
+    Beyond the absolute tolerance.
+    """
     a, b = one["distance"].to_numpy(), other["distance"].to_numpy()
     gaps = np.where(np.isnan(a) & np.isnan(b), 0.0, np.abs(a - b))
     excess = np.maximum(np.nan_to_num(gaps, nan=np.inf) - TOLERANCE[1], 0.0)

@@ -1,1 +1,4 @@
-"""Attacks, one file a family: each finds a misclassified image near the clean one, so its distance is an upper bound."""
+"""Attacks, one file a family: each finds a misclassified image near the clean one.
+
+The distance of that image is an upper bound.
+"""

@@ -59,7 +59,9 @@ def ddn(
 
 
 def _run(attack: MinimizationAttack, network: nn.Module, batch: Batch) -> AttackResult:
-    """Run an attack pass by pass; what it draws at random comes from the seed of the pass's first image.
+    """Run an attack pass by pass.
+
+    What it draws at random comes from the seed of the pass's first image.
 
     Only DDN draws: directions for images whose gradient is exactly zero.
     """

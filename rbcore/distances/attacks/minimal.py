@@ -152,14 +152,19 @@ class _Search:
     estimate: Tensor
 
     def score(self) -> Tensor:
-        """Return what the start promises: its distance, or more than the estimated one if it does not fool yet."""
+        """Return what the start promises: its distance.
+
+        If it does not fool yet, somewhat more than the estimated one.
+        """
         return torch.where(self.distance.isfinite(), self.distance, UNPROVEN * self.estimate)
 
 
 def _deepfool(
     fused: nn.Module, batch: Batch, candidates: int, nearly: float = NEARLY
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run DeepFool on all images: those still active wait in a queue, and every pass takes as many of them as fit.
+    """Run DeepFool on all images in an active pool.
+
+    Those still active wait in a queue, and every pass takes as many of them as fit.
 
     An image leaves when it fools, or nearly does.
 
@@ -204,7 +209,10 @@ def _likeliest(batch: Batch, candidates: int) -> Tensor:
 def _first_step(
     fused: nn.Module, images: Tensor, labels: Tensor, classes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the step to the nearest of the classes' linearized boundaries, and the classes and distances sorted by distance."""
+    """Return the step to the nearest of the classes' linearized boundaries.
+
+    Also return the classes and their distances, the nearest first.
+    """
     gaps, slopes = _gaps(fused, images, labels, classes)
     distances = torch.stack(
         [gap / lengths(slope) for gap, slope in zip(gaps, slopes, strict=True)], 1
@@ -219,7 +227,10 @@ def _first_step(
 def _gaps(
     fused: nn.Module, images: Tensor, labels: Tensor, others: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return ``f_y - f_k`` for every column k of ``others``, shape (k, n), and their gradients, from one forward pass."""
+    """Return ``f_y - f_k`` for every column k of ``others``, and their gradients.
+
+    Shape (k, n), from one forward pass.
+    """
     moved = images.detach().requires_grad_()
     with torch.enable_grad():
         logits = fused(moved)
@@ -228,7 +239,9 @@ def _gaps(
 
 
 def gradients(values: Tensor, images: Tensor) -> Tensor:
-    """Return the gradient of each row of values, shape (k, n), for its own image, shape (k, *images.shape).
+    """Return the gradient of each row of values, shape (k, n), for its own image.
+
+    Shape (k, *images.shape).
 
     One batched backward pass on a GPU; on a CPU one after the other, which is faster there.
     """
@@ -249,7 +262,10 @@ def gradients(values: Tensor, images: Tensor) -> Tensor:
 def _newton_step(
     fused: nn.Module, moved: Tensor, labels: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the step onto the linearized boundary with the target class, and whether the image fools already."""
+    """Return the step onto the linearized boundary with the target class.
+
+    Also return whether the image fools already.
+    """
     moved = moved.detach().requires_grad_()
     with torch.enable_grad():
         logits = fused(moved)
@@ -259,7 +275,10 @@ def _newton_step(
 
 
 def _onto_plane(gap: Tensor, gradient: Tensor) -> Tensor:
-    """Return the shortest step after which a linear function of this gradient has fallen by ``gap``; 0 without a gradient."""
+    """Return the shortest step after which a linear function has fallen by ``gap``.
+
+    0 without a gradient.
+    """
     squared = gradient.flatten(1).square().sum(1)
     return torch.where(wide(squared > 0), -gradient * wide(gap / squared), 0.0)
 
@@ -276,7 +295,10 @@ def _refined(
     classes: Tensor,
     settings: Settings,
 ) -> _Search:
-    """Try DeepFool's result and a start toward each column of ``classes``, refine the most promising, return the best."""
+    """Refine the most promising of DeepFool's result and of other starts; return the best.
+
+    There is a start toward each column of ``classes``.
+    """
     trial, rest = range(settings.trial_steps), range(settings.trial_steps, settings.all_steps)
     tried = [_followed(fused, images, labels, begun, trial, settings.all_steps)]
     for target in classes.unbind(1):
@@ -384,7 +406,10 @@ def _margin_of(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _among_all(found: _Search, rows: Tensor, begun: _Search) -> _Search:
-    """Return searches of all images: those found for some rows, and elsewhere the ones begun, as if they promised nothing."""
+    """Return searches of all images: those found for some rows, elsewhere those begun.
+
+    These count as if they promised nothing.
+    """
     nothing = torch.full_like(begun.distance, torch.inf)
     return _Search(
         begun.moved.index_copy(0, rows, found.moved),
@@ -423,7 +448,9 @@ def _crossing(
     perturbed: Tensor,
     secants: int = SECANTS,
 ) -> tuple[Tensor, Tensor]:
-    """Find on the line from each clean image through its perturbed one where another class begins to lead beyond rounding.
+    """Find on the line through each perturbed image where another class begins to lead.
+
+    The line begins at the clean image; the class leads by more than rounding.
 
     Outwards by trying, back by secants aimed `BEYOND` the estimated root, since the end must fool.
 
@@ -479,7 +506,7 @@ def _crossing(
 def _nearer(
     images: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return for each image the nearer of two ends of `_crossing`, and how far that was looked for."""
+    """Return for each image the nearer of two ends of `_crossing`, and how far it was sought."""
     is_other = _length(images, *other) < _length(images, *one)
     return torch.where(wide(is_other), other[0], one[0]), torch.where(is_other, other[1], one[1])
 

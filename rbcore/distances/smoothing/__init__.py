@@ -1,1 +1,1 @@
-"""Randomized smoothing: certificates of the smoothed classifier g, the noise they draw, and an attack on g."""
+"""Randomized smoothing: certificates of the smoothed classifier g, and an attack on g."""

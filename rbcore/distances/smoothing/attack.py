@@ -1,4 +1,6 @@
-"""An attack on the smoothed classifier g, so that an upper bound stands beside its certificates (Salman et al. 2019).
+"""An attack on the smoothed classifier g (after Salman et al. 2019).
+
+It gives an upper bound beside the certificates.
 
 It lowers the label's mean probability over fixed noisy copies (SmoothAdv) by minimum-norm steps,
 and then walks along the line it found until fresh votes show, with confidence 1 - alpha, that g has
@@ -71,7 +73,9 @@ def run(
     n: int,
     alpha: float,
 ) -> AttackResult:
-    """Return images in [0, 1] whose class under g is another than the label, each with probability at least 1 - alpha.
+    """Return images in [0, 1] whose class under g is another than the label.
+
+    Each with probability at least 1 - alpha.
 
     Their L2 distance is an upper bound of g's distance, not of f's, whose class of the clean image
     does not matter. Where g certifies another class than the label there, the status is
@@ -132,7 +136,9 @@ def search(
     first: float,
     size: int,
 ) -> Tensor:
-    """Return the nearest images found at which another class has a larger mean probability over the noisy copies.
+    """Return the nearest images found at which another class is more probable.
+
+    It has a larger mean probability over the noisy copies.
 
     Where none was found, those tried last.
 
@@ -181,7 +187,9 @@ def search(
 def _log_shares(
     network: CountedNetwork, noisy: Tensor, moved: Tensor, labels: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the logarithm of each class's mean probability, and the gradient of all but the label's, up to a positive factor.
+    """Return the logarithm of each class's mean probability, and a gradient.
+
+    The gradient of all but the label's, up to a positive factor.
 
     In logarithms, so that a network sure of the label still has a gradient; summed chunk by chunk,
     so that any number of copies fits into passes of ``size``.
@@ -268,7 +276,10 @@ def verified_end(
 
 
 def _duel(votes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the class other than the label with the most first votes, its second votes, and the label's."""
+    """Return the class other than the label with the most first votes.
+
+    And its second votes, and the label's.
+    """
     rows = np.arange(len(votes))
     first = votes[:, 0].copy()
     first[rows, labels] = -1

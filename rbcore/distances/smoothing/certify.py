@@ -64,8 +64,8 @@ def run(
     """Return g's certified radius for each image, L2 in [0, 1] pixel space: see `certify`.
 
     Also where f is wrong. A lower bound of the distance of g, not of f, each with probability at
-    least 1 - alpha over the draws. With ``precision="bfloat16"``, g is the smoothed bfloat16 copy of
-    the network, and the certificate is for that classifier.
+    least 1 - alpha over the draws. With ``precision="bfloat16"``, g is the smoothed bfloat16 copy
+    of the network, and the certificate is for that classifier.
     """
     g = smoothed(network, batch, noise=noise, n0=n0, n=n, precision=precision)
     votes = g.votes(batch.images, batch.seeds, done=batch.done)

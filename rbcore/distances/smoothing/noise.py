@@ -1,4 +1,4 @@
-"""Noisy copies of images, packed into passes: each from its image's own seed, whatever lies beside it."""
+"""Noisy copies of images, packed into passes: each from its image's own seed."""
 
 import itertools
 import math
@@ -30,7 +30,9 @@ def noisy_passes(
     stream: int = 0,
     layout: torch.memory_format = torch.contiguous_format,
 ) -> Iterator[Tensor]:
-    """Yield ``image + noise * N(0, I)``, never clipped: ``draws`` copies of the first image, then of the second, and so on.
+    """Yield ``image + noise * N(0, I)``, never clipped.
+
+    ``draws`` copies of the first image, then of the second, and so on.
 
     Copy number i of an image depends on its seed, the stream and ``draws`` alone, not on its
     neighbors or the pass.
@@ -75,7 +77,10 @@ def noisy_passes(
 
 
 def _capacity(block: int, size: int) -> int:
-    """Return copies to draw at a time: whole blocks that fill passes of ``size`` as nearly as few blocks can."""
+    """Return copies to draw at a time: whole blocks that fill passes of ``size``.
+
+    As nearly as few blocks can.
+    """
 
     def share_filled(n_blocks: int) -> float:
         return n_blocks * block / (math.ceil(n_blocks * block / size) * size)
@@ -84,7 +89,10 @@ def _capacity(block: int, size: int) -> int:
 
 
 def _packed(n: int, draws: int, block: int, capacity: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Yield lists of (image, number of its block, copies in it) that together have at most ``capacity`` copies."""
+    """Yield lists of (image, number of its block, copies in it).
+
+    Together they have at most ``capacity`` copies.
+    """
     pieces: list[tuple[int, int, int]] = []
     room = capacity
     for image in range(n):
