@@ -34,6 +34,7 @@ from rbcore.measures import Policy
 from rbcore.partitions import group_labels
 from rbcore.runs.checkpoints import Run, find_run, list_runs
 from rbcore.runs.command_lines import estimate_command, spelled
+from rbcore.sampling import Rows
 
 Partition = Annotated[
     str, typer.Option("--by", metavar="PARTITION", help="class, or an attribute of the dataset.")
@@ -70,7 +71,7 @@ def bias(
                     *(found.dataset, found.model, needed, parameters),
                     epoch=which,
                     run=found.name,
-                    split=split,
+                    rows=Rows(split),
                 )
             )
         table = inference.robustness_bias(stored.rows, by, policy=policy)
@@ -89,9 +90,7 @@ def bias(
                 *(found.dataset, found.model, method.method, parameters),
                 epoch=number,
                 run=found.name,
-                split=split,
-                at_least=sampling.USUAL_AT_LEAST,
-                by=by,
+                rows=Rows(split, at_least=sampling.USUAL_AT_LEAST, by=by),
             )
             typer.echo(f"Measure more of the groups with too few images: {more}", err=True)
     print_table(pd.concat(tables, ignore_index=True), form)

@@ -20,6 +20,7 @@ from rbcore.partitions import group_labels
 from rbcore.reports.page import HASH, Figure, Section, csv_inside, page_text
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.command_lines import bias_command, estimate_command, train_command
+from rbcore.sampling import Rows
 from rbcore.store import BestKey, Facts, StoredTable, write_text
 
 DEFINITIONS = {
@@ -306,5 +307,6 @@ def _commands(chosen: Selected) -> Section:
         )
     if not chosen.is_whole and method != BEST and len(wording.too_few_but_lower(chosen.bias)):
         text.append("The last command measures more images of the groups with too few.")
-        lines.append(estimate(method, at_least=sampling.USUAL_AT_LEAST, by=chosen.by))
+        enough = Rows(at_least=sampling.USUAL_AT_LEAST, by=chosen.by)
+        lines.append(estimate(method, rows=enough))
     return Section("commands", "How to get them again", tuple(text), code=tuple(lines))

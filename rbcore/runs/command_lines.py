@@ -2,8 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from rbcore.sampling import Rows
+
+ALL_ROWS = Rows()
 Option = str | int | float | bool | Sequence[str] | None
 
 
@@ -80,10 +84,7 @@ def estimate_command(
     *,
     epoch: str | int,
     run: str,
-    split: str = "test",
-    limit: int | None = None,
-    at_least: int | None = None,
-    by: str | None = None,
+    rows: Rows = ALL_ROWS,
 ) -> str:
     """Return the command that computes a run's distances, with what differs from the defaults.
 
@@ -93,22 +94,12 @@ def estimate_command(
         As it is spelled; ``deepfool:paper overshoot=0.1`` becomes the method and its setting.
     parameters
         Further settings of the method.
+    rows
+        Which images.
     """
     name, settings = method_words(method, parameters)
-    elsewhere = None if split == "test" else split
-    return command(
-        "estimate",
-        dataset,
-        model,
-        name,
-        set=settings,
-        epoch=epoch,
-        run=run,
-        split=elsewhere,
-        limit=limit,
-        at_least=at_least,
-        by=by,
-    )
+    which = {k: v for k, v in asdict(rows).items() if v != getattr(ALL_ROWS, k)}
+    return command(*("estimate", dataset, model, name), set=settings, epoch=epoch, run=run, **which)
 
 
 def method_words(

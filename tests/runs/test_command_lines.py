@@ -5,6 +5,7 @@ import pytest
 import rbcore as rb
 from rbcore.errors import UnknownNameError
 from rbcore.runs.command_lines import command, estimate_command
+from rbcore.sampling import Rows
 from tests.cli.test_main import run
 
 
@@ -32,7 +33,10 @@ def test_a_method_is_taken_apart_into_its_settings():
         "digits small_cnn deepfool:paper --set overshoot=0.1 --set steps=7 --epoch all --run mine"
     )
     assert "--split validation --limit 30 --at-least 5 --by 'gender*race'" in estimate_command(
-        "a", "b", "c", epoch=1, run="d", split="validation", limit=30, at_least=5, by="gender*race"
+        *("a", "b", "c"),
+        epoch=1,
+        run="d",
+        rows=Rows("validation", limit=30, at_least=5, by="gender*race"),
     )
 
 
