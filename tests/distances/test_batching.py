@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rbcore.distances import AttackResult, Method, batching, resolve_method
-from rbcore.distances.attacks.minimal import gradients
+from rbcore.distances.attacks.active_deepfool import gradients
 from rbcore.distances.engine import Engine, estimate_arrays
 from rbcore.distances.networks import (
     BLOCK,
