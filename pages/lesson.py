@@ -34,6 +34,7 @@ GUESS, GUESS_PICKED = "guess", "guess picked"
 
 def render() -> None:
     """Draw the step that is picked, on the toy faces."""
+    current()  # a deep link to this page can reach a server that has not run app.py yet
     st.title("A lesson in five steps", anchor=False)
     steps: dict[str, tuple[str, Callable[[Selection, StoredTable], None]]] = {
         "guess": ("Which faces are fooled first?", draw_guess),
@@ -356,5 +357,4 @@ def typical(selection: Selection, stored: StoredTable) -> dict[str, Perturbation
     return typical_faces(selection.run, stored.rows, BY, METHOD)
 
 
-current()  # a deep link to this page may reach a server that has not run app.py yet
 render()
