@@ -27,8 +27,8 @@ from rbcore.store import StoredTable
 
 NEXT_METHODS = ("minimal", "deepfool")
 N_IMAGES = 6
+# The distances by two methods.
 Pair = tuple[StoredTable, StoredTable]
-"""The distances by two methods."""
 
 
 def render(selection: Selection) -> None:

@@ -18,16 +18,16 @@ from rbcore.runs.checkpoints import Run
 from rbcore.training.recipes import named_epochs
 
 EPOCHS, METHODS, BOTH, PARTITIONS = "epochs", "methods", "methods and epochs", "partitions"
+# What stands side by side, and what below each other.
 FACETS = {
     EPOCHS: ("epoch", None),
     METHODS: ("method", None),
     BOTH: ("epoch", "method"),
     PARTITIONS: ("epoch", "by"),
 }
-"""What stands side by side, and what below each other."""
 NOTHING = "nothing"
+# Model, run, epoch, method and partition of one table of sigma.
 Cell = tuple[str, str, int, str, str]
-"""Model, run, epoch, method and partition of one table of sigma."""
 ROOM = 700
 MOST_NAMED = 6
 

@@ -17,8 +17,8 @@ from rbcore.runs.checkpoints import Run
 from rbcore.runs.command_lines import command
 from rbcore.store import StoredTable
 
+# They share nothing with the linearization that a fairness regularizer is trained on.
 INDEPENDENT = ("minimal", "exact")
-"""Methods that share nothing with the linearization that a fairness regularizer is trained on."""
 USUAL_TAU = 0.5
 N_OFFERED = 3
 
