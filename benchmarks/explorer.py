@@ -33,7 +33,9 @@ from pages.shell.selection import Selection
 from rbcore import store
 from rbcore.distances import resolve_method
 from rbcore.models import MODELS
+from rbcore.runs.checkpoints import find_run
 from rbcore.sampling import SPLIT
+from rbcore.store import Provenance, TableKey
 from tests.browser.serving import ROOT, serve
 
 N_GROUPS, N_PER_GROUP, N_CALLS, N_SESSIONS = 151, 20, 5, 30
@@ -87,7 +89,7 @@ def print_speed(cache: Path) -> None:
     cold, warm = [], []
     for _ in range(N_CALLS):
         st.cache_data.clear()
-        store.rows.facts_of.cache_clear()
+        store.rows.record_of.cache_clear()
         app = AppTest.from_file(ROOT / "app.py", default_timeout=120)
         app.query_params.update(large)
         app.run()
@@ -157,9 +159,7 @@ def write_tables(cache: Path) -> float:
     random = np.random.default_rng(0)
     n = N_GROUPS * N_PER_GROUP
     names = np.repeat([f"kind {group:03d}" for group in range(N_GROUPS)], N_PER_GROUP)
-    facts = store.read_json(
-        next((ROOT / "cache/bundled/runs/digits/small_cnn").glob("*/epoch-0012.json"))
-    )
+    facts = find_run("digits", "small_cnn").facts
     for model in models():
         folder = cache / "runs" / "digits" / model / "synthetic"
         for epoch in EPOCHS:
@@ -175,7 +175,7 @@ def write_tables(cache: Path) -> float:
                 "epoch": epoch,
                 "sha256": f"{model} {epoch}",
             }
-            store.write_json(folder / f"epoch-{epoch:04d}.json", {**facts, **own})
+            store.write_record(folder / f"epoch-{epoch:04d}.json", facts.model_copy(update=own))
             (folder / f"epoch-{epoch:04d}.safetensors").touch()
             for name in METHODS:
                 method, values = resolve_method(name)
@@ -193,14 +193,18 @@ def write_tables(cache: Path) -> float:
                         "class": names,
                     }
                 )
-                key = {
-                    "weights": own["sha256"],
-                    "dataset": FINGERPRINT,
-                    "split": SPLIT,
-                    "method": name,
-                }
-                key |= {"version": method.version, "parameters": values}
-                store.write_table(rows, key, {})
+                key = TableKey(
+                    weights=own["sha256"],
+                    dataset=FINGERPRINT,
+                    split=SPLIT,
+                    method=name,
+                    version=method.version,
+                    parameters=values,
+                    norm=method.norm,
+                )
+                made = {"model": model, "run": "synthetic", "epoch": epoch}
+                names_of = {"dataset": "digits", "size": 8, "seed": 0, "attributes": {}}
+                store.write_table(rows, key, Provenance(**names_of, **made, computed=()))
     known = etags()
     wanted = {}
     for run in rb.list_runs("digits"):

@@ -186,7 +186,7 @@ class Seed:
 
     def seconds(self, label: str) -> float:
         """Return the median seconds of a run's epochs."""
-        return float(np.median([record["seconds"] for record in self.runs[label].facts["history"]]))
+        return float(np.median([record.seconds for record in self.runs[label].facts.history]))
 
     def work(self, until: str) -> None:
         """Do what a step needs, without printing results."""
@@ -415,9 +415,9 @@ def main(
         return
     facts = measured[0].runs[PLAIN].facts
     print(
-        f"{dataset}, {model}, {facts['n_epochs']} epochs, {len(measured)} seeds; images: "
-        f"{facts['n_train']:,} for training, {facts['n_validation']:,} for validation, "
-        f"{facts['n_test']:,} for the test."
+        f"{dataset}, {model}, {facts.n_epochs} epochs, {len(measured)} seeds; images: "
+        f"{facts.n_train:,} for training, {facts.n_validation:,} for validation, "
+        f"{facts.n_test:,} for the test."
     )
     print_validation(study, measured)
     if until == "test":

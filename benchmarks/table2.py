@@ -47,9 +47,9 @@ def main(
             model, data[dataset], epochs=EPOCHS[dataset, model], keep="1", weights="none"
         )
         facts = run.facts
-        accuracy = f"{facts['test_accuracy']:.1%}, {facts['n_test']:,}"
+        accuracy = f"{facts.test_accuracy:.1%}, {facts.n_test:,}"
         print(
-            f"| {dataset} | {model} | {facts['n_train']:,} | {run.n_epochs} | "
+            f"| {dataset} | {model} | {facts.n_train:,} | {run.n_epochs} | "
             f"{accuracy} | {paper:.2f}% |",
             flush=True,
         )

@@ -56,7 +56,7 @@ def draw_estimate_form(selection: Selection, device: str) -> None:
             "them to compute it."
         )
         return
-    n_test = selection.run.facts["n_test"]
+    n_test = selection.run.facts.n_test
     st.markdown(
         escape_markdown(
             f"{selection.method_title} on run {selection.run.name}, epoch {selection.epoch}"

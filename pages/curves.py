@@ -62,7 +62,7 @@ def render(selection: Selection) -> None:
 
 def draw_verdict(selection: Selection, stored: StoredTable, bias: pd.DataFrame) -> None:
     """Say which group is least robust, and of how many images."""
-    rows, n_test = stored.rows, selection.run.facts["n_test"]
+    rows, n_test = stored.rows, selection.run.facts.n_test
     st.markdown(f"#### {escape_markdown(verdict(bias, kind=selection.partition_title))}")
     of = f"{len(rows):,} of {n_test:,}" if len(rows) < n_test else f"all {n_test:,}"
     p_global = wording.p_in_words(bias["p_global"].iloc[0])

@@ -36,7 +36,7 @@ def render(selection: Selection) -> None:
         return
     found = {epoch: rb.stored_distances(run, epoch, selection.method) for epoch in run.epochs}
     tables = {epoch: stored for epoch, stored in found.items() if stored is not None}
-    n_test = run.facts["n_test"]
+    n_test = run.facts.n_test
     missing = [
         epoch for epoch in run.epochs if epoch not in tables or len(tables[epoch].rows) < n_test
     ]
@@ -59,7 +59,7 @@ def draw_epochs(selection: Selection, tables: Mapping[int, StoredTable]) -> None
     seconds = SECONDS_AN_EPOCH if st.session_state.get(PLAYING) else None
     st.fragment(play, run_every=seconds)(selection, tables, measured)
     st.caption(
-        f"Bands are 95% intervals over test images, at most {selection.run.facts['n_test']:,} of "
+        f"Bands are 95% intervals over test images, at most {selection.run.facts.n_test:,} of "
         "them, for this one run: of sigma the symmetric bootstrap-t, of I_P(tau) (the share of a "
         "group that is correct and farther than tau) and the accuracy Clopper-Pearson, each for "
         f"one group at one epoch. tau ends where {analyses.SHOWN_SHARE:.0%} of the distances of "

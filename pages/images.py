@@ -76,7 +76,7 @@ class Filters:
 
 def pick_filters(selection: Selection, rows: pd.DataFrame) -> Filters:
     """Draw the filters."""
-    classes = selection.run.facts["classes"]
+    classes = selection.run.facts.classes
     columns = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
     with columns[0]:
         group = picker("Group", "group", [ALL, *group_order(group_labels(rows, selection.by))])
@@ -247,7 +247,7 @@ def describe_walk(selection: Selection, row, walk: Walk) -> None:
 @st.fragment
 def draw_walk(selection: Selection, row, walk: Walk) -> None:
     """Draw the slider between the two images, and what the network predicts where it stands."""
-    classes = list(selection.run.facts["classes"])
+    classes = list(selection.run.facts.classes)
     step = st.slider(
         "From the clean image (0) to the changed one (1) and beyond",
         0.0,

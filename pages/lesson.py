@@ -167,7 +167,7 @@ def draw_faces(selection: Selection, stored: StoredTable) -> None:
         for light in LIGHTS
         for pair in zip(found[light].clean, found[light].perturbed, strict=True)
     )
-    classes = selection.run.facts["classes"]
+    classes = selection.run.facts.classes
     for column, light in zip(st.columns(2), LIGHTS, strict=True):
         column.markdown(f"**{light} light**")
         faces = found[light]

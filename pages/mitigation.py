@@ -94,7 +94,7 @@ def report_no_siblings(selection: Selection, run: Run) -> None:
         )
     )
     facts = run.facts
-    if facts["recipe"]["name"] == "imported":
+    if facts.is_imported:
         st.caption(
             "Its weights were imported, so none can be trained beside it here. Train a plain run "
             "first."
@@ -118,11 +118,11 @@ def report_no_siblings(selection: Selection, run: Run) -> None:
         regularize=f"{selection.by}=GROUP",
         alpha=1,
         tau=USUAL_TAU,
-        recipe=facts["recipe"]["name"],
+        recipe=facts.recipe.name,
         epochs=run.n_epochs,
-        size=facts["size"],
-        seed=facts["seed"],
-        validation=facts["validation"] or None,
+        size=facts.size,
+        seed=facts.seed,
+        validation=facts.validation or None,
     )
     st.code(line, language="bash", wrap_lines=True)
 
@@ -220,7 +220,7 @@ def draw_verdict(selection: Selection, pair: Pair, effect: analyses.Effect, grou
         notes.append(
             f"It protects {by} = {protected or 'all groups'}, which is not the group shown here."
         )
-    n_test = pair.before.facts["n_test"]
+    n_test = pair.before.facts.n_test
     if effect.n < n_test:
         notes.append(
             f"Only {effect.n:,} of {n_test:,} test images have distances under both models."

@@ -1,7 +1,22 @@
 """Made-up records of stored tables, for tests of what reads and writes them."""
 
+import json
+from pathlib import Path
+
 from rbcore.norms import Norm
 from rbcore.store import Computed, Provenance, TableKey
+from rbcore.store.records import read_content, sealed, unsealed
+
+
+def content_of(path: Path) -> dict[str, object]:
+    """What a file of JSON says, without seal and format."""
+    return unsealed(path, read_content(path))
+
+
+def write_sealed(path: Path, content: dict[str, object]) -> None:
+    """Write whatever it is with a seal that holds, as somebody who knows how could."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sealed(content)))
 
 
 def table_key(**changes: object) -> TableKey:

@@ -30,7 +30,7 @@ def test_is_small_enough_to_ship():
 def test_every_epoch_has_weights_and_whole_tables(dataset, model):
     (run,) = [run for run in rb.list_runs(dataset, model) if run.is_plain]
     assert run.is_complete and run.epochs == tuple(range(1, EPOCHS[dataset, model] + 1))
-    assert run.facts["test_accuracy"] > LEAST_ACCURATE[dataset]
+    assert run.facts.test_accuracy > LEAST_ACCURATE[dataset]
     for epoch in run.epochs:
         for method in METHODS[model]:
             assert len(rb.stored_distances(run, epoch, method).rows) == N_TEST[dataset]

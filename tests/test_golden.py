@@ -195,7 +195,7 @@ def fingerprints() -> dict[str, str]:
             found[name] = rb.load_dataset(name, root=root, checksum=False).fingerprint
     with empty_cache():
         for run in rb.list_runs():
-            found[f"run {run.dataset}/{run.model}/{run.name}"] = run.facts["dataset_fingerprint"]
+            found[f"run {run.dataset}/{run.model}/{run.name}"] = run.facts.dataset_fingerprint
     return found
 
 

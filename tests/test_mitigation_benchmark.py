@@ -113,7 +113,7 @@ def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatc
     estimate = estimate_distances
 
     def look(model, dataset, method, **options):
-        asked.append((model.facts["run"], method, options["split"]))
+        asked.append((model.facts.run, method, options["split"]))
         return estimate(model, dataset, method, **options, limit=150)
 
     monkeypatch.setattr("rbcore.estimate_distances", look)

@@ -16,7 +16,7 @@ SOURCES = [
 
 LEAVES = {"errors", "parameters", "registry", "runtime"}
 DATA = LEAVES | {"norms", "partitions", "sampling", "store"}
-RUNS = DATA | {"datasets", "models", "outputs", "runs", "training.recipes"}
+RUNS = DATA | {"datasets", "models", "outputs", "runs", "runs.sidecar", "training.recipes"}
 NUMBERS = LEAVES | {"inference", "measures", "norms", "partitions", "sampling"}
 ENGINE = LEAVES | {"distances", "measures.tables", "norms", "outputs", "partitions", "sampling"}
 TABLES = {"distances.best", "distances.rows", "distances.stored"}
@@ -34,9 +34,10 @@ ALLOWED = {
     "outputs": {"errors", "runtime"},
     # Data, networks and what training leaves.
     "datasets": DATA,
-    "models": LEAVES | {"outputs", "store"},
+    "models": LEAVES | {"outputs", "store"} | {"runs.sidecar"},
     "training.recipes": LEAVES,
     "runs": RUNS,
+    "runs.sidecar": {"store"},
     "runs.loading": RUNS,
     "runs.importing": RUNS | {"training"},
     "training": RUNS | {"training.mitigations"},
@@ -71,7 +72,7 @@ ALLOWED = {
     # What users call.
     "store.storage": {"distances", "errors", "runs", "store"},
     "store.verify": CALLS,
-    "store.migrate": {"datasets", "errors", "norms", "runs", "runtime", "store"},
+    "store.migrate": {"datasets", "errors", "norms", "runs.sidecar", "runtime", "store"},
     "reports": NUMBERS | CALLS | {"analyses", "charts", "training", "wording"},
     "cli": NUMBERS
     | CALLS

@@ -120,7 +120,7 @@ def _read_runs() -> dict[str, Any]:
     ):
         return {"lost": "the damaged run is neither listed nor named"}
     run = find_run(DATASET, "small_cnn", "net")
-    facts = {str(epoch): run.sidecar(epoch) for epoch in (1, 2)}
+    facts = {str(epoch): run.sidecar(epoch).model_dump(mode="json") for epoch in (1, 2)}
     digits = rb.load_dataset(DATASET)
     for epoch in (1, 2):
         network = rb.load_model("small_cnn", digits, epoch=epoch, run="net", device="cpu").network
@@ -128,7 +128,7 @@ def _read_runs() -> dict[str, Any]:
     table = stored("small_cnn", 2, "minimal:fast")
     return {
         **facts,
-        "newest": run.facts,
+        "newest": run.facts.model_dump(mode="json"),
         "epochs": list(run.epochs),
         "table": table and table["rows"],
     }

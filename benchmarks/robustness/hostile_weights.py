@@ -84,7 +84,7 @@ def _case(
         finally:
             if (folder / MARK).exists() or Path(MARK).exists():
                 raise RuntimeError("code in the file was run")
-        return {"weights": weights, "accuracy": run.facts["test_accuracy"]}
+        return {"weights": weights, "accuracy": run.facts.test_accuracy}
 
     def judge(found: dict[str, Any]) -> Outcome:
         if may and found["weights"] == world.facts["weights"]:

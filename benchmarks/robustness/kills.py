@@ -202,7 +202,7 @@ def _weights(world: World, folder: Path) -> object:
         rb.load_model(run.model, digits, epoch=epoch, run=run.name, device="cpu").network
         for epoch in run.epochs
     ]
-    accuracies = [record["test_accuracy"] for record in run.facts["history"]]
+    accuracies = [record.test_accuracy for record in run.facts.history]
     return [*(digest_of_tensors(network.state_dict()) for network in networks), accuracies]
 
 
@@ -235,7 +235,7 @@ def _import(world: World, folder: Path) -> None:
 def _imported(world: World, folder: Path) -> object:
     digits = rb.load_dataset("digits")
     model = rb.load_model("small_cnn", digits, run="imported", device="cpu")
-    return [digest_of_tensors(model.network.state_dict()), model.facts["test_accuracy"]]
+    return [digest_of_tensors(model.network.state_dict()), model.facts.test_accuracy]
 
 
 def _load(world: World, folder: Path) -> None:

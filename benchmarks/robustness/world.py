@@ -232,7 +232,7 @@ def facts_of_run(cache: Path, model: str, run: str) -> dict[str, Any]:
     """Return the sidecars of a run as the library reads them, by epoch."""
     os.environ["RBCORE_CACHE"] = str(cache)
     found = find_run(DATASET, model, run)
-    return {str(epoch): found.sidecar(epoch) for epoch in found.epochs}
+    return {str(epoch): found.sidecar(epoch).model_dump(mode="json") for epoch in found.epochs}
 
 
 def facts_of_images(dataset: Dataset) -> dict[str, Any]:

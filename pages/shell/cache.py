@@ -46,7 +46,7 @@ def definitions_of(selection: Selection) -> tuple[str, str]:
 
 def weights_of(selection: Selection) -> str:
     """Return what identifies the network: the hash of its weights."""
-    return selection.run.sidecar(selection.epoch)["sha256"]
+    return selection.run.sidecar(selection.epoch).sha256
 
 
 def estimate_of(selection: Selection) -> tuple[str, str]:
@@ -105,7 +105,7 @@ def cache_key(known: Etags, selection: Selection, within: str = "") -> str | Non
     fixed, or empty.
     """
     sidecar = selection.run.sidecar(selection.epoch)
-    weights, data = sidecar["sha256"], sidecar["dataset_fingerprint"]
+    weights, data = sidecar.sha256, sidecar.dataset_fingerprint
     if selection.method == BEST:
         etag = " ".join(
             sorted(
@@ -125,7 +125,7 @@ def cache_key(known: Etags, selection: Selection, within: str = "") -> str | Non
 def computed_methods(known: Etags, runs: Iterable[Run]) -> list[str]:
     """Return the methods of which distances of any run's last epoch are stored."""
     sidecars = [run.sidecar("last") for run in runs]
-    networks = {(sidecar["sha256"], sidecar["dataset_fingerprint"]) for sidecar in sidecars}
+    networks = {(sidecar.sha256, sidecar.dataset_fingerprint) for sidecar in sidecars}
     return sorted({name for weights, data, name in known if (weights, data) in networks})
 
 
@@ -185,8 +185,8 @@ DATA_FACTS = ("dataset", "size", "seed", "validation", "dataset_fingerprint")
 def data_of(selection: Selection) -> tuple[object, ...]:
     """Return what a run's images depend on, and the groups they belong to."""
     sidecar = selection.run.sidecar(selection.epoch)
-    facts = [sidecar[name] for name in DATA_FACTS]
-    return (*facts, attributes.stamp_of(sidecar["dataset_fingerprint"]))
+    facts = [getattr(sidecar, name) for name in DATA_FACTS]
+    return (*facts, attributes.stamp_of(sidecar.dataset_fingerprint))
 
 
 @st.cache_resource(

@@ -29,7 +29,7 @@ def draw_strip(clean: np.ndarray, perturbed: np.ndarray, name: str, side: int = 
 
 def class_name(selection: Selection, number: int) -> str:
     """Return the name of a class; of none, a question mark."""
-    return selection.run.facts["classes"][number] if number >= 0 else "?"
+    return selection.run.facts.classes[number] if number >= 0 else "?"
 
 
 def network_class(selection: Selection, row) -> str:

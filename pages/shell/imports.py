@@ -99,14 +99,14 @@ def submit_import(
             forget()
         facts = run.facts
         found = (
-            f"run {run.name} is ready, test accuracy {facts['test_accuracy']:.1%} "
-            f"(n = {facts['n_test']:,})."
+            f"run {run.name} is ready, test accuracy {facts.test_accuracy:.1%} "
+            f"(n = {facts.n_test:,})."
         )
         return " ".join(
             [
                 found,
-                *([f"Warning: {facts['warning']}"] if facts.get("warning") else []),
-                *facts.get("notes", []),
+                *([f"Warning: {facts.warning}"] if facts.warning else []),
+                *facts.notes,
             ]
         )
 

@@ -85,7 +85,7 @@ def stored_or_stop(selection: Selection) -> StoredTable:
         st.stop()
     stored = rb.stored_distances(selection.run, selection.epoch, selection.method)
     if stored is None:
-        n_test = selection.run.facts["n_test"]
+        n_test = selection.run.facts.n_test
         sentence = (
             f"These distances are not computed yet: {selection.title}, {n_test:,} test images."
         )

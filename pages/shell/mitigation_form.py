@@ -110,8 +110,7 @@ def _pick_group(chosen: Selection) -> tuple[str, str | None]:
 def _known_groups(chosen: Selection, by: str) -> list[str]:
     if by == CLASS:
         return [
-            str(name)
-            for name in (chosen.run.facts["classes"] if chosen.run else chosen.spec.classes)
+            str(name) for name in (chosen.run.facts.classes if chosen.run else chosen.spec.classes)
         ]
     stored = rb.stored_distances(chosen.run, chosen.epoch, chosen.method) if chosen.run else None
     return group_order(group_labels(stored.rows, by)) if stored is not None else []

@@ -109,7 +109,7 @@ def partitions_on_offer(spec: DatasetSpec, runs: list[Run]) -> list[str]:
         asked = st.session_state.get("run", st.query_params.get("run"))
         run = next((run for run in runs if run.name == asked), runs[0])
         try:
-            names = attributes.partitions_of(run.facts["dataset_fingerprint"])
+            names = attributes.partitions_of(run.facts.dataset_fingerprint)
         except rb.RobustnessBiasError as error:
             st.warning(escape_markdown(str(error)))
     first = [spec.shown_by] if spec.shown_by in names else []

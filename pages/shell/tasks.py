@@ -61,7 +61,7 @@ def submit_training(
             cancel=cancel,
         )
         skipped = skipped_in_words(data)
-        accuracy, n_test = run.facts["test_accuracy"], run.facts["n_test"]
+        accuracy, n_test = run.facts.test_accuracy, run.facts.n_test
         return (
             f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}; "
             "pick it under Run in the sidebar."

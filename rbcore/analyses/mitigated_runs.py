@@ -52,7 +52,8 @@ def protected_by(run: Run) -> tuple[str | None, str | None]:
     None where it knows none, or all of them alike.
     """
     settings = run.mitigation or {}
-    return settings.get("by"), settings.get("group")
+    by, group = (settings.get(name) for name in ("by", "group"))
+    return None if by is None else str(by), None if group is None else str(group)
 
 
 def setting_of(run: Run) -> str:
@@ -86,7 +87,7 @@ def mitigation_in_words(run: Run) -> str:
 
 
 def _is_sibling(one: Run, other: Run) -> bool:
-    return all(one.facts.get(name) == other.facts.get(name) for name in SAME)
+    return all(getattr(one.facts, name) == getattr(other.facts, name) for name in SAME)
 
 
 def plain_of(run: Run) -> Run | None:

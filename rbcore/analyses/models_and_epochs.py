@@ -62,10 +62,10 @@ def comparable_runs(dataset: str, like: Run | None = None) -> list[Run]:
     usable = [run for run in list_runs(dataset) if run.is_plain and run.is_complete]
     if not usable:
         return []
-    fingerprint = (like or usable[0]).facts["dataset_fingerprint"]
+    fingerprint = (like or usable[0]).facts.dataset_fingerprint
     newest: dict[str, Run] = {}
     for run in usable:
-        if run.facts["dataset_fingerprint"] == fingerprint:
+        if run.facts.dataset_fingerprint == fingerprint:
             newest.setdefault(run.model, run)
     return [newest[model] for model in sorted(newest)]
 
@@ -150,7 +150,7 @@ def bias_by_model(
                 found.append(own.assign(**place))
             else:
                 places.append(place)
-            is_whole = bias is not None and int(bias["n"].sum()) == run.facts["n_test"]
+            is_whole = bias is not None and int(bias["n"].sum()) == run.facts.n_test
             if (
                 number in run.epochs
                 and not is_whole

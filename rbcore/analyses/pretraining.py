@@ -18,9 +18,9 @@ def pretraining_pairs(dataset: str) -> list[tuple[Run, Run]]:
     scratch: dict[tuple[str, str], Run] = {}
     started: dict[tuple[str, str], Run] = {}
     for run in list_runs(dataset):
-        if run.is_plain and run.is_complete and "weights" in run.facts:
-            runs = scratch if run.facts["weights"] == FROM_SCRATCH else started
-            runs.setdefault((run.model, run.facts["dataset_fingerprint"]), run)
+        if run.is_plain and run.is_complete and run.facts.weights is not None:
+            runs = scratch if run.facts.weights == FROM_SCRATCH else started
+            runs.setdefault((run.model, run.facts.dataset_fingerprint), run)
     return [(scratch[key], started[key]) for key in sorted(scratch.keys() & started.keys())]
 
 

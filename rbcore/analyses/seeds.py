@@ -12,7 +12,6 @@ SAME = (
     *("recipe", "n_epochs", "weights", "mitigation"),
 )
 """Facts that runs with different seeds must share."""
-IMPORTED = "imported"
 
 
 def runs_over_seeds(run: Run) -> list[Run]:
@@ -21,13 +20,13 @@ def runs_over_seeds(run: Run) -> list[Run]:
     The run stands for its own seed, the newest run for each other one. Imported weights have no
     seed of a training.
     """
-    newest = {run.facts["seed"]: run}
-    if (run.facts.get("recipe") or {}).get("name") == IMPORTED:
+    newest = {run.facts.seed: run}
+    if run.facts.is_imported:
         return [run]
     for other in list_runs(run.dataset, run.model):
-        is_alike = all(other.facts.get(name) == run.facts.get(name) for name in SAME)
+        is_alike = all(getattr(other.facts, name) == getattr(run.facts, name) for name in SAME)
         if other.is_complete and is_alike:
-            newest.setdefault(other.facts["seed"], other)
+            newest.setdefault(other.facts.seed, other)
     return [newest[seed] for seed in sorted(newest)]
 
 
@@ -57,7 +56,7 @@ def bias_over_seeds(
     tables = []
     for other in runs_over_seeds(run):
         stored = stored_distances(other, epoch, method) if epoch in other.epochs else None
-        if stored is not None and len(stored.rows) == other.facts["n_test"]:
+        if stored is not None and len(stored.rows) == other.facts.n_test:
             grouped = split_groups(stored.rows, by, policy)
             tables.append(pd.DataFrame({"group": grouped.groups, "sigma": sigma_bias(grouped)}))
     return bias_over_runs(tables)

@@ -77,14 +77,15 @@ def bias(
         table = inference.robustness_bias(stored.rows, by, policy=policy)
         table.insert(0, "epoch", number)
         tables.append(table)
-        covered = f"{len(stored.rows):,} of {found.facts[f'n_{split}']:,} {split} images"
+        n_split = found.facts.n_of(split)
+        covered = f"{len(stored.rows):,} of {n_split:,} {split} images"
         typer.echo(f"epoch {number}, {covered}: {wording.verdict(table)}", err=True)
         if stored.notice:
             typer.echo(stored.notice, err=True)
         drawn = sampling.in_words(stored.rows, group_labels(stored.rows, by))
         if drawn:
             typer.echo(drawn, err=True)
-        is_part = len(stored.rows) < found.facts[f"n_{split}"]
+        is_part = len(stored.rows) < n_split
         if is_part and method.method != BEST and len(wording.too_few_but_lower(table)):
             more = estimate_command(
                 *(found.dataset, found.model, method.method, parameters),
@@ -130,7 +131,7 @@ def _find(wanted: RunChoice) -> Run:
 def _say_which_images(found: Run) -> None:
     """Say which run is meant where others were trained on other images of the dataset."""
     usable = [run for run in list_runs(found.dataset, found.model) if run.is_usual]
-    if len({run.facts["dataset_fingerprint"] for run in usable}) > 1:
+    if len({run.facts.dataset_fingerprint for run in usable}) > 1:
         typer.echo(
             f"Run {found.name}, the newest. Others were trained on other images of "
             f"{found.dataset}: name the folder by --root, or the run by --run.",

@@ -1,6 +1,6 @@
 """The commands that make runs: ``train``, ``grid`` and ``import``."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,7 @@ from rbcore.datasets import Dataset, load_dataset
 from rbcore.errors import MethodError, TrainingError
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.importing import import_weights
+from rbcore.runs.sidecar import Sidecar
 from rbcore.training.mitigations import AdversarialTraining, Mitigation, Regularizer, applied
 from rbcore.training.mitigations.regularizer import FORMS, grid_of, regularizer_of
 from rbcore.training.mitigations.reweighting import reweighting_of
@@ -223,9 +224,7 @@ def train(
     ]
     columns += TERM if regularize is not None else []
     sidecars = [found.sidecar(epoch) for epoch in found.epochs]
-    print_table(
-        pd.DataFrame([{name: sidecar[name] for name in columns} for sidecar in sidecars]), table
-    )
+    print_table(pd.DataFrame([_said(sidecar, columns) for sidecar in sidecars]), table)
 
 
 def _refuse_stray(option: str, value: object, belonging: dict[str, float | str | None]) -> None:
@@ -323,11 +322,8 @@ def grid(
         found = plan.train(mitigation)
         typer.echo(f"run {number} of {1 + len(wanted)} is ready: {found.name}", err=True)
         settings, is_term = found.mitigation or {}, isinstance(mitigation, Regularizer)
-        steps = (
-            found.facts["regularizer_steps"] + found.facts["regularizer_skipped"]
-            if is_term
-            else None
-        )
+        last = found.facts.history[-1].of_mitigation
+        skipped, used = last.get("regularizer_skipped"), last.get("regularizer_steps")
         rows.append(
             {
                 "run": found.name,
@@ -335,15 +331,21 @@ def grid(
                     name: settings.get(name)
                     for name in ("kind", "alpha", "tau", "epsilon", "share")
                 },
-                **{name: found.facts[name] for name in ("train_loss", *accuracies, "n_test")},
-                "regularizer_term": found.facts.get("regularizer_term"),
-                "skipped": f"{found.facts['regularizer_skipped']} of {steps}" if is_term else None,
-                "seconds": sum(
-                    record.get("seconds", math.nan) for record in found.facts["history"]
-                ),
+                **_said(found.facts, ["train_loss", *accuracies, "n_test"]),
+                "regularizer_term": last.get("regularizer_term"),
+                "skipped": f"{skipped} of {int(used or 0) + int(skipped or 0)}"
+                if is_term
+                else None,
+                "seconds": sum(record.seconds for record in found.facts.history),
             }
         )
     print_table(pd.DataFrame(rows), table)
+
+
+def _said(sidecar: Sidecar, columns: Sequence[str]) -> dict[str, object]:
+    """Return what a sidecar says, and what the epoch's history says of the mitigation."""
+    last = sidecar.history[-1].of_mitigation if sidecar.history else {}
+    return {name: last[name] if name in last else getattr(sidecar, name) for name in columns}
 
 
 def _loaded(
@@ -445,12 +447,12 @@ def import_(
         outputs=outputs,
         device=device,
     )
-    for note in found.facts.get("notes", []):
+    for note in found.facts.notes:
         typer.echo(note, err=True)
-    if found.facts["warning"]:
-        typer.echo(f"warning: {found.facts['warning']}", err=True)
+    if found.facts.warning:
+        typer.echo(f"warning: {found.facts.warning}", err=True)
     columns = ("run", "train_accuracy", "test_accuracy", "n_train", "n_test")
-    print_table(pd.DataFrame([{name: found.facts[name] for name in columns}]), form)
+    print_table(pd.DataFrame([_said(found.facts, list(columns))]), form)
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

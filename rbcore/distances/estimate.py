@@ -182,7 +182,7 @@ def estimate_rows(
     stored, finished = store.read_table(key), store.read_parts(key)
     done = {sample for table in (stored, *finished) if table for sample in table.rows["sample_id"]}
     missing = rows[[sample not in done for sample in sample_ids(dataset, rows)]]
-    what = f"{chosen.title} on {model.facts['model']}, epoch {model.facts['epoch']}"
+    what = f"{chosen.title} on {model.facts.model}, epoch {model.facts.epoch}"
     n_done = len(rows) - len(missing)
 
     def report(n: int) -> None:
@@ -253,7 +253,7 @@ def _joined(model: Model, dataset: Dataset, key: TableKey, order: np.ndarray) ->
 def _provenance(model: Model, dataset: Dataset, histories: list[Computed]) -> Provenance:
     names = ("dataset", "size", "seed", "model", "run", "epoch")
     return Provenance(
-        **{name: model.facts[name] for name in names},
+        **{name: getattr(model.facts, name) for name in names},
         attributes=attributes.attribute_hashes(dataset.samples),
         computed=store.summed(histories),
     )
@@ -290,8 +290,8 @@ def _known_outputs(model: Model) -> str | None:
 
     None for what has to be found out.
     """
-    is_ours = MODELS[model.facts["model"]].source_sha256 is None
-    return LOGITS if is_ours or "outputs" in model.facts else None
+    is_ours = MODELS[model.facts.model].source_sha256 is None
+    return LOGITS if is_ours or model.facts.outputs is not None else None
 
 
 def _seeds(dataset: Dataset) -> np.ndarray:

@@ -47,14 +47,14 @@ def stored_distances(
     `rbcore.distances.best.best_table`.
     """
     sidecar = run.sidecar(epoch)
-    weights, fingerprint = sidecar["sha256"], sidecar["dataset_fingerprint"]
+    weights, fingerprint = sidecar.sha256, sidecar.dataset_fingerprint
     stored: store.StoredTable | None
     if method == BEST:
         stored = best_table(weights, fingerprint, split)
     else:
         chosen, values = resolve_method(method, parameters)
         stored = store.read_table(table_key(weights, fingerprint, split, chosen, values))
-    return None if stored is None else attributes.joined(stored, fingerprint, sidecar["classes"])
+    return None if stored is None else attributes.joined(stored, fingerprint, list(sidecar.classes))
 
 
 def stored_methods(run: Run, epoch: str | int) -> list[str]:
@@ -63,7 +63,7 @@ def stored_methods(run: Run, epoch: str | int) -> list[str]:
     As they are spelled, with parameters other than defaults.
     """
     sidecar = run.sidecar(epoch)
-    return sorted(methods_of(sidecar["sha256"], sidecar["dataset_fingerprint"], SPLIT))
+    return sorted(methods_of(sidecar.sha256, sidecar.dataset_fingerprint, SPLIT))
 
 
 def best_of(model: Model, dataset: Dataset, split: str) -> store.BestTable:
@@ -77,7 +77,7 @@ def best_of(model: Model, dataset: Dataset, split: str) -> store.BestTable:
     found = best_table(model.weights_sha256, dataset.fingerprint, split)
     if found is None:
         raise MethodError(
-            f"The store holds no attack on {model.facts['model']}, epoch {model.facts['epoch']}, "
+            f"The store holds no attack on {model.facts.model}, epoch {model.facts.epoch}, "
             "so there is no best one. Estimate distances with minimal or deepfool first."
         )
     return found

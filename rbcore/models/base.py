@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from rbcore.errors import ModelError
 from rbcore.registry import Registry
-from rbcore.store import Facts
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from rbcore.runs.sidecar import Sidecar
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an input."""
@@ -152,5 +153,5 @@ class Model:
 
     network: nn.Module
     weights_sha256: str
-    facts: Facts
+    facts: Sidecar
     device: torch.device

@@ -2,8 +2,8 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -75,15 +75,6 @@ class Reading:
         if self.is_log_softmax:
             notes.append("Its outputs are logarithms of probabilities, which serve as logits.")
         return tuple(notes)
-
-    def as_facts(self) -> dict[str, Any]:
-        """Return what a sidecar keeps."""
-        return {**asdict(self), "steps": list(self.steps)}
-
-    @classmethod
-    def of_facts(cls, facts: Mapping[str, Any] | None) -> "Reading":
-        """Return the reading a sidecar keeps; the plain one where it keeps none."""
-        return cls() if facts is None else cls(**{**facts, "steps": tuple(facts["steps"])})
 
 
 class _AsFloat64(nn.Module):

@@ -1,6 +1,6 @@
 """One selection as a page that stands alone: the answer, how sure it is, how to get it again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from rbcore.reports.page import HASH, Figure, Section, csv_inside, page_text
 from rbcore.runs.checkpoints import Run
 from rbcore.runs.command_lines import bias_command, estimate_command, train_command
 from rbcore.sampling import Rows
-from rbcore.store import BestKey, Facts, StoredTable, write_text
+from rbcore.store import BestKey, StoredTable, write_text
 
 DEFINITIONS = {
     "misclassified": (
@@ -70,7 +70,7 @@ class Selected:
     @property
     def is_whole(self) -> bool:
         """Whether all test images are measured."""
-        return len(self.rows) == int(self.run.facts["n_test"])
+        return len(self.rows) == int(self.run.facts.n_test)
 
     @cached_property
     def bias(self) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def write(
 
 def _lead(chosen: Selected) -> list[str]:
     run, bias = chosen.run, chosen.bias
-    spec, n, n_test = DATASETS[run.dataset], len(chosen.rows), run.facts["n_test"]
+    spec, n, n_test = DATASETS[run.dataset], len(chosen.rows), run.facts.n_test
     covered = f"all {n:,}" if chosen.is_whole else f"{n:,} of {n_test:,}"
     drawn = sampling.in_words(chosen.rows, group_labels(chosen.rows, chosen.by))
     return [
@@ -249,12 +249,13 @@ def _definitions(policy: Policy) -> Section:
 
 
 def _provenance(chosen: Selected) -> Section:
-    sidecar, stored = chosen.run.sidecar(chosen.epoch), chosen.stored
+    stored = chosen.stored
+    sidecar = chosen.run.sidecar(chosen.epoch).model_dump(mode="json", exclude_none=True)
     made = stored.provenance.model_dump(mode="json", exclude_none=True)
-    facts: Facts = {name: sidecar[name] for name in OF_RUN if name in sidecar}
+    facts: dict[str, object] = {name: sidecar[name] for name in OF_RUN if name in sidecar}
     training = {name: sidecar[name] for name in OF_TRAINING if name in sidecar}
     for prefix, named in (
-        ("training", (sidecar.get("recipe") or {}) | training),
+        ("training", sidecar["recipe"] | training),
         ("mitigation", chosen.run.mitigation or {"kind": None}),
         ("distances", stored.key.model_dump(mode="json")),
         ("computed", made | {"rows as text": stored.checksum}),
@@ -265,9 +266,9 @@ def _provenance(chosen: Selected) -> Section:
     return Section("provenance", "Where these numbers come from", table=table)
 
 
-def _flat(facts: Facts, above: str = "") -> Facts:
+def _flat(facts: Mapping[str, object], above: str = "") -> dict[str, object]:
     """Return nested facts as one level, the names joined by dots."""
-    flat: Facts = {}
+    flat: dict[str, object] = {}
     for name, value in facts.items():
         entries = value if isinstance(value, list) else [value]
         for index, entry in enumerate(entries):
@@ -298,7 +299,7 @@ def _commands(chosen: Selected) -> Section:
         "These commands give the numbers again, from the same files of the dataset; where they "
         "are kept already, at once."
     ]
-    if (run.facts.get("recipe") or {}).get("name") == "imported":
+    if run.facts.is_imported:
         text.append("FILE stands for the file of weights that was imported; its SHA-256 is above.")
     if not chosen.is_whole:
         text.append(

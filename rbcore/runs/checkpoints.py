@@ -1,4 +1,4 @@
-"""Runs and their checkpoints: one safetensors file of weights an epoch, with a JSON sidecar of facts beside it.
+"""Runs and their checkpoints: one safetensors file of weights an epoch, with a JSON sidecar.
 
 A *run* is dataset + model + size + recipe + seed + validation split + mitigation, with a name. It
 lies in ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, as
@@ -8,25 +8,28 @@ lies in ``runs/<dataset>/<model>/<run>/`` of the user's cache or of what ships, 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models.base import MODELS, Model, build_network
 from rbcore.registry import unknown_name
 from rbcore.runs.command_lines import Option, command
+from rbcore.runs.sidecar import Sidecar
 from rbcore.store import (
-    Facts,
+    Settings,
     cache_root,
-    read_json,
+    read_record,
     roots,
     sha256_of_file,
     write_atomically,
-    write_json,
+    write_record,
 )
 from rbcore.training.recipes import named_epochs
 
@@ -35,11 +38,6 @@ if TYPE_CHECKING:
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,95}")
 SIDECAR = re.compile(r"epoch-[0-9]{4,}\.json")
-NEEDED = (
-    *("dataset", "dataset_fingerprint", "size", "seed", "validation", "classes", "n_test"),
-    *("model", "run", "epoch", "mitigation", "n_epochs", "created", "sha256"),
-)
-"""What a sidecar must say for its run to be listed."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class Run:
     folder: Path
     epochs: tuple[int, ...]
     n_epochs: int
-    mitigation: Facts | None
-    facts: Facts
+    mitigation: Settings | None
+    facts: Sidecar
 
     @property
     def is_complete(self) -> bool:
@@ -85,7 +83,7 @@ class Run:
     @property
     def is_usual(self) -> bool:
         """Whether it is what a reader means who names no run: plain, complete, and trained on the whole training split."""
-        return self.is_plain and self.is_complete and not self.facts["validation"]
+        return self.is_plain and self.is_complete and not self.facts.validation
 
     def epoch(self, which: str | int) -> int:
         """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs trained, or N itself.
@@ -107,8 +105,8 @@ class Run:
             )
         return epoch
 
-    def sidecar(self, which: str | int) -> Facts:
-        """Return the facts of one epoch's checkpoint.
+    def sidecar(self, which: str | int) -> Sidecar:
+        """Return the sidecar of one epoch's checkpoint.
 
         A damaged sidecar, or one of another run or epoch, raises `StoreError`.
         """
@@ -168,9 +166,7 @@ def _read_runs(dataset: str | None, model: str | None) -> tuple[list[Run], dict[
                 continue
             if run is not None:
                 found.setdefault((run.dataset, run.model, run.name), run)
-    runs = sorted(
-        found.values(), key=lambda run: (str(run.facts["created"]), run.name), reverse=True
-    )
+    runs = sorted(found.values(), key=lambda run: (run.facts.created, run.name), reverse=True)
     return runs, damaged
 
 
@@ -183,27 +179,22 @@ def _read_run(folder: Path) -> Run | None:
     if not epochs:
         return None
     facts = _read_sidecar(folder, epochs[-1])
-    names = (facts["dataset"], facts["model"], facts["run"])
-    return Run(*names, folder, epochs, facts["n_epochs"], facts["mitigation"], facts)
+    names = (facts.dataset, facts.model, facts.run)
+    return Run(*names, folder, epochs, facts.n_epochs, facts.mitigation, facts)
 
 
-def _read_sidecar(folder: Path, epoch: int) -> Facts:
-    """Read one epoch's sidecar, or raise `StoreError` where it is damaged or belongs elsewhere: it was moved or renamed."""
-    sidecar = folder / f"{_stem(epoch)}.json"
-    facts = read_json(sidecar)
-    lacking = [name for name in NEEDED if name not in facts]
-    if lacking:
-        raise StoreError(
-            f"The sidecar {sidecar} lacks {lacking[0]!r}. Delete it, or the run's folder."
-        )
-    says = (facts["dataset"], facts["model"], facts["run"], facts["epoch"])
+def _read_sidecar(folder: Path, epoch: int) -> Sidecar:
+    """Read one epoch's sidecar, or raise `StoreError` where it is damaged, moved or renamed."""
+    path = folder / f"{_stem(epoch)}.json"
+    found = read_record(path, Sidecar)
+    says = (found.dataset, found.model, found.run, found.epoch)
     if says != (*folder.parts[-3:], epoch):
         named = " / ".join(str(name) for name in says)
         raise StoreError(
-            f"The sidecar {sidecar} is of {named}: it was moved or renamed. Move it back, or "
+            f"The sidecar {path} is of {named}: it was moved or renamed. Move it back, or "
             "delete the run's folder."
         )
-    return facts
+    return found
 
 
 def find_run(dataset: str, model: str, name: str | None = None, **options: Option) -> Run:
@@ -242,15 +233,23 @@ def find_run(dataset: str, model: str, name: str | None = None, **options: Optio
     return chosen
 
 
-def refuse_another(existing: Run, facts: Facts) -> None:
-    """Raise `CheckpointError` if an existing run differs in one of the facts of the run that wants its name."""
-    for what, value in facts.items():
-        if existing.facts.get(what) != value:
+def refuse_another(existing: Run, facts: Mapping[str, object]) -> None:
+    """Raise `CheckpointError` if an existing run differs from the one that wants its name."""
+    known = without_none(existing.facts.model_dump(mode="json"))
+    for what, value in without_none(json.loads(json.dumps(facts))).items():
+        if known.get(what) != value:
             raise CheckpointError(
                 f"The run {existing.name!r} exists with another {what.replace('_', ' ')} "
-                f"({existing.facts.get(what)} instead of {value}). Choose another name "
+                f"({known.get(what)} instead of {value}). Choose another name "
                 "with run= or --run."
             )
+
+
+def without_none(value: Any) -> Any:  # what JSON holds
+    """Return a value of JSON without the entries of objects that are null."""
+    if isinstance(value, dict):
+        return {name: without_none(entry) for name, entry in value.items() if entry is not None}
+    return value
 
 
 def now() -> str:
@@ -278,8 +277,16 @@ def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
         )
 
 
-def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: Facts) -> Facts:
-    """Write one epoch's weights, then its sidecar with their hash; return the sidecar's facts."""
+def save_checkpoint(
+    folder: Path, epoch: int, network: torch.nn.Module, facts: Mapping[str, object]
+) -> Sidecar:
+    """Write one epoch's weights, then its sidecar with their hash.
+
+    Parameters
+    ----------
+    facts
+        The fields of `Sidecar` but ``epoch`` and ``sha256``.
+    """
     from safetensors.torch import save_file
 
     tensors = {
@@ -290,10 +297,11 @@ def save_checkpoint(folder: Path, epoch: int, network: torch.nn.Module, facts: F
     builder = facts.get(
         "builder_sha256"
     )  # in the file too: the same weights in another network are another model
-    metadata = {"builder_sha256": builder} if builder else None
+    metadata = {"builder_sha256": str(builder)} if builder else None
     write_atomically(path, lambda temporary: save_file(tensors, os.fspath(temporary), metadata))
-    sidecar = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
-    write_json(path.with_suffix(".json"), sidecar)
+    content = {**facts, "epoch": epoch, "sha256": sha256_of_file(path)}
+    sidecar = Sidecar.model_validate_json(json.dumps(content))
+    write_record(path.with_suffix(".json"), sidecar)
     return sidecar
 
 
@@ -311,35 +319,33 @@ def load_checkpoint(run: Run, epoch: str | int, device: torch.device) -> Model:
     from rbcore.outputs import Reading, adapted
 
     facts = run.sidecar(epoch)
-    path = run.folder / f"{_stem(facts['epoch'])}.safetensors"
-    if sha256_of_file(path) != facts["sha256"]:
+    path = run.folder / f"{_stem(facts.epoch)}.safetensors"
+    if sha256_of_file(path) != facts.sha256:
         raise CheckpointError(
             f"{path} is not the file its sidecar describes (its SHA-256 differs). "
             "Train the run again."
         )
-    if facts["model"] in MODELS and MODELS[facts["model"]].source_sha256 != facts.get(
-        "builder_sha256"
-    ):
+    if facts.model in MODELS and MODELS[facts.model].source_sha256 != facts.builder_sha256:
         raise CheckpointError(
-            f"The builder of {facts['model']!r} is not the one run {run.name!r} was made with. "
+            f"The builder of {facts.model!r} is not the one run {run.name!r} was made with. "
             "Import or train again."
         )
-    channels, height, width = facts["input_shape"]
-    reading = Reading.of_facts(facts.get("outputs"))
-    n_outputs = reading.n_outputs or len(facts["classes"])
+    channels, height, width = facts.input_shape
+    reading = Reading(**facts.outputs.model_dump()) if facts.outputs else Reading()
+    n_outputs = reading.n_outputs or len(facts.classes)
     with torch.device(
         "meta"
     ):  # no initial weights: they would draw from the random stream of a training beside us
         built = build_network(
-            facts["model"],
+            facts.model,
             (channels, height, width),
             n_outputs,
-            tuple(facts["mean"]),
-            tuple(facts["std"]),
+            facts.mean,
+            facts.std,
         )
     network = adapted(built, reading)
     try:
         network.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path} does not fit {facts['model']}: {error}") from error
-    return Model(network.to(device).eval().requires_grad_(False), facts["sha256"], facts, device)
+        raise CheckpointError(f"{path} does not fit {facts.model}: {error}") from error
+    return Model(network.to(device).eval().requires_grad_(False), facts.sha256, facts, device)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rbcore.runs.sidecar import Sidecar
 from rbcore.sampling import Rows
 
 ALL_ROWS = Rows()
@@ -34,29 +35,26 @@ def command(name: str, *arguments: object, **options: Option) -> str:
     return shlex.join(words)
 
 
-def train_command(facts: Mapping[str, Any]) -> str:
+def train_command(facts: Sidecar) -> str:
     """Return the command that trains a run again, or imports its weights, from its sidecar's facts.
 
     FILE stands for a file of weights.
     """
-    shared = {name: facts[name] for name in ("size", "seed", "run")}
-    recipe = facts.get("recipe") or {}
-    if recipe.get("name") == "imported":
-        mean, std = (",".join(f"{value:.9g}" for value in facts[k]) for k in ("mean", "std"))
-        return command(
-            "import", facts["dataset"], facts["model"], "FILE", mean=mean, std=std, **shared
-        )
-    weights = facts.get("weights", "none")
+    shared: dict[str, Option] = {"size": facts.size, "seed": facts.seed, "run": facts.run}
+    if facts.is_imported:
+        mean, std = (",".join(f"{value:.9g}" for value in k) for k in (facts.mean, facts.std))
+        return command("import", facts.dataset, facts.model, "FILE", mean=mean, std=std, **shared)
+    weights = None if facts.weights == "none" else facts.weights
     return command(
         "train",
-        facts["dataset"],
-        facts["model"],
-        recipe=recipe.get("name"),
-        epochs=facts["n_epochs"],
+        facts.dataset,
+        facts.model,
+        recipe=facts.recipe.name,
+        epochs=facts.n_epochs,
         **shared,
-        weights=None if weights == "none" else weights,
-        validation=facts["validation"] or None,
-        **(mitigation_options(facts["mitigation"]) if facts["mitigation"] else {}),
+        weights=weights,
+        validation=facts.validation or None,
+        **(mitigation_options(facts.mitigation) if facts.mitigation else {}),
     )
 
 

@@ -12,7 +12,7 @@ from rbcore.errors import CheckpointError
 from rbcore.models.base import MODELS
 from rbcore.models.torchvision_import import torchvision_models
 from rbcore.runs.foreign_weights import read_weights
-from rbcore.store import Facts, make_folder, sha256_of_file
+from rbcore.store import make_folder, sha256_of_file
 
 IMAGENET = "imagenet"
 """The source that means torchvision's own file, from torch's cache (TORCH_HOME) or
@@ -25,7 +25,7 @@ OLD_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """
 
 
-def load_imagenet(name: str, network: nn.Module, source: str | Path) -> Facts:
+def load_imagenet(name: str, network: nn.Module, source: str | Path) -> dict[str, str]:
     """Load ImageNet weights into all layers of a network except the last, which depends on the classes.
 
     Parameters
@@ -40,7 +40,7 @@ def load_imagenet(name: str, network: nn.Module, source: str | Path) -> Facts:
 
     Returns
     -------
-    Facts
+    dict
         ``weights``, which they are (torchvision's name, or the file's), and
         ``weights_sha256`` of the file.
 

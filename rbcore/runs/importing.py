@@ -1,5 +1,6 @@
 """Make a run of weights that others trained, so that everything else treats them as any model."""
 
+import dataclasses
 import math
 import os
 import re
@@ -30,7 +31,6 @@ from rbcore.runs.checkpoints import (
 from rbcore.runs.foreign_weights import read_weights, shortened
 from rbcore.runs.weight_matching import choose_weights, fit_state_dict, has_one_logit
 from rbcore.runtime import resolve_device
-from rbcore.store import Facts
 from rbcore.training.loop import accuracy, predicted_classes
 from rbcore.training.train import run_facts
 
@@ -145,19 +145,19 @@ def import_weights(
         dataset.labels(rows),
         predicted_classes(network, dataset, rows, torch_device),
     )
-    found: Facts = {
+    found: dict[str, object] = {
         f"{split}_accuracy": accuracy(network, dataset, dataset.rows(split), torch_device)
         for split in dataset.splits
         if split != SPLIT
     }
     found[f"{SPLIT}_accuracy"] = int((labels == predictions).sum()) / len(rows)
-    counts: Facts = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
-    said: Facts = {
-        "outputs": reading.as_facts(),
+    counts: dict[str, object] = {f"n_{split}": len(dataset.rows(split)) for split in dataset.splits}
+    said: dict[str, object] = {
+        "outputs": dataclasses.asdict(reading),
         "notes": [*notes, *weights.notes, *_said_outputs(reading, dataset.classes)],
         "warning": _chance_warning(labels, predictions, dataset.classes),
     }
-    nothing: Facts = {"train_loss": None, "history": []}
+    nothing: dict[str, object] = {"train_loss": None, "history": []}
     save_checkpoint(
         folder, 1, network, {**facts, **found, **counts, **said, **nothing, "created": now()}
     )

@@ -58,15 +58,15 @@ def load_model(
 
 def _fits(run: Run, dataset: Dataset) -> bool:
     """Whether a run was trained on this very content."""
-    return bool(run.facts["dataset_fingerprint"] == dataset.fingerprint)
+    return bool(run.facts.dataset_fingerprint == dataset.fingerprint)
 
 
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
     if not _fits(run, dataset):
         raise DatasetError(
             f"The run {run.name!r} was trained on other content of {run.dataset!r} (size "
-            f"{run.facts['size']}, seed {run.facts['seed']}, validation "
-            f"{run.facts['validation']:g}) than was loaded (size {dataset.size}, seed "
+            f"{run.facts.size}, seed {run.facts.seed}, validation "
+            f"{run.facts.validation:g}) than was loaded (size {dataset.size}, seed "
             f"{dataset.seed}, validation {dataset.validation:g}). Load that size, seed and "
             "validation split from the same files, or train anew."
         )
@@ -101,9 +101,9 @@ def open_run(
     opened: dict[tuple[int, int, float], Dataset] = {}
     for found in candidates:
         size, seed, validation = which = (
-            found.facts["size"],
-            found.facts["seed"],
-            found.facts["validation"],
+            found.facts.size,
+            found.facts.seed,
+            found.facts.validation,
         )
         if which not in opened:
             opened[which] = load_dataset(

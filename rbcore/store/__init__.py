@@ -11,21 +11,18 @@ never read as other numbers.
 """
 
 from rbcore.store.files import (
-    Facts,
     bundled_root,
     cache_root,
     make_folder,
-    read_json,
     roots,
     sha256_of_facts,
     sha256_of_file,
     write_atomically,
-    write_json,
     write_text,
 )
 from rbcore.store.key import BestKey, TableKey
 from rbcore.store.provenance import BestProvenance, Computed, Provenance, summed
-from rbcore.store.records import Record, read_record, write_record
+from rbcore.store.records import Numbers, Record, Settings, read_record, write_record
 from rbcore.store.rows import read_rows, rows_record, sha256_of_rows, write_rows
 from rbcore.store.tables import (
     BestTable,
@@ -51,11 +48,12 @@ __all__ = [
     "BestProvenance",
     "BestTable",
     "Computed",
-    "Facts",
     "MethodTable",
+    "Numbers",
     "Part",
     "Provenance",
     "Record",
+    "Settings",
     "StoredTable",
     "TableFacts",
     "TableKey",
@@ -65,7 +63,6 @@ __all__ = [
     "files_with",
     "locked",
     "make_folder",
-    "read_json",
     "read_parts",
     "read_record",
     "read_rows",
@@ -81,7 +78,6 @@ __all__ = [
     "table_facts",
     "table_files",
     "write_atomically",
-    "write_json",
     "write_part",
     "write_record",
     "write_rows",

@@ -6,11 +6,10 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 import psutil
@@ -18,13 +17,10 @@ import safetensors
 
 from rbcore.errors import StoreError
 
-Facts = dict[str, Any]
-
 REMEDY = "Delete it; it will be computed again."
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CHECKOUT = _PACKAGE.parent
-_SEAL = "seal"
 
 
 def cache_root() -> Path:
@@ -108,12 +104,6 @@ def _remove_left_over(path: Path) -> None:
                 left.unlink(missing_ok=True)
 
 
-def write_json(path: Path, facts: Facts) -> None:
-    """Write facts with their seal as JSON, atomically."""
-    text = json.dumps(sealed(facts), indent=1, sort_keys=True, ensure_ascii=False)
-    write_text(path, text + "\n")
-
-
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8, as `write_atomically` does."""
 
@@ -123,51 +113,13 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
-def read_json(path: Path) -> Facts:
-    """Read facts that `write_json` wrote.
-
-    A file that is unreadable, no JSON object, or altered raises `StoreError`.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"Cannot read {path}: {error}. {REMEDY}") from error
-    return unsealed(path, facts)
-
-
-def sealed(facts: Facts) -> Facts:
-    """Return facts as JSON gives them back, with their seal."""
-    content: Facts = json.loads(json.dumps(facts))
-    return {**content, _SEAL: sha256_of_facts(content)}
-
-
-def unsealed(path: Path, facts: Facts) -> Facts:
-    """Return facts without their seal.
-
-    Those it does not fit, or that have none, raise `StoreError` naming the file.
-    """
-    if not isinstance(facts, dict):
-        raise StoreError(f"Cannot read {path}: it holds no facts. {REMEDY}")
-    content = {name: value for name, value in facts.items() if name != _SEAL}
-    if _SEAL not in facts:
-        raise StoreError(
-            f"Cannot trust {path}: it has no seal, so another program or an older version "
-            f"wrote it. {REMEDY}"
-        )
-    if facts[_SEAL] != sha256_of_facts(content):
-        raise StoreError(
-            f"Cannot trust {path}: it was altered after it was written, or is damaged. {REMEDY}"
-        )
-    return content
-
-
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_facts(facts: Facts) -> str:
+def sha256_of_facts(facts: Mapping[str, object]) -> str:
     """Return the SHA-256 of facts in canonical JSON, in hex: equal facts, equal hash, whatever their order."""
     return hashlib.sha256(
         json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()

@@ -15,6 +15,7 @@ from rbcore.datasets.decoded import DecodedFacts
 from rbcore.datasets.folders import Folders, Unchecked
 from rbcore.errors import StoreError
 from rbcore.norms import Norm
+from rbcore.runs.sidecar import Sidecar
 from rbcore.runtime import Progress, no_progress
 from rbcore.store.files import cache_root
 from rbcore.store.records import (
@@ -89,6 +90,7 @@ def _kinds(root: Path) -> Iterator[tuple[str, Iterator[Path], Migrate]]:
     yield "tables of distances", (root / "distances").glob("*.parquet"), _migrate_table
     yield "finished batches of estimates", (root / "parts").glob("*/*.parquet"), _migrate_part
     yield "samples of datasets", (root / "samples").glob("*.parquet"), _migrate_samples
+    yield "sidecars of runs", (root / "runs").glob("*/*/*/epoch-*.json"), _migrate_sidecar
     yield "lists beside decoded images", (root / "datasets").glob("*.json"), _migrate_list
 
 
@@ -148,6 +150,22 @@ def _migrate_rows(
         write_arrow(new, table, record, checksum)
     if new != path:
         path.unlink()
+    return True
+
+
+def _migrate_sidecar(path: Path) -> bool:
+    content = unsealed_of_any_format(path, read_content(path))
+    if FORMAT_FIELD in content:
+        return False
+    history = content.get("history")
+    # What the newest epoch says of the mitigation stood in the sidecar a second time.
+    last = history[-1] if isinstance(history, list) and history else {}
+    kept = {
+        name: value
+        for name, value in content.items()
+        if name in Sidecar.model_fields or name not in last
+    }
+    write_record(path, parsed(path, kept, Sidecar))
     return True
 
 

@@ -28,6 +28,11 @@ class Record(BaseModel):
 
 R = TypeVar("R", bound=Record)
 
+Numbers = dict[str, int | float | None]
+"""Named numbers that some other file declares, such as what a mitigation says of an epoch."""
+Settings = dict[str, int | float | str | None]
+"""Named settings that some other file declares, such as those of a mitigation."""
+
 
 def sealed(content: Mapping[str, object]) -> dict[str, object]:
     """Return content as JSON gives it back, with the number of the format and the seal."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from rbcore.datasets import Dataset
 from rbcore.errors import TrainingError
 from rbcore.runtime import Cancel, Progress, stop_if
-from rbcore.store import Facts, sha256_of_facts, write_atomically
+from rbcore.store import Numbers, sha256_of_facts, write_atomically
 from rbcore.training.mitigations import Applied
 from rbcore.training.mitigations.adversarial import AdversarialTraining, perturbed, random_starts
 from rbcore.training.mitigations.regularizer import GroupAssignment, add_gradient, oversampled_rows
@@ -97,7 +97,7 @@ class Trainer:
         self.micro_batch = recipe.batch_size
         self.term_batch: int | None = None  # as many as there are
 
-    def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> Facts:
+    def train_epoch(self, epoch: int, so_far: str, progress: Progress, cancel: Cancel) -> Numbers:
         """Train one epoch, counted from 1.
 
         Leave the network in evaluation mode and return what the history says of it.
@@ -139,7 +139,7 @@ class Trainer:
                 f"The loss is no longer finite in epoch {epoch}; lower the learning rate "
                 f"({self.recipe.learning_rate:g}){self._other_remedy()}."
             )
-        facts: Facts = {"train_loss": mean_loss, "seconds": time.perf_counter() - started}
+        facts: Numbers = {"train_loss": mean_loss, "seconds": time.perf_counter() - started}
         if self.mitigation.sides is not None:
             facts |= {
                 "regularizer_term": float(np.mean([value for value, _ in terms]))
@@ -265,7 +265,9 @@ class Trainer:
                 for part in zip(images, labels, starts, strict=True)
             )
 
-    def keep_for_resuming(self, path: Path, facts: Facts, history: list[Facts]) -> None:
+    def keep_for_resuming(
+        self, path: Path, facts: Mapping[str, object], history: list[Numbers]
+    ) -> None:
         """Write weights, momentum and history of the last finished epoch."""
         tensors = {f"weights.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
@@ -282,7 +284,9 @@ class Trainer:
             lambda temporary: safetensors.torch.save_file(stored, os.fspath(temporary), metadata),
         )
 
-    def resume(self, path: Path, facts: Facts, is_kept: Callable[[int], bool]) -> list[Facts]:
+    def resume(
+        self, path: Path, facts: Mapping[str, object], is_kept: Callable[[int], bool]
+    ) -> list[Numbers]:
         """Take up the run that ``path`` holds, and return the history of its finished epochs.
 
         It is left alone if it is another run or damaged, or if ``is_kept(epochs done)`` says that
@@ -293,7 +297,7 @@ class Trainer:
             safetensors.safe_open(path, "pt") as file,
         ):
             metadata = file.metadata()
-            history: list[Facts] = json.loads(metadata["history"])
+            history: list[Numbers] = json.loads(metadata["history"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             seal = metadata.pop("seal")
             is_wanted = metadata["facts"] == sha256_of_facts(facts) and is_kept(len(history))

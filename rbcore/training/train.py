@@ -33,13 +33,14 @@ from rbcore.runs.checkpoints import (
 )
 from rbcore.runs.imagenet import IMAGENET, load_imagenet
 from rbcore.runtime import Cancel, Progress, never, no_progress, resolve_device
-from rbcore.store import Facts, cache_root, make_folder, sha256_of_file
+from rbcore.store import Numbers, cache_root, make_folder, sha256_of_file
 from rbcore.training.loop import Trainer, accuracy
 from rbcore.training.mitigations import Mitigation, applied, groups_sha256
 from rbcore.training.recipes import Recipe, kept_epochs, recipe_for
 
 RESUME = "resume.safetensors"
 NO_WEIGHTS = "none"
+MEASURED = ("train_loss", "seconds", "validation_accuracy", "test_accuracy")
 
 
 def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
@@ -58,7 +59,7 @@ def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | 
 
 def run_facts(
     dataset: Dataset, model: str, name: str, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Facts:
+) -> dict[str, object]:
     """Return what a run's sidecar says of its data and its network."""
     return {
         "dataset": dataset.name,
@@ -202,9 +203,9 @@ def train(
             }
             history.append({"epoch": epoch, **measured})
             if epoch in kept:
-                found: Facts = {
+                found: dict[str, object] = {
                     "created": now(),
-                    **measured,
+                    **{name: measured[name] for name in MEASURED if name in measured},
                     "train_accuracy": accuracy(
                         network, dataset, dataset.rows("train"), torch_device
                     ),
@@ -229,7 +230,7 @@ def _named_weights(start: str | os.PathLike[str]) -> str:
     return f"{Path(start).name} sha256:{sha256_of_file(Path(start))}"
 
 
-def newest_history(dataset: str, model: str) -> tuple[str, list[Facts]]:
+def newest_history(dataset: str, model: str) -> tuple[str, list[Numbers]]:
     """Return the name of the newest run, in training or ended, and loss and accuracy after each of its finished epochs.
 
     The history is empty where nothing was trained, or its first epoch has not ended.
@@ -244,7 +245,11 @@ def newest_history(dataset: str, model: str) -> tuple[str, list[Facts]]:
             suppress(OSError, safetensors.SafetensorError, KeyError, ValueError),
             safetensors.safe_open(path, "pt") as file,
         ):
-            history: list[Facts] = json.loads(file.metadata()["history"])
+            history: list[Numbers] = json.loads(file.metadata()["history"])
             return path.parent.name, history
     runs = list_runs(dataset, model)
-    return (runs[0].name, runs[0].facts.get("history", [])) if runs else ("", [])
+    return (
+        (runs[0].name, [record.model_dump(exclude_none=True) for record in runs[0].facts.history])
+        if runs
+        else ("", [])
+    )

@@ -11,11 +11,12 @@ import pytest
 from scipy import stats
 
 import rbcore as rb
-from rbcore import analyses, store
+from rbcore import analyses
 from rbcore.errors import DatasetError, MeasureError, UnknownNameError
 from rbcore.inference import compare_bias
 from rbcore.measures import Policy
 from tests.inference.samples import joined
+from tests.records import content_of, write_sealed
 
 
 def table(distance, group, is_correct=None, status="found", **columns):
@@ -104,9 +105,9 @@ def test_pretraining_pairs_runs_of_one_model(cache):
     assert analyses.pretraining_pairs("digits") == []
     folder = cache / "runs" / "digits" / "small_cnn" / "pretrained"
     folder.mkdir(parents=True)
-    facts = store.read_json(run.folder / "epoch-0006.json")
+    facts = content_of(run.folder / "epoch-0006.json")
     facts |= {"run": "pretrained", "weights": "imagenet", "epoch": 1, "n_epochs": 1}
-    store.write_json(folder / "epoch-0001.json", facts)
+    write_sealed(folder / "epoch-0001.json", facts)
     shutil.copy(run.folder / "epoch-0006.safetensors", folder / "epoch-0001.safetensors")
     ((scratch, pretrained),) = analyses.pretraining_pairs("digits")
     assert (scratch.name, pretrained.name) == (run.name, "pretrained")

@@ -12,9 +12,12 @@ from tests.inference.samples import many_groups
 def test_sigma_over_runs_that_differ_in_their_seed_only(monkeypatch):
     """Two trainings; a third seed has another size, a fourth measured a part only."""
     (run, *_) = rb.list_runs("digits", "logistic_regression")
-    facts = run.facts | {"n_test": 90}
-    runs = [replace(run, name=f"seed{seed}", facts=facts | {"seed": seed}) for seed in range(4)]
-    runs[2] = replace(runs[2], facts=runs[2].facts | {"size": 9})
+    facts = run.facts.model_copy(update={"n_test": 90})
+    runs = [
+        replace(run, name=f"seed{seed}", facts=facts.model_copy(update={"seed": seed}))
+        for seed in range(4)
+    ]
+    runs[2] = replace(runs[2], facts=runs[2].facts.model_copy(update={"size": 9}))
     rows = {f"seed{seed}": many_groups([40, 50], seed) for seed in range(4)}
     rows["seed3"] = rows["seed3"].head(60)
 

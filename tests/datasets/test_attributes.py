@@ -116,8 +116,8 @@ def test_two_folders_share_no_name_and_a_run_is_found_by_its_data(tmp_path):
     assert one.name != other.name
     assert open_run("folder", "logistic_regression", root=tmp_path / "first")[1].name == one.name
     assert open_run("folder", "logistic_regression", root=tmp_path / "second")[1].name == other.name
-    assert load_model("logistic_regression", first).facts["run"] == one.name
-    assert load_model("logistic_regression", second).facts["run"] == other.name
+    assert load_model("logistic_regression", first).facts.run == one.name
+    assert load_model("logistic_regression", second).facts.run == other.name
     for command in ("estimate", "bias"):
         arguments = [
             command,

@@ -31,7 +31,7 @@ def test_the_drawing_is_the_same_everywhere(name):
 
 def test_what_ships_fits_what_is_drawn():
     for run in rb.list_runs("toyfaces"):
-        assert run.facts["dataset_fingerprint"] == FINGERPRINTS["toyfaces"]
+        assert run.facts.dataset_fingerprint == FINGERPRINTS["toyfaces"]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_an_attack_finds_the_planted_bias_and_no_other(plain, strong):
     sigmas = {}
     for name, faces in (("plain", plain), ("strong", strong)):
         run = train("logistic_regression", faces, epochs=4, run=name, keep="1")
-        assert run.facts["test_accuracy"] > 0.4
+        assert run.facts.test_accuracy > 0.4
         table = rb.estimate_distances(
             rb.load_model("logistic_regression", faces, run=name), faces, "deepfool", limit=600
         )

@@ -107,7 +107,7 @@ def test_a_dataset_without_one_says_how_to_get_it():
 def test_runs_and_distances_of_it_are_kept_apart(digits):
     found = train("logistic_regression", digits, epochs=2)
     assert found.name == "modern-8px-2ep-seed0-val0.2"
-    assert (found.facts["validation"], found.facts["n_validation"], found.facts["n_train"]) == (
+    assert (found.facts.validation, found.facts.n_validation, found.facts.n_train) == (
         0.2,
         287,
         1150,
@@ -117,8 +117,8 @@ def test_runs_and_distances_of_it_are_kept_apart(digits):
     assert set(rows["sample_id"]) == set(
         digits.samples["sample_id"].iloc[digits.rows("validation")]
     )
-    assert found.facts["validation_accuracy"] == pytest.approx(rows["is_correct"].mean())
-    assert found.facts["history"][-1]["validation_accuracy"] == found.facts["validation_accuracy"]
+    assert found.facts.validation_accuracy == pytest.approx(rows["is_correct"].mean())
+    assert found.facts.history[-1].validation_accuracy == found.facts.validation_accuracy
     assert stored_distances(found, "last", "exact") is None
     assert stored_distances(found, "last", "exact", split="validation").rows.equals(rows)
     test = rb.estimate_distances(model, digits, "exact")

@@ -228,8 +228,8 @@ def test_a_model_chooses_the_run_of_its_dataset_and_refuses_others(digits):
     ):
         load_model("small_cnn", other)
     train("logistic_regression", other, epochs=1, run="newest")
-    assert load_model("logistic_regression", digits).facts["run"] != "newest"
-    assert load_model("logistic_regression", other).facts["run"] == "newest"
+    assert load_model("logistic_regression", digits).facts.run != "newest"
+    assert load_model("logistic_regression", other).facts.run == "newest"
     with pytest.raises(DatasetError, match="'newest' was trained on other content"):
         load_model("logistic_regression", digits, run="newest")
 

@@ -2,6 +2,8 @@
 ships, and what is decided how.
 """
 
+from dataclasses import asdict
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from rbcore.errors import MethodError
 from rbcore.models import MODELS, build_network
 from rbcore.outputs import Reading, adapted, read_outputs
 from rbcore.runs.checkpoints import list_runs, load_checkpoint
+from rbcore.runs.sidecar import OutputsFacts
 
 N = 6
 CASES = list(network_outputs.cases(N))
@@ -49,11 +52,9 @@ def test_no_network_that_ships_is_refused_even_where_nothing_is_known_of_it():
     runs = list_runs()
     assert runs
     for run in runs:
-        images = torch.rand(
-            4, *run.facts["input_shape"], generator=torch.Generator().manual_seed(0)
-        )
+        images = torch.rand(4, *run.facts.input_shape, generator=torch.Generator().manual_seed(0))
         network = load_checkpoint(run, "last", torch.device("cpu")).network
-        assert read_outputs(network, images, len(run.facts["classes"])) == Reading(), run.name
+        assert read_outputs(network, images, len(run.facts.classes)) == Reading(), run.name
 
 
 def test_what_is_not_known_to_be_logits_is_asked_and_the_answer_taken():
@@ -94,5 +95,5 @@ def test_two_classes_of_one_logit_are_0_and_f_and_nothing_is_changed_in_the_give
     torch.testing.assert_close(logits[:, :1], torch.zeros(5, 1))
     torch.testing.assert_close(logits[:, 1:].sigmoid(), before)
     assert torch.equal(network(images), before)
-    assert Reading.of_facts(reading.as_facts()) == reading
+    assert Reading(**OutputsFacts(**asdict(reading)).model_dump()) == reading
     assert adapted(network, reading).state_dict().keys() == network.state_dict().keys()

@@ -72,7 +72,7 @@ def test_uploads_of_one_name_are_told_apart_by_their_content_and_settings(upload
     assert (mine.state, theirs.state, scaled.state) == (jobs.DONE, jobs.FAILED, jobs.DONE)
     assert "The run 'model' exists with another recipe" in theirs.message
     run = find_run("digits", "logistic_regression", "model")
-    assert run.facts["recipe"]["file_sha256"] == hashlib.sha256(weights(1)).hexdigest()
+    assert run.facts.recipe.file_sha256 == hashlib.sha256(weights(1)).hexdigest()
 
 
 def test_a_failed_upload_starts_again_and_is_removed_when_it_is_done(uploads, cache):

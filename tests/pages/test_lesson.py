@@ -6,6 +6,7 @@ import rbcore as rb
 from rbcore import analyses, inference, store, wording
 from rbcore.runs.checkpoints import find_run
 from tests.pages.app import button, open_page, plotted, said
+from tests.records import content_of, write_sealed
 
 STEPS = ["guess", "look", "measure", "test", "mitigate", "truth"]
 
@@ -86,12 +87,12 @@ def test_a_regularized_run_is_compared_on_the_same_faces(cache):
     folder = cache / "runs" / "toyfaces" / "small_cnn" / "a_b*c"
     folder.mkdir(parents=True)
     facts = {
-        **run.facts,
+        **content_of(run.folder / "epoch-0008.json"),
         "run": "a_b*c",
         "mitigation": {"kind": "regularizer", "by": "lighting", "group": "dim", "alpha": 7.0},
         "sha256": "0" * 64,
     }
-    store.write_json(folder / "epoch-0008.json", facts)
+    write_sealed(folder / "epoch-0008.json", facts)
     (folder / "epoch-0008.safetensors").touch()
     rows = table.rows.assign(
         distance=table.rows["distance"].where(table.rows["lighting"] == "bright") * 0.5

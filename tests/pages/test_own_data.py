@@ -95,11 +95,11 @@ def test_a_checkpoint_becomes_a_run_with_its_accuracy_and_leads_on(tmp_path):
     uploader.upload("../../<b>.pth", path.read_bytes(), "application/octet-stream").run()
     wait_for_jobs(button(app, "Import").click().run())
     (success,) = said(app.success)
-    assert f"test accuracy {shipped.facts['test_accuracy']:.1%} (n = 360)" in success
+    assert f"test accuracy {shipped.facts.test_accuracy:.1%} (n = 360)" in success
     run = next(
         run for run in rb.list_runs("digits", "logistic_regression") if run.name != SHIPPED_RUN
     )
-    assert run.name == "b" and run.facts["recipe"]["name"] == "imported"
+    assert run.name == "b" and run.facts.recipe.name == "imported"
     button(app, "Look at its curves").click().run()
     assert app.selectbox(key="run").value == "b"
 

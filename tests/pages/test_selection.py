@@ -8,6 +8,7 @@ from pages.shell import sidebar
 from pages.shell.selection import Selection
 from rbcore import store
 from tests.pages.app import SHIPPED_RUN, open_page, said, shipped
+from tests.records import content_of, write_sealed
 
 LINK = {"model": "logistic_regression", "method": "exact", "epoch": "3", "run": SHIPPED_RUN}
 
@@ -74,9 +75,9 @@ def test_another_training_does_not_change_what_a_short_link_opens(tmp_path):
         shipped_run, store.cache_root() / "runs" / "digits" / "small_cnn" / "later"
     )
     for sidecar in later.glob("*.json"):
-        store.write_json(
+        write_sealed(
             sidecar,
-            {**store.read_json(sidecar), "run": "later", "created": "2999-01-01T00:00:00+00:00"},
+            {**content_of(sidecar), "run": "later", "created": "2999-01-01T00:00:00+00:00"},
         )
     assert rb.list_runs("digits", "small_cnn")[0].name == "later"
     app = open_page()
@@ -130,7 +131,7 @@ def test_a_run_that_vanished_is_said(cache):
     source = store.bundled_root() / "runs" / "digits" / "small_cnn" / "modern-8px-12ep-seed0"
     mine = shutil.copytree(source, cache / "runs" / "digits" / "small_cnn" / "mine")
     for path in mine.glob("*.json"):
-        store.write_json(path, {**store.read_json(path), "run": "mine"})
+        write_sealed(path, {**content_of(path), "run": "mine"})
     app = open_page(run="mine")
     assert app.selectbox(key="run").value == "mine" and not app.warning
     shutil.rmtree(mine)

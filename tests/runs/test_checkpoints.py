@@ -4,7 +4,6 @@ from collections import namedtuple
 import pytest
 import torch
 
-from rbcore import store
 from rbcore.errors import CheckpointError, StoreError, UnknownNameError
 from rbcore.models import build_network
 from rbcore.runs import checkpoints
@@ -16,7 +15,9 @@ from rbcore.runs.checkpoints import (
     run_folder,
     save_checkpoint,
 )
+from rbcore.training.recipes import PAPER
 from tests.damage import damages
+from tests.records import content_of, write_sealed
 
 CPU = torch.device("cpu")
 
@@ -47,9 +48,11 @@ def write_run(
             "std": [0.5],
             "model": "logistic_regression",
             "run": name,
+            "recipe": PAPER.as_facts(),
             "mitigation": mitigation,
             "n_epochs": n_epochs,
             "n_test": 1,
+            "test_accuracy": 0.5,
             "created": created,
         }
         save_checkpoint(folder, epoch, network, facts)
@@ -63,8 +66,8 @@ def test_a_checkpoint_comes_back_bit_for_bit():
     model = load_checkpoint(run, 3, CPU)
     for name, tensor in written.state_dict().items():
         assert torch.equal(tensor, model.network.state_dict()[name]), name
-    assert not model.network.training and model.facts["epoch"] == 3
-    assert len({run.sidecar(epoch)["sha256"] for epoch in run.epochs}) == 5
+    assert not model.network.training and model.facts.epoch == 3
+    assert len({run.sidecar(epoch).sha256 for epoch in run.epochs}) == 5
 
 
 @pytest.mark.parametrize(("n_epochs", "middle"), [(1, 1), (2, 1), (5, 3), (50, 25)])
@@ -124,8 +127,8 @@ def test_altered_weights_are_refused():
 def test_weights_of_another_network_are_refused():
     run = write_run("one")
     sidecar = run.folder / "epoch-0001.json"
-    facts = store.read_json(sidecar)
-    store.write_json(sidecar, facts | {"input_shape": [1, 9, 9]})
+    facts = content_of(sidecar)
+    write_sealed(sidecar, facts | {"input_shape": [1, 9, 9]})
     with pytest.raises(CheckpointError, match="does not fit logistic_regression"):
         load_checkpoint(run, 1, CPU)
 
@@ -138,7 +141,7 @@ def test_weights_of_another_network_are_refused():
 def test_a_sidecar_that_was_moved_is_refused(change):
     run = write_run("one")
     sidecar = run.folder / "epoch-0001.json"
-    store.write_json(sidecar, store.read_json(sidecar) | change)
+    write_sealed(sidecar, content_of(sidecar) | change)
     with pytest.raises(StoreError, match=r"epoch-0001\.json is of .*moved or renamed"):
         run.sidecar(1)
 

@@ -51,7 +51,7 @@ def test_usual_ways_to_save_weights_are_recognized(digits, weights, wrap, tmp_pa
     torch.save(wrap(weights), path)
     run = import_weights(digits, LINEAR, path)
     ours = load_model(LINEAR, digits)
-    assert run.facts["test_accuracy"] == pytest.approx(ours.facts["test_accuracy"])
+    assert run.facts.test_accuracy == pytest.approx(ours.facts.test_accuracy)
     theirs = load_model(LINEAR, digits, run="stranger")
     images = torch.as_tensor(digits.pixels(digits.rows("test")))
     torch.testing.assert_close(theirs.network(images), ours.network(images))
@@ -145,8 +145,8 @@ def test_a_builder_of_ones_own(digits, weights, tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file(weights, path)
     run = import_weights(digits, "mine", path)
-    assert run.facts["test_accuracy"] > 0.9
-    assert run.facts["sha256"] != find_run("digits", LINEAR).facts["sha256"]
+    assert run.facts.test_accuracy > 0.9
+    assert run.facts.sha256 != find_run("digits", LINEAR).facts.sha256
     builder.write_text(builder.read_text() + "# changed\n")
     del MODELS._items["mine"]
     register_builder(builder)
@@ -167,7 +167,7 @@ def test_a_softmax_that_is_the_last_module_is_left_out_and_one_inside_forward_re
     register_builder(builder)
     run = import_weights(digits, "soft", tmp_path / "w.pth")
     assert any(
-        "'network.2' gives probabilities and was left out" in note for note in run.facts["notes"]
+        "'network.2' gives probabilities and was left out" in note for note in run.facts.notes
     )
     images = torch.as_tensor(digits.pixels(digits.rows("test")[:50]))
     torch.testing.assert_close(
@@ -214,8 +214,8 @@ def test_the_strangers_resnet20_reaches_its_accuracy(shared_data):
     run = import_weights(
         cifar, "resnet20", path, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
     )
-    assert run.facts["n_test"] == 1017
-    assert 0.90 <= run.facts["test_accuracy"] <= 0.93
+    assert run.facts.n_test == 1017
+    assert 0.90 <= run.facts.test_accuracy <= 0.93
 
 
 def test_reading_leaves_tensors_as_they_are(weights, tmp_path):

@@ -30,10 +30,10 @@ def weights(digits):
 def test_mean_and_std_are_said_and_units_of_255_refused(digits, weights, tmp_path):
     torch.save(weights, tmp_path / "w.pth")
     run = import_weights(digits, LINEAR, tmp_path / "w.pth", mean=digits.mean)
-    assert run.facts["notes"][0].startswith(
+    assert run.facts.notes[0].startswith(
         f"Images are normalized with mean {digits.mean[0]:g} (as given) and std "
     )
-    assert "(the dataset's own), in units of [0, 1]" in run.facts["notes"][0]
+    assert "(the dataset's own), in units of [0, 1]" in run.facts.notes[0]
     for mean, std in (((123.675,), (58.395,)), ((0.5,), (58.395,)), ((123.675,), (0.2,))):
         with pytest.raises(
             CheckpointError,
@@ -45,7 +45,7 @@ def test_mean_and_std_are_said_and_units_of_255_refused(digits, weights, tmp_pat
     assert (
         import_weights(
             digits, LINEAR, tmp_path / "w.pth", run="raw", mean=(0.0,), std=(1 / 255,)
-        ).facts["run"]
+        ).facts.run
         == "raw"
     )
 
@@ -90,8 +90,8 @@ def test_one_logit_is_offered_as_two_classes_and_reloads_the_same(tmp_path, monk
     normal[0], normal[1] = -1.0, 1.0
     torch.save({"1.weight": normal.view(1, -1), "1.bias": torch.zeros(1)}, tmp_path / "w.pth")
     run = import_weights(data, "binary", tmp_path / "w.pth", mean=(0.5,) * 3, std=(0.5,) * 3)
-    assert run.facts["test_accuracy"] == 1.0 and run.facts["outputs"]["n_outputs"] == 1
-    assert "Below 0 the logit stands for 'cat', above 0 for 'dog'." in run.facts["notes"]
+    assert run.facts.test_accuracy == 1.0 and run.facts.outputs.n_outputs == 1
+    assert "Below 0 the logit stands for 'cat', above 0 for 'dog'." in run.facts.notes
     model = load_model("binary", data, run=run.name)
     rows = data.rows("test")
     images = torch.as_tensor(data.pixels(rows))

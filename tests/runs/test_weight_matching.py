@@ -90,10 +90,10 @@ def test_of_several_sets_the_networks_own_is_read_unless_another_is_chosen_and_b
     run = import_weights(digits, LINEAR, path, run="raw")
     assert (
         "Read 'model'; the file also holds 'model_ema' that fits: choose by --weights-key."
-        in run.facts["notes"]
+        in run.facts.notes
     )
     other = import_weights(digits, LINEAR, path, run="ema", weights_key="model_ema")
-    assert other.facts["recipe"]["weights_key"] == "model_ema"
+    assert other.facts.recipe.weights_key == "model_ema"
     ours, half = (
         load_model(LINEAR, digits, run=name).network.get_submodule("network.1").weight
         for name in ("raw", "ema")
@@ -128,7 +128,7 @@ def test_what_lies_beside_weights_is_read_as_nothing(digits, weights, tmp_path):
         "where": tmp_path,
     }
     run = import_weights(digits, LINEAR, saved({"state_dict": weights, **beside}, tmp_path))
-    assert run.facts["test_accuracy"] > 0.9 and run.facts["warning"] == ""
+    assert run.facts.test_accuracy > 0.9 and run.facts.warning == ""
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_half_and_double_weights_are_taken(digits, weights, tmp_path):
         safetensors.torch.save_file(
             {name: tensor.to(dtype) for name, tensor in weights.items()}, path
         )
-        assert import_weights(digits, LINEAR, path).facts["test_accuracy"] > 0.9
+        assert import_weights(digits, LINEAR, path).facts.test_accuracy > 0.9
 
 
 def test_where_most_fits_the_message_names_the_rest_and_not_the_builder(weights, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pandas as pd
 import pyarrow as pa
@@ -9,14 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import rbcore as rb
 from rbcore import store
 from rbcore.cli.main import cli
 from rbcore.datasets import DATASETS
 from rbcore.datasets.attributes import SamplesFacts
 from rbcore.datasets.folders import is_checked, known_folder
-from rbcore.errors import OldCacheError
+from rbcore.errors import OldCacheError, StoreError
+from rbcore.runs.checkpoints import damaged_runs, find_run
 from rbcore.store.migrate import migrate
-from tests.records import computed, provenance, table_key
+from tests.records import computed, content_of, provenance, table_key
 
 KEY = table_key()
 ROWS = pd.DataFrame(
@@ -121,6 +124,49 @@ def test_samples_and_lists_are_migrated(cache, tmp_path):
     pd.testing.assert_frame_equal(rows, SAMPLES)
     assert record.files == {"/gone": None, "/here": (3, 17)} and record.attributes == {"age": "h"}
     assert known_folder(spec) == tmp_path and not is_checked(spec, tmp_path)
+
+
+def write_old_run(cache):
+    """A checkpoint of a shipped run as the version before wrote it, renamed and made mitigated."""
+    run = find_run("digits", "small_cnn")
+    folder = cache / "runs" / "digits" / "small_cnn" / "old"
+    facts = content_of(run.folder / "epoch-0012.json") | {"run": "old"}
+    facts["mitigation"] = {"kind": "adversarial", "epsilon": 0.5, "steps": 3}
+    said = {"attack_passes": 135}
+    facts["history"] = [
+        {name: value for name, value in one.items() if value is not None} | said
+        for one in facts["history"]
+    ]
+    path = write_old_json(folder / "epoch-0012.json", facts | said)
+    shutil.copy(run.folder / "epoch-0012.safetensors", folder)
+    return path
+
+
+def test_an_old_run_is_named_and_reads_to_the_same_once_migrated(cache):
+    path = write_old_run(cache)
+    assert "old" not in {run.name for run in rb.list_runs("digits")}
+    (sentence,) = damaged_runs("digits")
+    assert str(path) in sentence and "older version" in sentence
+    with pytest.raises(StoreError, match="older version.*python -m rbcore migrate"):
+        find_run("digits", "small_cnn", "old")
+    assert counts() == {"sidecars of runs": (1, 0, 0)}
+    found, shipped = find_run("digits", "small_cnn", "old"), find_run("digits", "small_cnn")
+    assert found.mitigation == {"kind": "adversarial", "epsilon": 0.5, "steps": 3}
+    assert [one.of_mitigation for one in found.facts.history] == [{"attack_passes": 135}] * 12
+    assert found.facts.sha256 == shipped.facts.sha256
+    assert found.facts.test_accuracy == shipped.facts.test_accuracy
+    assert counts() == {"sidecars of runs": (0, 1, 0)}
+    digits = rb.load_dataset("digits")
+    assert rb.load_model("small_cnn", digits, run="old").weights_sha256 == shipped.facts.sha256
+
+
+def test_a_sidecar_that_lacks_a_field_is_refused_by_name_and_field(cache):
+    path = write_old_run(cache)
+    content = json.loads(path.read_text())
+    del content["seal"], content["n_test"]
+    write_old_json(path, content)
+    result = CliRunner().invoke(cli, ["migrate"])
+    assert result.exit_code == 1 and f"Cannot read {path}: it lacks 'n_test'" in result.stderr
 
 
 @pytest.mark.parametrize("damage", ["a distance", "the key", "cut", "renamed", "computed anew"])

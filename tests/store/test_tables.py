@@ -14,7 +14,7 @@ from rbcore import store
 from rbcore.errors import StoreError
 from rbcore.norms import Norm
 from tests.damage import damages
-from tests.records import computed, provenance, table_key
+from tests.records import computed, content_of, provenance, table_key, write_sealed
 
 KEY, HISTORY = table_key(), provenance()
 ROWS = pd.DataFrame(
@@ -210,24 +210,24 @@ def test_no_damage_to_facts_is_read_as_others(cache):
         cache / "facts.json",
         {"mean": [0.5, 0.25], "name": "größe", "n": 3, "nothing": None},
     )
-    store.write_json(path, facts)
+    write_sealed(path, facts)
     for what in damages(path, 150):
         try:
-            assert store.read_json(path) == facts, what
+            assert content_of(path) == facts, what
         except StoreError as error:
             assert str(path) in str(error), what
-    assert store.read_json(path) == facts
+    assert content_of(path) == facts
 
 
 def test_facts_that_somebody_edited_or_another_program_wrote_are_refused(cache):
     path = cache / "facts.json"
-    store.write_json(path, {"n": 3})
+    write_sealed(path, {"n": 3})
     path.write_text(path.read_text().replace("3", "4", 1))
     with pytest.raises(StoreError, match=r"facts\.json: it was altered"):
-        store.read_json(path)
+        content_of(path)
     path.write_text(json.dumps({"n": 3}))
     with pytest.raises(StoreError, match=r"facts\.json: it has no seal"):
-        store.read_json(path)
+        content_of(path)
 
 
 def test_the_checksum_of_rows_tells_values_apart_but_not_libraries():
@@ -266,5 +266,5 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_
     ]
     for name in others:
         (tmp_path / name).write_text("half")
-    store.write_json(path, {"a": 1})
+    write_sealed(path, {"a": 1})
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, path.name])

@@ -236,14 +236,16 @@ def test_mitigated_runs_lie_beside_the_plain_one(digits):
     assert plain.mitigation is None and not hostile.is_plain and not weighted.is_plain
     assert hostile.mitigation == {"kind": "adversarial", "epsilon": 0.25, "steps": 3}
     assert weighted.mitigation == {"kind": "reweighting", "by": "class", "group": "8", "share": 0.3}
-    assert len({run.facts["sha256"] for run in (plain, hostile, weighted)}) == 3
-    assert [record["attack_passes"] for record in hostile.facts["history"]] == [3 * 45] * 2
+    assert len({run.facts.sha256 for run in (plain, hostile, weighted)}) == 3
+    assert [record.of_mitigation["attack_passes"] for record in hostile.facts.history] == [
+        3 * 45
+    ] * 2
     n_eight = (digits.labels(digits.rows("train")) == 8).sum()
-    assert weighted.facts["largest_weight"] == pytest.approx(0.3 * 1437 / n_eight)
+    assert weighted.facts.history[-1].of_mitigation["largest_weight"] == pytest.approx(
+        0.3 * 1437 / n_eight
+    )
     assert all(
-        record["seconds"] > 0
-        for run in (plain, hostile, weighted)
-        for record in run.facts["history"]
+        record.seconds > 0 for run in (plain, hostile, weighted) for record in run.facts.history
     )
 
 
@@ -293,7 +295,7 @@ def test_a_killed_adversarial_run_ends_with_the_same_bits(digits):
             cancel=lambda: len(calls) > 50,
         )
     resumed = train("small_cnn", digits, **options)
-    assert resumed.facts["sha256"] == whole.facts["sha256"] and without_seconds(
+    assert resumed.facts.sha256 == whole.facts.sha256 and without_seconds(
         resumed
     ) == without_seconds(whole)
 

@@ -58,8 +58,8 @@ def test_a_regularized_run_lies_beside_the_plain_one(digits):
     }
     differing = {
         name
-        for name in plain.facts.keys() | fair.facts.keys()
-        if plain.facts.get(name) != fair.facts.get(name)
+        for name in type(plain.facts).model_fields
+        if getattr(plain.facts, name) != getattr(fair.facts, name)
     }
     assert {"mitigation", "run", "sha256", "train_loss"} <= differing
     assert not differing & {
@@ -71,10 +71,11 @@ def test_a_regularized_run_lies_beside_the_plain_one(digits):
         "n_test",
         "n_epochs",
     }
-    for epoch, record in enumerate(fair.facts["history"], start=1):
-        assert record["epoch"] == epoch and 0 < record["regularizer_term"] < 1
-        assert record["regularizer_clipped"] <= record["regularizer_steps"]
-        assert record["regularizer_steps"] + record["regularizer_skipped"] == N_STEPS
+    for epoch, record in enumerate(fair.facts.history, start=1):
+        said = record.of_mitigation
+        assert record.epoch == epoch and 0 < said["regularizer_term"] < 1
+        assert said["regularizer_clipped"] <= said["regularizer_steps"]
+        assert said["regularizer_steps"] + said["regularizer_skipped"] == N_STEPS
     load_model("small_cnn", digits, run=fair.name, epoch=1)
     calls = []
     train("small_cnn", digits, mitigation=EIGHT, progress=lambda *call: calls.append(call))
@@ -94,10 +95,10 @@ def test_with_alpha_0_the_weights_are_those_of_the_plain_run(digits, model):
     everyone = Regularizer("class", over="worst", tau=0.5)
     plain = train(model, few)
     none = train(model, few, mitigation=replace(everyone, alpha=0.0))
-    assert none.facts["regularizer_steps"] > 0
-    assert none.facts["sha256"] == plain.facts["sha256"]
+    assert none.facts.history[-1].of_mitigation["regularizer_steps"] > 0
+    assert none.facts.sha256 == plain.facts.sha256
     some = train(model, few, mitigation=everyone)
-    assert some.facts["sha256"] != plain.facts["sha256"]
+    assert some.facts.sha256 != plain.facts.sha256
 
 
 @pytest.mark.slow
@@ -120,7 +121,7 @@ def test_the_term_makes_the_sides_more_alike(digits):
             (distances[labels[is_correct] == k] > 0.5).float().mean().item() for k in range(10)
         ]
         gaps.append(np.std(shares))
-        assert found.facts["test_accuracy"] > 0.8
+        assert found.facts.test_accuracy > 0.8
     assert gaps[1] < 0.8 * gaps[0], gaps
 
 
@@ -145,7 +146,7 @@ def test_a_killed_regularized_run_ends_with_the_same_bits(digits):
         progress=lambda *call: again.append(call[0]),
     )
     assert again[0] == N_STEPS + 1
-    assert resumed.facts["sha256"] == whole.facts["sha256"] and without_seconds(
+    assert resumed.facts.sha256 == whole.facts.sha256 and without_seconds(
         resumed
     ) == without_seconds(whole)
 
@@ -161,7 +162,7 @@ def test_skipped_steps_are_counted(digits, monkeypatch):
     small = replace(EIGHT, form="logit")
     recipe = Recipe("modern", 1, 8, 0.02)
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", recipe),))
-    record = train("logistic_regression", digits, mitigation=small).facts["history"][0]
+    record = train("logistic_regression", digits, mitigation=small).facts.history[0].of_mitigation
     n_steps = -(-1437 // 8)
     assert record["regularizer_steps"] + record["regularizer_skipped"] == n_steps
     n_without = sum(

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -26,31 +24,24 @@ def train_quickly(digits, **options):
 
 def without_seconds(run):
     """The history of a run without what depends on the hour: how long each epoch took."""
-    return [
-        {name: value for name, value in record.items() if name != "seconds"}
-        for record in run.facts["history"]
-    ]
+    return [record.model_dump(exclude={"seconds"}) for record in run.facts.history]
 
 
 def test_a_run_learns_and_its_sidecars_say_so(digits):
     run = train_quickly(digits)
     assert run.epochs == (1, 2, 3) and run.is_complete and run.is_plain
     sidecars = [run.sidecar(epoch) for epoch in run.epochs]
-    losses = [facts["train_loss"] for facts in sidecars]
+    losses = [facts.train_loss for facts in sidecars]
     assert losses == sorted(losses, reverse=True)
     last = sidecars[-1]
-    assert last["test_accuracy"] > 0.9 and last["train_accuracy"] > 0.9
-    assert (last["n_train"], last["n_test"]) == (1437, 360)
-    assert (
-        last["dataset_fingerprint"] == digits.fingerprint
-        and last["seed"] == 0
-        and last["size"] == 8
-    )
-    assert last["recipe"]["epochs"] == 3 and last["recipe"]["momentum"] == 0.9
+    assert last.test_accuracy > 0.9 and last.train_accuracy > 0.9
+    assert (last.n_train, last.n_test) == (1437, 360)
+    assert last.dataset_fingerprint == digits.fingerprint and last.seed == 0 and last.size == 8
+    assert last.recipe.epochs == 3 and last.recipe.momentum == 0.9
     model = load_model("logistic_regression", digits, run="test")
     rows = digits.rows("test")
     predicted = model.network(torch.as_tensor(digits.pixels(rows))).argmax(1).numpy()
-    assert np.mean(predicted == digits.labels(rows)) == pytest.approx(last["test_accuracy"])
+    assert np.mean(predicted == digits.labels(rows)) == pytest.approx(last.test_accuracy)
 
 
 def test_the_seed_fixes_everything_and_the_callers_randomness_is_left_alone(digits):
@@ -61,9 +52,9 @@ def test_the_seed_fixes_everything_and_the_callers_randomness_is_left_alone(digi
     assert torch.equal(torch.rand(1), expected)
     other = train_quickly(digits, run="other")
     for epoch in one.epochs:
-        assert one.sidecar(epoch)["sha256"] == other.sidecar(epoch)["sha256"]
+        assert one.sidecar(epoch).sha256 == other.sidecar(epoch).sha256
     third = train_quickly(load_dataset("digits", seed=1), run="third")
-    assert third.sidecar(3)["sha256"] != one.sidecar(3)["sha256"]
+    assert third.sidecar(3).sha256 != one.sidecar(3).sha256
 
 
 def test_the_update_is_stochastic_gradient_descent_with_momentum(digits):
@@ -201,8 +192,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(digits):
         "small_cnn", digits, run="cut", progress=lambda *call: again.append(call[0]), **options
     )
     assert again[0] == 2 * 45 + 1 and again[-1] == 4 * 45
-    assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
-    assert [facts["epoch"] for facts in resumed.facts["history"]] == [1, 2, 3, 4]
+    assert resumed.sidecar("last").sha256 == whole.sidecar("last").sha256
+    assert [record.epoch for record in resumed.facts.history] == [1, 2, 3, 4]
     assert without_seconds(resumed) == without_seconds(whole)
     assert not list(resumed.folder.glob("resume*"))
 
@@ -219,7 +210,7 @@ def test_damaged_weights_are_not_trained_on(digits):
     content[-3] ^= 64  # a weight
     kept.write_bytes(bytes(content))
     resumed = train("logistic_regression", digits, run="cut", **options)
-    assert resumed.sidecar("last")["sha256"] == whole.sidecar("last")["sha256"]
+    assert resumed.sidecar("last").sha256 == whole.sidecar("last").sha256
 
 
 def test_what_is_kept_of_another_run_is_not_taken_up(digits):
@@ -341,7 +332,7 @@ def test_the_papers_recipe_is_the_papers():
 
 def test_sidecars_hold_no_path(digits, cache):
     run = train_quickly(digits)
-    assert str(cache) not in json.dumps(run.sidecar(1))
+    assert str(cache) not in run.sidecar(1).model_dump_json()
 
 
 def test_models_without_imagenet_weights_say_so(digits):
@@ -414,5 +405,5 @@ def test_the_history_can_be_read_while_a_run_trains(digits):
     assert lengths[1:] == [1, 2]
     assert training.newest_history("digits", "logistic_regression") == (
         "test",
-        run.facts["history"],
+        [record.model_dump(exclude_none=True) for record in run.facts.history],
     )

@@ -177,7 +177,7 @@ def provenance(materials: Sequence[Material], command: str, seconds: float) -> S
                     "method": format_method(method, parameters),
                     "parameters": " ".join(f"{name}={value}" for name, value in parameters.items()),
                     "n": len(entry.rows),
-                    "seed": entry.run.facts["seed"],
+                    "seed": entry.run.facts.seed,
                     "seconds": round(sum(part.seconds for part in computed)),
                     "computed with": ", ".join(sorted({f"torch {p.torch}" for p in computed})),
                     "weights": key.weights,

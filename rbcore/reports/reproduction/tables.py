@@ -74,7 +74,7 @@ def data_table(materials: Sequence[Material]) -> pd.DataFrame:
         spec, dataset = DATASETS[material.name], material.dataset
         n_train, n_test = len(dataset.rows("train")), len(dataset.rows("test"))
         for model, run in material.runs.items():
-            accuracy = run.facts["test_accuracy"]
+            accuracy = run.facts.test_accuracy
             low, high = binomial_interval(np.array([round(accuracy * n_test)]), n_test)
             published = (
                 f" of {spec.n_train:,} published"
@@ -93,7 +93,7 @@ def data_table(materials: Sequence[Material]) -> pd.DataFrame:
                     "note": (
                         f"{n_train:,} train images{published}, {dataset.size} px, {run.n_epochs} "
                         "epochs, recipe "
-                        f"{run.facts['recipe']['name'] if run.facts['recipe'] else 'foreign'}, "
+                        f"{run.facts.recipe.name}, "
                         f"seed {dataset.seed}"
                     ),
                 }
@@ -256,8 +256,8 @@ def _runs_with_deepfool(material: Material) -> list[tuple[int, str, pd.DataFrame
     found = []
     for run in analyses.runs_over_seeds(material.runs[NETWORK]):
         stored = stored_distances(run, "last", "deepfool")
-        if stored is not None and len(stored.rows) == run.facts["n_test"]:
-            found.append((int(run.facts["seed"]), run.name, stored.rows))
+        if stored is not None and len(stored.rows) == run.facts.n_test:
+            found.append((int(run.facts.seed), run.name, stored.rows))
     return found
 
 

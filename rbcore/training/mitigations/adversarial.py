@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rbcore.errors import TrainingError
 from rbcore.norms import lengths
-from rbcore.store import Facts
+from rbcore.store import Settings
 from rbcore.training.mitigations.modes import evaluating
 
 REACH = 2.5
@@ -54,7 +54,7 @@ class AdversarialTraining:
                 f"steps={self.steps} moves no image; give a whole number from 1, such as 3."
             )
 
-    def as_facts(self) -> Facts:
+    def as_facts(self) -> Settings:
         """Return the settings as JSON-able facts."""
         return {"kind": "adversarial", **asdict(self)}
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from rbcore.errors import TrainingError
 from rbcore.norms import smooth_slopes
 from rbcore.registry import unknown_name
-from rbcore.store import Facts
+from rbcore.store import Settings
 from rbcore.training.mitigations.groups import group_codes, split_spelling, whom_in_a_name
 from rbcore.training.mitigations.modes import evaluating
 
@@ -118,7 +118,7 @@ class Regularizer:
                 f"{self.by}={self.group}. Leave out one of the two."
             )
 
-    def as_facts(self) -> Facts:
+    def as_facts(self) -> Settings:
         """Return the settings as JSON-able facts."""
         return {"kind": "regularizer", **asdict(self)}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.errors import TrainingError
-from rbcore.store import Facts
+from rbcore.store import Settings
 from rbcore.training.mitigations.groups import group_codes, split_spelling, whom_in_a_name
 
 HALF = 0.5
@@ -50,7 +50,7 @@ class Reweighting:
                 "number between 0 and 1, such as 0.5."
             )
 
-    def as_facts(self) -> Facts:
+    def as_facts(self) -> Settings:
         """Return the settings as JSON-able facts."""
         return {"kind": "reweighting", **asdict(self)}
 
