@@ -1,7 +1,7 @@
 """How sure the measures are: intervals, bands, tests, and the parts of a bias.
 
-One file a question: `table` puts the answers of `intervals` and `significance` beside the measures;
-`bands` for the curves; `decomposition`, `standardization`, `comparison` and `definitions` for what
+One file a question: `table` puts the answers of `intervals`, `proportions` and `significance`
+beside the measures; `bands` for the curves; `decomposition`, `standardization`, `comparison` and `definitions` for what
 a single sigma does not tell; `resampling` draws the images anew for all of them. `rbcore.wording`
 says the answers in sentences.
 """
@@ -11,12 +11,14 @@ from rbcore.inference.comparison import bias_over_runs, compare_bias
 from rbcore.inference.decomposition import decompose_bias
 from rbcore.inference.definitions import sigma_by_definition, sign_flips
 from rbcore.inference.intervals import (
-    accuracy_interval,
-    binomial_interval,
     bootstrap_intervals,
     bootstrap_sigma,
     mean_interval,
     median_interval,
+)
+from rbcore.inference.proportions import (
+    accuracy_interval,
+    binomial_interval,
     rb_interval,
     wilson_interval,
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from rbcore import norms
-from rbcore.inference.intervals import Ends, binomial_interval, rb_interval
+from rbcore.inference.intervals import Ends
+from rbcore.inference.proportions import binomial_interval, rb_interval
 from rbcore.inference.resampling import CONFIDENCE, checked_confidence
 from rbcore.measures import (
     DEFAULT_POLICY,

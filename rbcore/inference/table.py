@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from rbcore.inference.intervals import accuracy_interval, bootstrap_intervals, group_sizes
+from rbcore.inference.intervals import bootstrap_intervals, group_sizes
+from rbcore.inference.proportions import accuracy_interval
 from rbcore.inference.resampling import CONFIDENCE, N_PERMUTATIONS, N_RESAMPLES
 from rbcore.inference.significance import FEWEST, FEWEST_CORRECT, is_heavy_tailed, permutation_tests
 from rbcore.measures import (

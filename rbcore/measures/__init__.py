@@ -1,14 +1,12 @@
 """The paper's measures: I_P(tau), RB and sigma, of checked tables of distances.
 
-`robustness` defines the measures and their policies, `tables` what a table of distances must hold.
+`robustness` defines the measures, `policy` how open questions are answered, `tables` what a table of distances must hold.
 """
 
+from rbcore.measures.policy import CHOICES, DEFAULT_POLICY, Policy
 from rbcore.measures.robustness import (
-    CHOICES,
-    DEFAULT_POLICY,
     LARGEST_FAILED_SHARE,
     Grouped,
-    Policy,
     areas_under_curves,
     correct_beyond,
     is_correct,

@@ -8,8 +8,8 @@ import pytest
 import rbcore as rb
 from rbcore.errors import MeasureError
 from rbcore.inference import curves, decompose_bias
-from rbcore.inference.intervals import wilson_interval
 from rbcore.inference.paired import paired_share
+from rbcore.inference.proportions import wilson_interval
 from tests.inference.samples import two_groups
 
 
