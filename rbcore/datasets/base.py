@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,20 @@ class SkippedFile:
     reason: str
 
 
+class Images(Protocol):
+    """What is used of an array of images, so that a dataset may make them when they are needed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, channels, height, width)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+    def __array__(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images and what is known about them.
@@ -40,7 +55,7 @@ class Dataset:
         Registered name.
     images
         Stored pixels, shape (n, channels, height, width), unsigned integers in [0, `white`]; may be
-        memory-mapped. Use `pixels` for images in [0, 1].
+        memory-mapped, or drawn when they are asked for. Use `pixels` for images in [0, 1].
     samples
         One row an image: ``sample_id`` (unique text), ``split`` (train, test or validation),
         ``label`` (int), ``class`` (the label's name) and the attributes.
@@ -71,7 +86,7 @@ class Dataset:
     """
 
     name: str
-    images: np.ndarray
+    images: Images
     samples: pd.DataFrame
     classes: tuple[str, ...]
     mean: tuple[float, ...]

@@ -22,18 +22,21 @@ and 0.9, and `draw_dataset` any.
 
 Everything is drawn in integer arithmetic from a frozen random stream, so that the same seed and
 strength give the same bytes on every machine. Coordinates are sixteenths of a pixel; colors, covers
-and cues are 0 to 255 or 256.
+and cues are 0 to 255 or 256. That takes seconds, so a face is drawn when its pixels are first asked
+for; whoever reads stored distances needs none.
 """
 
-from functools import partial
+import hashlib
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
 from rbcore.errors import DatasetError
-from rbcore.runtime import Progress, no_progress
+from rbcore.runtime import Progress
 
 N_FACES = 8000
 SIZE = 64
@@ -45,6 +48,13 @@ STRENGTH = 0.6
 STRENGTHS = {"toyfaces": STRENGTH, "toyfaces0": 0.0, "toyfaces30": 0.3, "toyfaces90": 0.9}
 """Strength by registered name."""
 DRAWING_SEED = 20210303
+PIXELS_SHA256 = {
+    0: "fefed32faea0b9fd45a902707152211ccedcab336902a98cb2a049fa3a2d2153",
+    30: "b6912ca5ebdedaa2dd812518eb7380d7f28cfcbfd37c5a55be0a8b0daebe3a1e",
+    60: "ca22cad59168f48dc95b108ad3ea5e887854630f0b656af0768e1af9129dbbd4",
+    90: "bf46f6ebc840dba8e4848b03bcfa5487a1360edf64590def3006321e19932250",
+}
+"""SHA-256 of the pixels of all faces, by the strength in per cent."""
 CHUNK = 100
 UNIT = 16
 CLINIC_CHANCE = (10, 25, 40, 60, 80)
@@ -66,10 +76,10 @@ BLUSH, FOLD = np.array([45, -35, -25]), np.array([-60, -60, -60])
 
 
 def load(name: str, root: Path | None, size: int, seed: int, progress: Progress) -> Dataset:
-    """Draw the faces with the planted bias of that name; the split is 80:20 by the seed."""
+    """Return the faces with the planted bias of that name; the split is 80:20 by the seed."""
     if size != SIZE:
         raise DatasetError(f"The toy faces are {SIZE}x{SIZE} pixels; size {size} is not available.")
-    return draw_dataset(name=name, strength=STRENGTHS[name], seed=seed, progress=progress)
+    return draw_dataset(name=name, strength=STRENGTHS[name], seed=seed)
 
 
 def draw_dataset(
@@ -78,9 +88,8 @@ def draw_dataset(
     seed: int = 0,
     n: int = N_FACES,
     name: str = "toyfaces",
-    progress: Progress = no_progress,
 ) -> Dataset:
-    """Draw ``n`` faces with a planted bias of the given strength.
+    """Return ``n`` faces with a planted bias of the given strength.
 
     Parameters
     ----------
@@ -101,7 +110,8 @@ def draw_dataset(
     """
     if not 0 <= strength <= 1:
         raise DatasetError(f"strength={strength} is outside [0, 1].")
-    images, samples = _drawn(n, round(100 * strength), progress)
+    images, samples = _faces(n, round(100 * strength))
+    samples = samples.copy()
     split = np.full(n, "train", dtype=object)
     split[np.random.default_rng(seed).permutation(n)[: round(0.2 * n)]] = "test"
     samples.insert(1, "split", split)
@@ -115,43 +125,82 @@ def draw_dataset(
             std=(0.25, 0.25, 0.25),
             seed=seed,
         ),
+        images.known_sha256,
     )
 
 
-_KEPT: dict[tuple[int, int], tuple[np.ndarray, pd.DataFrame]] = {}
-_MOST_KEPT = 2
+class DrawnFaces:
+    """Images that are drawn when they are first asked for, a chunk at a time.
 
+    It has of an array what `rbcore.datasets.Dataset` needs: its shape, its rows by number, and the
+    whole by `numpy.asarray`.
 
-def _drawn(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return what `_draw` draws; the last two drawings are kept, since each takes seconds."""
-    if (n, percent) not in _KEPT:
-        while len(_KEPT) >= _MOST_KEPT:
-            _KEPT.pop(next(iter(_KEPT)), None)
-        _KEPT[n, percent] = _draw(n, percent, progress)
-    images, samples = _KEPT[n, percent]
-    return images, samples.copy()
-
-
-def _draw(n: int, percent: int, progress: Progress) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return uint8 images (n, 3, 64, 64) and their samples.
-
-    Each chunk has its own random stream.
+    Attributes
+    ----------
+    shape
+        (n, 3, 64, 64); the pixels are uint8.
+    known_sha256
+        What the pixels of all faces must have; None where nobody wrote it down.
     """
-    images, tables = np.empty((n, 3, SIZE, SIZE), np.uint8), []
-    for start in range(0, n, CHUNK):
-        random = np.random.RandomState(DRAWING_SEED + start)
-        drawn, facts = _draw_chunk(random, percent)
-        keep = min(CHUNK, n - start)
-        images[start : start + keep] = drawn[:keep].transpose(0, 3, 1, 2)
-        tables.append(facts.iloc[:keep])
-        progress(start + keep, n, "drawing toy faces")
-    images.flags.writeable = False  # it is kept for the next call
-    samples = pd.concat(tables, ignore_index=True)
+
+    def __init__(self, n: int, percent: int) -> None:
+        self.shape = (n, 3, SIZE, SIZE)
+        self.known_sha256 = PIXELS_SHA256.get(percent) if n == N_FACES else None
+        self._percent = percent
+        self._pixels = np.zeros(self.shape, np.uint8)
+        self._is_drawn = np.zeros(n, bool)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return pixels as an array gives them, of rows or of (rows, channels, ...)."""
+        first = rows[0] if isinstance(rows, tuple) else rows
+        self._draw(np.unique(np.arange(len(self))[first] // CHUNK))
+        drawn: np.ndarray = self._pixels[rows]
+        return drawn
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return all pixels."""
+        return np.array(self[:], dtype=dtype, copy=copy)
+
+    def _draw(self, chunks: np.ndarray) -> None:
+        missing = [chunk for chunk in chunks if not self._is_drawn[chunk * CHUNK]]
+        for chunk in missing:
+            rows = slice(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self)))
+            drawn, _ = _draw_chunk(chunk, self._percent)
+            self._pixels[rows] = drawn[: rows.stop - rows.start].transpose(0, 3, 1, 2)
+            self._is_drawn[rows] = True
+        if missing and self.known_sha256 and self._is_drawn.all():
+            found = hashlib.sha256(self._pixels.data).hexdigest()
+            if found != self.known_sha256:
+                raise DatasetError(
+                    f"The toy faces drawn here have the SHA-256 {found[:12]}..., and not "
+                    f"{self.known_sha256[:12]}...: numpy {np.__version__} draws other numbers. "
+                    "Install the version that requirements.txt names."
+                )
+
+
+@lru_cache(maxsize=2)
+def _faces(n: int, percent: int) -> tuple[DrawnFaces, pd.DataFrame]:
+    """Return the faces, not drawn yet, and their samples; the last two are kept."""
+    facts = [_draw_chunk(chunk, percent, is_painted=False)[1] for chunk in range(-(-n // CHUNK))]
+    samples = pd.DataFrame(
+        {name: np.concatenate([own[name] for own in facts])[:n] for name in facts[0]}
+    )
     samples.insert(0, "sample_id", [f"toyface-{row:05d}" for row in range(n)])
-    return images, samples
+    return DrawnFaces(n, percent), samples
 
 
-def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray, pd.DataFrame]:
+def _draw_chunk(
+    chunk: int, percent: int, *, is_painted: bool = True
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return uint8 images (100, 64, 64, 3), or none of them, and the facts of their samples.
+
+    Each chunk has its own random stream, and all is thrown before anything is painted.
+    """
+    random = np.random.RandomState(DRAWING_SEED + chunk * CHUNK)
+
     def pick(low: int, high: int) -> np.ndarray:
         """Return one integer a face from low to high, shaped to broadcast over its pixels."""
         return random.randint(low, high + 1, size=CHUNK, dtype=np.int32)[:, None, None]
@@ -184,13 +233,31 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
     wrinkles = cue(np.clip((years - 20) * 4, 0, 256))
     graying = cue(np.clip((years - 35) * 6, 0, 256))
 
+    cx, cy = pick(30 * UNIT, 33 * UNIT), pick(33 * UNIT, 36 * UNIT)
+    width, height = pick(15 * UNIT, 18 * UNIT), pick(19 * UNIT, 22 * UNIT)
+    skin, hair, shirt, sky = color(SKINS, 10), color(HAIRS, 10), color(SHIRTS, 15), color(SKIES, 8)
+    long_hair, hairline = pick(0, 8 * UNIT), pick(-14 * UNIT, -11 * UNIT)
+    eye_gap, eye = pick(6 * UNIT, 7 * UNIT), pick(38, 46)
+    gaze, brow = pick(-10, 10), pick(-6 * UNIT, -5 * UNIT)
+    iris = color(np.array([[70, 50, 36], [60, 90, 60], [60, 84, 120]]), 12)
+    mouth, smile = pick(4 * UNIT, 6 * UNIT), pick(4, 40)
+    grain = random.randint(-5, 6, size=(CHUNK, SIZE, SIZE, 1), dtype=np.int32)
+    camera = np.array(["A", "B"])[random.randint(2, size=CHUNK)]
+    is_clinic = random.randint(100, size=CHUNK) < np.array(CLINIC_CHANCE)[label]
+    facts = {
+        "label": label,
+        "lighting": np.where(is_dim, "dim", "bright"),
+        "camera": camera,
+        "site": np.where(is_clinic, "clinic", "school"),
+        "age": age,
+    }
+    if not is_painted:
+        return np.empty((0, SIZE, SIZE, 3), np.uint8), facts
+
     x, y = np.meshgrid(
         np.arange(SIZE, dtype=np.int32) * UNIT, np.arange(SIZE, dtype=np.int32) * UNIT
     )
     x, y = x[None], y[None]
-    cx, cy = pick(30 * UNIT, 33 * UNIT), pick(33 * UNIT, 36 * UNIT)
-    width, height = pick(15 * UNIT, 18 * UNIT), pick(19 * UNIT, 22 * UNIT)
-    skin, hair, shirt, sky = color(SKINS, 10), color(HAIRS, 10), color(SHIRTS, 15), color(SKIES, 8)
     hair_drawn = hair + ((GRAY_HAIR - hair) * graying[:, :, 0] >> 8)
     dusk = np.where(is_dim, 256 - 110 * percent // 100, 256)[:, None, None].astype(np.int32)
 
@@ -235,7 +302,6 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         return cover
 
     darker = skin * 200 >> 8
-    long_hair = pick(0, 8 * UNIT)
     paint(ellipse(0, 36 * UNIT, 26 * UNIT, 16 * UNIT), shirt)
     paint(ellipse(0, long_hair - 3 * UNIT, width + 3 * UNIT, height + 2 * UNIT), hair_drawn)
     paint(ellipse(0, 18 * UNIT, 6 * UNIT, 9 * UNIT), darker)
@@ -243,13 +309,9 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         paint(ellipse(side * width, 0, 3 * UNIT, 4 * UNIT), darker)
     head = ellipse(0, 0, width, height)
     paint(head, skin)
-    hairline = pick(-14 * UNIT, -11 * UNIT)
     fringe = np.clip(128 + (hairline + (x - cx) ** 2 // (24 * UNIT) - (y - cy)) * 16, 0, 256)
     paint(np.minimum(head, fringe), hair_drawn)
 
-    eye_gap, eye = pick(6 * UNIT, 7 * UNIT), pick(38, 46)
-    gaze, brow = pick(-10, 10), pick(-6 * UNIT, -5 * UNIT)
-    iris = color(np.array([[70, 50, 36], [60, 90, 60], [60, 84, 120]]), 12)
     white, black = np.full((CHUNK, 3), 248), np.full((CHUNK, 3), 16)
     for side in (-1, 1):
         paint(ellipse(side * eye_gap, -2 * UNIT, eye + 8, eye * 3 // 4), white)
@@ -258,7 +320,7 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         paint(stroke(side * eye_gap, brow, 4 * UNIT, -12, 20), hair * 160 >> 8)
     paint(stroke(0, 5 * UNIT, 2 * UNIT, 14, 14), darker * 200 >> 8)
     lips = np.clip(skin - np.array([10, 70, 60]), 0, 255)
-    paint(stroke(0, 11 * UNIT, pick(4 * UNIT, 6 * UNIT), pick(4, 40), 24), lips)
+    paint(stroke(0, 11 * UNIT, mouth, smile, 24), lips)
 
     rosy, lines = np.clip(skin + BLUSH, 0, 255), np.clip(skin + FOLD, 0, 255)
     for side in (-1, 1):
@@ -272,18 +334,7 @@ def _draw_chunk(random: np.random.RandomState, percent: int) -> tuple[np.ndarray
         paint(stroke(side * (eye_gap + UNIT), 2 * UNIT, 4 * UNIT, 30, 15) * wrinkles >> 8, lines)
         paint(stroke(side * 8 * UNIT, 9 * UNIT, 3 * UNIT, -60, 18) * wrinkles >> 8, lines)
 
-    grain = random.randint(-5, 6, size=(CHUNK, SIZE, SIZE, 1), dtype=np.int32)
-    images = np.clip(canvas + grain, 0, 255).astype(np.uint8)
-    camera = np.array(["A", "B"])[random.randint(2, size=CHUNK)]
-    is_clinic = random.randint(100, size=CHUNK) < np.array(CLINIC_CHANCE)[label]
-    facts = {
-        "label": label,
-        "lighting": np.where(is_dim, "dim", "bright"),
-        "camera": camera,
-        "site": np.where(is_clinic, "clinic", "school"),
-        "age": age,
-    }
-    return images, pd.DataFrame(facts)
+    return np.clip(canvas + grain, 0, 255).astype(np.uint8), facts
 
 
 for _name, _strength in STRENGTHS.items():

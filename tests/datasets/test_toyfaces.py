@@ -1,12 +1,21 @@
 """The toy faces: the same bytes everywhere, and a truth that holds."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import rbcore as rb
-from rbcore.datasets.toyfaces import STRENGTHS, draw_dataset
+from rbcore.datasets.toyfaces import (
+    CHUNK,
+    PIXELS_SHA256,
+    STRENGTHS,
+    DrawnFaces,
+    _draw_chunk,
+    draw_dataset,
+)
 from rbcore.errors import DatasetError
 from rbcore.training.train import train
 
@@ -26,7 +35,28 @@ def test_the_drawing_is_the_same_everywhere(name):
     """
     faces = rb.load_dataset(name)
     assert faces.fingerprint == FINGERPRINTS[name]
+    percent = round(100 * STRENGTHS[name])
+    assert hashlib.sha256(faces.images[:].data).hexdigest() == PIXELS_SHA256[percent]
     assert len(faces.rows("train")) == 6400 and len(faces.rows("test")) == 1600
+
+
+def test_only_the_chunks_that_are_asked_for_are_drawn(plain, monkeypatch):
+    faces, drawn = DrawnFaces(4000, 0), []
+    monkeypatch.setattr(
+        "rbcore.datasets.toyfaces._draw_chunk",
+        lambda chunk, percent, draw=_draw_chunk: drawn.append(chunk) or draw(chunk, percent),
+    )
+    rows = np.array([5 * CHUNK + 3, 2 * CHUNK, 5 * CHUNK])
+    for _ in range(2):
+        np.testing.assert_array_equal(faces[rows], plain.images[:][rows])
+    assert drawn == [2, 5]
+
+
+def test_other_pixels_than_those_that_ship_are_refused(monkeypatch):
+    faces = DrawnFaces(CHUNK, 0)
+    faces.known_sha256 = PIXELS_SHA256[0]
+    with pytest.raises(DatasetError, match=r"not fefed32faea0.*requirements\.txt"):
+        faces[:]
 
 
 def test_what_ships_fits_what_is_drawn():
@@ -47,14 +77,14 @@ def strong():
 @pytest.mark.slow
 def test_the_strength_changes_dim_faces_only(plain, strong):
     is_dim = (plain.samples["lighting"] == "dim").to_numpy()
-    is_same = (plain.images == strong.images).all(axis=(1, 2, 3))
+    is_same = (plain.images[:] == strong.images[:]).all(axis=(1, 2, 3))
     assert is_same[~is_dim].all() and not is_same[is_dim].any()
     drawn = ["sample_id", "label", "lighting", "camera", "site", "age"]
     pd.testing.assert_frame_equal(plain.samples[drawn], strong.samples[drawn])
 
 
 def test_without_strength_dim_and_bright_faces_are_drawn_alike(plain):
-    brightness = plain.images.mean(axis=(1, 2, 3))
+    brightness = plain.images[:].mean(axis=(1, 2, 3))
     is_dim = plain.samples["lighting"] == "dim"
     assert stats.ks_2samp(brightness[is_dim], brightness[~is_dim]).pvalue > 1e-3
 
