@@ -17,13 +17,6 @@ from rbcore.measures import (
 from tests.inference.samples import many_groups
 from tests.measures.test_robustness import NAN, PAPER_EXAMPLE, table
 
-POLICIES = [
-    Policy(m, r, t)
-    for m in ("zero", "exclude")
-    for r in ("pooled", "mean", "sum")
-    for t in (None, 0.8)
-]
-
 
 @pytest.mark.parametrize("n", [1, 7, 40])
 def test_binomial_interval_is_scipys_exact_one(n):
