@@ -1,7 +1,6 @@
 """Images decoded once: the pixels of many files as one memory-mapped array in the cache."""
 
 import hashlib
-import io
 import math
 import shutil
 from collections.abc import Callable
@@ -172,11 +171,10 @@ def _cached(
     key = sha256_of_facts(key_facts)[:32]
     array_path = cache_root() / "datasets" / f"{stem}-{key}.npy"
     facts_path = array_path.with_suffix(".json")
-    header = _header((len(names), *shape))
-    found = _read_cached(array_path, facts_path, len(header), shape)
+    found = _read_cached(array_path, facts_path, shape)
     if found is None:
-        write_record(facts_path, _decode(array_path, names, header, shape, read, progress))
-        found = _read_cached(array_path, facts_path, len(header), shape)
+        write_record(facts_path, _decode(array_path, names, shape, read, progress))
+        found = _read_cached(array_path, facts_path, shape)
     if found is None:
         raise DatasetError(
             f"The decoded images in {array_path} do not come back as they were "
@@ -185,35 +183,20 @@ def _cached(
     return found
 
 
-def _header(shape: tuple[int, int, int, int]) -> bytes:
-    """Return what stands before the pixels in the array's file, so that NumPy opens it too."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
-    return file.getvalue()
-
-
-def _read_cached(
-    array_path: Path, facts_path: Path, start: int, shape: tuple[int, int, int]
-) -> Decoded | None:
+def _read_cached(array_path: Path, facts_path: Path, shape: tuple[int, int, int]) -> Decoded | None:
     """Open a decoded array and compare its pixels with their hash.
 
     None where there is none or it is damaged.
     """
     try:
         facts = read_record(facts_path, DecodedFacts)
-        n = len(facts.names)
-        images = (
-            np.memmap(array_path, np.uint8, "r", start, (n, *shape))
-            if n
-            else np.empty((0, *shape), np.uint8)
-        )
+        images = np.lib.format.open_memmap(array_path, "r")[: len(facts.names)]
     except OldCacheError:
         raise
-    except (StoreError, OSError, ValueError):
+    except (StoreError, OSError, ValueError, OverflowError):
         return None  # absent, damaged or cut short: decoded anew
-    if _sha256(images) != facts.sha256:
+    is_fine = images.dtype == np.uint8 and images.shape == (len(facts.names), *shape)
+    if not is_fine or _sha256(images) != facts.sha256:
         return None
     broken = [SkippedFile(*skip) for skip in facts.broken]
     return Decoded(images, list(facts.names), broken, facts.sha256, notes_of(facts.marks))
@@ -230,7 +213,6 @@ def _sha256(images: np.ndarray) -> str:
 def _decode(
     array_path: Path,
     names: list[str],
-    header: bytes,
     shape: tuple[int, int, int],
     read: Callable[[int], Picture | str],
     progress: Progress,
@@ -253,9 +235,13 @@ def _decode(
     marks = dict.fromkeys(MARKS, 0)
     digest = hashlib.sha256()
 
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(names), *shape)}
+
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            file.write(header)
+            # Not through a memory map: on a disk that fills up, that would kill the process.
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
             for number, name in enumerate(names):
                 image = read(number)
                 if isinstance(image, str):
@@ -269,7 +255,7 @@ def _decode(
                     used.append(name)
                 progress(number + 1, len(names), f"decoding images at {shape[-1]} px")
             file.truncate(
-                len(header) + n_bytes
+                start + n_bytes
             )  # broken files leave their room at the end, where nothing reads it
 
     write_atomically(array_path, write)
