@@ -106,7 +106,8 @@ def norm_of(distances: pd.DataFrame) -> Norm:
     except ValueError:
         known = ", ".join(Norm)
         raise MeasureError(
-            f"The column {COLUMN!r} holds {named[0]!r}, which is none of {known}; write one of these."
+            f"The column {COLUMN!r} holds {named[0]!r}, which is none of {known}; write one of "
+            "these."
         ) from None
 
 

@@ -21,11 +21,19 @@ from rbcore.norms import (
 IMAGES = torch.tensor([[3.0, -4.0], [0.0, 0.0]]).view(2, 1, 1, 2)
 
 
-def test_lengths_and_the_slopes_dual_to_them():
-    assert lengths(IMAGES).tolist() == [5.0, 0.0]
-    assert lengths(IMAGES, Norm.LINF).tolist() == [4.0, 0.0]
-    assert slopes(IMAGES).tolist() == [5.0, 0.0]
-    assert slopes(IMAGES, Norm.LINF).tolist() == [7.0, 0.0]
+NORMS_OF_POINTS = {Norm.L2: (5.0, 5.0), Norm.LINF: (4.0, 7.0)}
+"""Norm and dual norm of (3, -4), worked out by hand."""
+
+
+def test_every_norm_is_worked_out_by_hand():
+    assert set(NORMS_OF_POINTS) == set(Norm)
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_lengths_and_the_slopes_dual_to_them(norm):
+    length, slope = NORMS_OF_POINTS[norm]
+    assert lengths(IMAGES, norm).tolist() == [length, 0.0]
+    assert slopes(IMAGES, norm).tolist() == [slope, 0.0]
 
 
 @pytest.mark.parametrize("norm", Norm)

@@ -176,7 +176,7 @@ def is_group(group: str | None) -> alt.FieldEqualPredicate:
     return alt.FieldEqualPredicate(field="group", equal="" if group is None else group)
 
 
-def is_not_group(group: str | None) -> dict[str, Any]:
+def is_not_group(group: str | None) -> dict[str, object]:
     """Return the filter that keeps all other groups."""
     return {"not": is_group(group).to_dict()}
 

@@ -30,7 +30,7 @@ MOST_CROSSED = 4
 
 
 def crossed(names: list[str]) -> list[str]:
-    """Return the intersections of two attributes that are offered beside the simple partitions, as they are spelled."""
+    """Return the intersections of two attributes that are offered, as they are spelled."""
     attributes = [name for name in names if name != CLASS]
     return (
         [f"{one}*{other}" for one, other in combinations(attributes, 2)]
@@ -80,7 +80,9 @@ Counts = dict[str, dict[str, int]]
 def with_attributes(
     rows: pd.DataFrame, samples: pd.DataFrame, n_train: Counts | None = None
 ) -> pd.DataFrame:
-    """Return distances with the class and the attributes of each sample, and in ``attrs`` how many images each group was trained on.
+    """Return distances with the class and the attributes of each sample.
+
+    ``attrs`` say how many images each group was trained on.
 
     Parameters
     ----------
@@ -98,14 +100,13 @@ def with_attributes(
     found = known.loc[rows["sample_id"]].reset_index(drop=True)
     joined = pd.concat([rows.reset_index(drop=True), found], axis=1)
     counts = training_counts_of(samples) if n_train is None else n_train
-    joined.attrs[N_TRAIN] = {
-        by: groups for by, groups in counts.items() if not own & set(by.split("*"))
-    }
+    of_groups = {by: groups for by, groups in counts.items() if not own & set(by.split("*"))}
+    joined.attrs = {**rows.attrs, N_TRAIN: of_groups}
     return joined
 
 
 def training_counts_of(samples: pd.DataFrame) -> Counts:
-    """Return how many training images each group holds, for the simple partitions and the intersections that are offered."""
+    """Return how many training images each group holds, of all partitions that are offered."""
     names = partition_names(samples.drop(columns="split"))
     trained = samples[samples["split"] == "train"].drop(columns="split")
     counts = {}
@@ -117,7 +118,7 @@ def training_counts_of(samples: pd.DataFrame) -> Counts:
 
 
 def keep_samples(dataset: Dataset) -> None:
-    """Keep what is known of a dataset's samples, so that a table is read with its groups while no image is.
+    """Keep what is known of a dataset's samples: tables are then read with groups and no image.
 
     Raises
     ------
@@ -170,7 +171,7 @@ def _existing(fingerprint: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class KnownSamples:
-    """What is kept of a dataset's samples: one row a sample, the facts beside them, and `training_counts_of` them.
+    """What is kept of a dataset's samples: rows, facts beside them, `training_counts_of` them.
 
     Nobody may change it.
     """
@@ -206,13 +207,13 @@ def samples_of(fingerprint: str) -> KnownSamples | None:
 
 @lru_cache(MOST_KEPT)
 def _read(path: Path, changed: int) -> KnownSamples:
-    """Read what is kept, once as long as the file does not change: every table of a dataset is joined with it."""
+    """Read what is kept, once as long as the file does not change."""
     samples, facts, _ = store.read_rows(path, SamplesFacts)
     return KnownSamples(samples, facts, training_counts_of(samples))
 
 
 def _read_again(path: Path, facts: SamplesFacts, changed: Path) -> None:
-    """Load a dataset whose attributes were changed, and keep those of the samples that are known."""
+    """Load a dataset whose attributes were changed, and keep those of known samples."""
     known, _, _ = store.read_rows(path, SamplesFacts)
     root = Path(facts.root) if facts.root else None
     try:
@@ -262,7 +263,9 @@ def partitions_of(fingerprint: str) -> list[str]:
 
 
 def joined(stored: StoredTable, fingerprint: str, classes: list[str]) -> StoredTable:
-    """Return a stored table with class and attributes as they are known today, and a notice of what changed in them.
+    """Return a stored table with class and attributes as they are known today.
+
+    Its notice says what changed in them.
 
     Parameters
     ----------

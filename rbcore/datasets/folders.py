@@ -1,4 +1,4 @@
-"""Where each dataset's files lie, and which of them are accepted without their published checksums: both are remembered."""
+"""Where each dataset's files lie, and which are accepted without their published checksums."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ class Unchecked(Record):
 
 
 def known_folder(spec: DatasetSpec) -> Path | None:
-    """Return the folder of a dataset's files from the environment, else the one last used, else None."""
+    """Return the folder of a dataset's files: the environment's, else the last one, or None."""
     if not spec.needs_folder:
         return None
     variable = os.environ.get(spec.folder_variable)
@@ -49,7 +49,7 @@ def download_folder() -> Path:
 
 
 def is_checked(spec: DatasetSpec, folder: Path) -> bool:
-    """Return whether the files of a dataset in this folder are compared with their published checksums."""
+    """Return whether files in this folder are compared with their published checksums."""
     return str(folder.resolve()) not in _read("unchecked", Unchecked).folders.get(spec.name, ())
 
 

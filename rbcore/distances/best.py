@@ -7,7 +7,7 @@ import pandas as pd
 from rbcore import store
 from rbcore.distances import METHODS, Method, format_method, method_spellings, resolve_method
 from rbcore.measures.tables import Bound
-from rbcore.norms import Norm
+from rbcore.norms import COLUMN, Norm
 from rbcore.store import BestKey, BestProvenance, BestTable, TableKey
 
 BEST = "best"
@@ -42,6 +42,7 @@ def best_table(weights_sha256: str, dataset_fingerprint: str, split: str) -> Bes
         return None
     tables = {name: store.read_table_file(path) for name, path in attacks.items()}
     rows = join_best({name: table.rows for name, table in tables.items()})
+    rows.attrs[COLUMN] = Norm.L2.value
     key = BestKey(
         weights=weights_sha256,
         dataset=dataset_fingerprint,

@@ -25,6 +25,7 @@ from rbcore.distances.samples import Samples
 from rbcore.distances.stored import best_of, table_key
 from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
+from rbcore.norms import COLUMN
 from rbcore.outputs import LOGITS
 from rbcore.runtime import Cancel, Progress, never, no_progress
 from rbcore.sampling import Rows
@@ -115,6 +116,7 @@ def estimate_distances(
         )
         key = table_key(model.weights_sha256, dataset.fingerprint, split, chosen, values)
         table = _joined(model, dataset, key, order)
+        table.attrs[COLUMN] = key.norm.value
     of_wanted = table[table["sample_id"].isin(sample_ids(dataset, wanted))]
     return with_attributes(of_wanted, dataset, split, asked.by)
 

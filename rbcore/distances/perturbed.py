@@ -16,6 +16,7 @@ from rbcore.distances.rows import result_rows
 from rbcore.distances.stored import best_of
 from rbcore.errors import DatasetError
 from rbcore.models import Model
+from rbcore.norms import COLUMN
 from rbcore.runtime import Cancel, never
 from rbcore.sampling import SPLIT
 
@@ -70,6 +71,7 @@ def perturbed_images(
     rows_found = pd.concat(
         [result_rows(dataset, part, chosen) for part in parts], ignore_index=True
     )
+    rows_found.attrs[COLUMN] = chosen.norm.value
     table = attributes.with_attributes(rows_found, dataset.samples)
     clean, perturbed = dataset.pixels(rows), np.concatenate([part.perturbed for part in parts])
     table["probability"] = _probabilities(

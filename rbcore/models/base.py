@@ -1,4 +1,4 @@
-"""What a model is: a network that takes images in [0, 1], its weights' hash, and the registry of architectures."""
+"""What a model is: a network that takes images in [0, 1]; and the registry of architectures."""
 
 from __future__ import annotations
 

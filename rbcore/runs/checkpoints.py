@@ -82,11 +82,11 @@ class Run:
 
     @property
     def is_usual(self) -> bool:
-        """Whether it is what a reader means who names no run: plain, complete, and trained on the whole training split."""
+        """Whether it is meant where none is named: plain, complete, without a validation split."""
         return self.is_plain and self.is_complete and not self.facts.validation
 
     def epoch(self, which: str | int) -> int:
-        """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs trained, or N itself.
+        """Resolve ``first | middle | last | N``: 1, ceil(E / 2), E of the E epochs, or N itself.
 
         Raises
         ------
@@ -141,12 +141,15 @@ def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]
 
 
 def damaged_runs(dataset: str | None = None, model: str | None = None) -> list[str]:
-    """Return a sentence on every run that `list_runs` leaves out: its file, what is wrong, and the remedy."""
+    """Return a sentence on every run that `list_runs` leaves out.
+
+    It names the file, what is wrong, and the remedy.
+    """
     return list(_read_runs(dataset, model)[1].values())
 
 
 def _read_runs(dataset: str | None, model: str | None) -> tuple[list[Run], dict[Path, str]]:
-    """Return the runs that can be read, newest first, and for the folder of each that cannot what is wrong with it."""
+    """Return the runs that can be read, newest first, and by folder what is wrong with others."""
     found: dict[tuple[str, str, str], Run] = {}
     damaged: dict[Path, str] = {}
     for root in roots():
@@ -264,7 +267,7 @@ def weights_bytes(network: torch.nn.Module) -> int:
 
 
 def refuse_if_disk_is_short(folder: Path, needed: int) -> None:
-    """Raise `StoreError` if the disk that holds ``folder`` has less than ``needed`` bytes (and a tenth more) free."""
+    """Raise `StoreError` if a disk has less than ``needed`` bytes and a tenth more free."""
     existing = folder
     while not existing.exists():
         existing = existing.parent

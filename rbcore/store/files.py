@@ -64,7 +64,9 @@ def _cannot_write(path: Path, error: Exception) -> StoreError:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` with a temporary name beside ``path`` and rename the result, so that no reader sees half a file.
+    """Call ``write`` with a temporary name beside ``path``, and rename the result.
+
+    So no reader sees half a file.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_facts(facts: Mapping[str, object]) -> str:
-    """Return the SHA-256 of facts in canonical JSON, in hex: equal facts, equal hash, whatever their order."""
+    """Return the SHA-256 of facts in canonical JSON, in hex, whatever their order."""
     return hashlib.sha256(
         json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()

@@ -1,4 +1,4 @@
-"""Look into a pickle without running it: its containers, texts and numbers, and what it would have called, by name.
+"""Look into a pickle without running it: what it holds, and what it would have called, by name.
 
 A pickle is a program: ``pickle.load`` calls whatever it names, hangs where a tuple of tuples is
 hashed, and takes gigabytes for a memo of two entries. Here the few opcodes that data need are
@@ -32,7 +32,7 @@ class RefusedPickle(RobustnessBiasError):
 
 @dataclass(eq=False)
 class Built:
-    """What a pickle would have made by a call: the name it asks for, the arguments, and the state it would have set."""
+    """What a pickle would have made by a call: name, arguments, and the state it would have set."""
 
     name: Name
     arguments: Any = ()
@@ -55,7 +55,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Pickle:
-    """What a pickle holds, the names it asks for, its calls, everything it says lies outside, and where it ends."""
+    """What a pickle holds, names it asks for, its calls, what lies outside, and where it ends."""
 
     content: Any
     names: frozenset[Name]

@@ -11,12 +11,14 @@ import torch
 
 from rbcore import store
 from rbcore.datasets import load_dataset
-from rbcore.distances import METHODS, estimate
+from rbcore.distances import METHODS, AttackResult, Method, estimate
 from rbcore.distances.cost import estimate_cost
 from rbcore.distances.estimate import estimate_distances, estimate_rows
 from rbcore.distances.perturbed import perturbed_images
 from rbcore.distances.stored import stored_distances
 from rbcore.errors import Cancelled, DatasetError, MethodError, StoreError, UnknownNameError
+from rbcore.measures.tables import Bound
+from rbcore.norms import Norm, norm_of
 from rbcore.runs.checkpoints import find_run
 from rbcore.runs.loading import load_model, open_run
 from rbcore.sampling import Rows
@@ -350,3 +352,25 @@ def test_what_rows_are_wanted_is_said_once(digits, small_cnn):
     for method in METHODS.values():
         names = {parameter.name for parameter in method.parameters}
         assert Rows.among(None, dict.fromkeys(names, 1))[1].keys() == names
+
+
+def test_a_method_in_another_norm_is_measured_kept_and_named_in_it(digits, small_cnn, monkeypatch):
+    """It moves nothing, so the engine falls back: to the nearest image, and measures, in L∞."""
+    method = Method(
+        "toy",
+        "Toy",
+        lambda network, batch: AttackResult(batch.images),
+        bound=Bound.UPPER,
+        description="moves nothing",
+        norm=Norm.LINF,
+    )
+    monkeypatch.setitem(METHODS._items, "toy", method)
+    rows = estimate_distances(small_cnn, digits, "toy", limit=20, batch_size=20)
+    found = perturbed_images(small_cnn, digits, "toy", list(rows["sample_id"]))
+    change = np.abs(found.perturbed.astype(float) - found.clean).max(axis=(1, 2, 3))
+    np.testing.assert_allclose(rows["distance"], change, rtol=1e-6)
+    assert (rows.loc[rows["is_correct"], "status"] == "fallback").all()
+    stored = stored_distances(find_run("digits", "small_cnn"), "last", "toy")
+    assert stored.key.norm is Norm.LINF
+    assert [norm_of(table) for table in (rows, found.table, stored.rows)] == [Norm.LINF] * 3
+    assert "toy" not in stored_distances(find_run("digits", "small_cnn"), "last", "best").key.of
