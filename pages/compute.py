@@ -10,6 +10,7 @@ from pages.shell.text import escape_markdown
 from rbcore import runtime
 from rbcore.charts import training_history
 from rbcore.distances.best import BEST
+from rbcore.sampling import Rows
 from rbcore.training.train import newest_history
 
 
@@ -79,13 +80,13 @@ def draw_estimate_form(selection: Selection, device: str) -> None:
             "split."
         ),
     )
-    drawn = {"at_least": int(at_least), "by": selection.by} if at_least else {}
-    if drawn and limit == n_test:
-        limit = None
+    rows = Rows(limit=None if limit == n_test else limit, every=every)
+    if at_least:
+        rows = replace(rows, at_least=int(at_least), by=selection.by)
     with st.expander("Parameters"):
         method = forms.parameter_fields(selection.method)
     wanted = replace(selection, method=method)
-    cost = cache.format_cost(wanted, min(limit or n_test, -(-n_test // every)))
+    cost = cache.format_cost(wanted, min(limit, -(-n_test // every)))
     if cost:
         st.caption(cost)
     if not st.button("Estimate", type="primary"):
@@ -93,7 +94,7 @@ def draw_estimate_form(selection: Selection, device: str) -> None:
     if jobs.runner().is_active(tasks.estimate_key(wanted)):
         st.info("A job is already computing these distances; wait for it or cancel it first.")
         return
-    tasks.submit_estimate(wanted, limit=limit, every=every, device=device, **drawn)
+    tasks.submit_estimate(wanted, rows, device=device)
     st.toast(training_form.QUEUED)
     if method != selection.method:
         st.info(escape_markdown(f"When done, they are in the sidebar under the method {method!r}."))

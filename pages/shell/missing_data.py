@@ -74,7 +74,8 @@ def offer_more_images(selection: Selection, groups: Sequence[str]) -> None:
                 "each group as in the whole test split."
             ),
         ):
-            tasks.submit_estimate(selection, at_least=sampling.USUAL_AT_LEAST, by=selection.by)
+            enough = sampling.Rows(at_least=sampling.USUAL_AT_LEAST, by=selection.by)
+            tasks.submit_estimate(selection, enough)
             st.rerun()
 
 

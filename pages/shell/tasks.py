@@ -10,6 +10,7 @@ from rbcore.distances.estimate import estimate_distances
 from rbcore.errors import RobustnessBiasError
 from rbcore.runs.loading import load_model, open_run
 from rbcore.runtime import Cancel, Progress
+from rbcore.sampling import Rows
 from rbcore.store import storage
 from rbcore.training.mitigations import Mitigation
 from rbcore.training.train import train
@@ -96,13 +97,7 @@ def skipped_in_words(data: Dataset) -> str:
 
 
 def submit_estimate(
-    selection: Selection,
-    *,
-    limit: int | None = None,
-    every: int = 1,
-    at_least: int | None = None,
-    by: str | None = None,
-    device: str = "auto",
+    selection: Selection, rows: Rows | None = None, *, device: str = "auto"
 ) -> jobs.Job:
     """Queue the estimation of the distances the selection lacks."""
     run, epoch = selection.run, selection.epoch
@@ -116,10 +111,7 @@ def submit_estimate(
             model,
             data,
             selection.method,
-            limit=limit,
-            every=every,
-            at_least=at_least,
-            by=by,
+            rows,
             progress=progress,
             cancel=cancel,
         )

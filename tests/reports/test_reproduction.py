@@ -133,5 +133,5 @@ def test_plans_name_datasets_and_shrink():
     assert {audit.dataset for audit in PLAN} >= set(paper.MEDIAN_EXACT) | {"digits", "toyfaces"}
     for audit in PLAN:
         small = quick(audit)
-        assert all(work.limit is not None and work.limit <= 100 for work in small.work)
+        assert all(work.rows.limit is not None and work.rows.limit <= 100 for work in small.work)
         assert len(small.work) == len(audit.work)

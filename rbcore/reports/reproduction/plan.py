@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rbcore.sampling import Rows
+
+ALL = Rows()
 LINEAR = "logistic_regression"
 NETWORK = "small_cnn"
 EVERY_EPOCH = ("first", "middle", "last")
@@ -21,8 +24,8 @@ class Work:
         As `rbcore.distances.estimate.estimate_distances`.
     epochs
         Names of epochs.
-    every, limit
-        Which test images; all where nothing is said.
+    rows
+        Which images; all of the test split where nothing is said.
     parameters
         Of the method, where they are not its defaults.
     """
@@ -30,8 +33,7 @@ class Work:
     model: str
     method: str
     epochs: tuple[str, ...] = ("last",)
-    every: int = 1
-    limit: int | None = None
+    rows: Rows = ALL
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,12 +70,12 @@ def works(
         Work(LINEAR, "exact", EVERY_EPOCH),
         Work(LINEAR, "deepfool", EVERY_EPOCH),
         Work(LINEAR, "minimal"),
-        Work(LINEAR, "carlini_wagner", every=5, limit=200),
-        Work(LINEAR, "smoothing", every=5, parameters=SMOOTHING),
+        Work(LINEAR, "carlini_wagner", rows=Rows(every=5, limit=200)),
+        Work(LINEAR, "smoothing", rows=Rows(every=5), parameters=SMOOTHING),
         Work(NETWORK, "deepfool", EVERY_EPOCH),
-        Work(NETWORK, "minimal", limit=minimal),
-        Work(NETWORK, "carlini_wagner", carlini_wagner_epochs, every=5, limit=carlini_wagner),
-        Work(NETWORK, "smoothing", every=5, parameters=SMOOTHING),
+        Work(NETWORK, "minimal", rows=Rows(limit=minimal)),
+        Work(NETWORK, "carlini_wagner", carlini_wagner_epochs, Rows(every=5, limit=carlini_wagner)),
+        Work(NETWORK, "smoothing", rows=Rows(every=5), parameters=SMOOTHING),
     )
 
 
@@ -106,7 +108,10 @@ def quick(audit: Audit) -> Audit:
     work = [
         replace(
             item,
-            limit=QUICK_SLOW if item.method in ("carlini_wagner", "minimal") else QUICK_LIMIT,
+            rows=replace(
+                item.rows,
+                limit=QUICK_SLOW if item.method in ("carlini_wagner", "minimal") else QUICK_LIMIT,
+            ),
             epochs=("last",) if item.method == "carlini_wagner" else item.epochs,
             parameters=QUICK_SMOOTHING if item.method == "smoothing" else item.parameters,
         )

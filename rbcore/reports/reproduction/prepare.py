@@ -171,8 +171,7 @@ def _prepare(
                     network,
                     dataset,
                     work.method,
-                    limit=work.limit,
-                    every=work.every,
+                    work.rows,
                     progress=progress,
                     **work.parameters,
                 )
