@@ -246,7 +246,7 @@ def draw_mitigation(selection: Selection, stored: StoredTable) -> None:
         "cost something, so look at the accuracy too."
     )
     tables = {
-        f"{analyses.KINDS[run.mitigation['kind']]}, {analyses.setting_of(run)}": table
+        f"{analyses.kind_of(run)}, {analyses.setting_of(run)}": table
         for run in analyses.mitigated_runs(selection.run)
         if run.is_complete and (table := rb.stored_distances(run, "last", METHOD)) is not None
     }

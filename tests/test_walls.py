@@ -16,7 +16,8 @@ SOURCES = [
 
 LEAVES = {"errors", "parameters", "registry", "runtime"}
 DATA = LEAVES | {"norms", "partitions", "sampling", "store"}
-RUNS = DATA | {"datasets", "models", "outputs", "runs", "runs.sidecar", "training.recipes"}
+RUNS = DATA | {"datasets", "models", "outputs", "runs", "runs.sidecar"}
+RUNS |= {"training.mitigations", "training.recipes"}
 NUMBERS = LEAVES | {"inference", "measures", "norms", "partitions", "sampling"}
 ENGINE = LEAVES | {"distances", "measures.tables", "norms", "outputs", "partitions", "sampling"}
 TABLES = {"distances.best", "distances.rows", "distances.stored"}
@@ -40,8 +41,9 @@ ALLOWED = {
     "runs.sidecar": {"store"},
     "runs.loading": RUNS,
     "runs.importing": RUNS | {"training"},
-    "training": RUNS | {"training.mitigations"},
-    "training.mitigations": LEAVES | {"outputs", "norms", "partitions", "store"},
+    "training": RUNS | {"training.hooks"},
+    "training.hooks": {"store"},
+    "training.mitigations": LEAVES | {"norms", "outputs", "partitions", "store", "training.hooks"},
     # Distances: the engine and the attacks know torch callables; only what joins them knows
     # runs and the store.
     "distances": ENGINE,
@@ -66,7 +68,14 @@ ALLOWED = {
     "measures.tables": {"errors"},
     "inference": NUMBERS | {"measures.tables"},
     "wording": {"distances", "inference", "measures.tables", "sampling"},
-    "charts": {"inference", "measures", "measures.tables", "norms", "wording"},
+    "charts": {
+        "inference",
+        "measures",
+        "measures.tables",
+        "norms",
+        "training.mitigations",
+        "wording",
+    },
     "charts.rendering": set(),
     "analyses": NUMBERS | CALLS | {"measures.tables", "wording"},
     # What users call.
@@ -86,7 +95,6 @@ ALLOWED = {
         "store.storage",
         "store.verify",
         "training",
-        "training.mitigations",
         "wording",
     },
     "__main__": {"cli"},

@@ -46,7 +46,7 @@ from rbcore.analyses.epochs import (
 from rbcore.analyses.exact import Median, median_distance
 from rbcore.analyses.gallery import ORDERS, choose_images, order_images, taken_for
 from rbcore.analyses.mitigated_runs import (
-    KINDS,
+    kind_of,
     mitigated_runs,
     mitigation_in_words,
     plain_of,
@@ -103,7 +103,6 @@ __all__ = [
     "BUDGET",
     "BUDGET_TOY_TAU",
     "EPOCHS",
-    "KINDS",
     "MISSING",
     "MIX_RULE",
     "ORDERS",
@@ -144,6 +143,7 @@ __all__ = [
     "in_points",
     "interval_in_words",
     "kappa_in_words",
+    "kind_of",
     "median_distance",
     "median_images",
     "mitigated_runs",

@@ -1,4 +1,4 @@
-"""Runs that differ in their mitigation only, what each does, and what it bought at what cost in accuracy."""
+"""Runs that differ in their mitigation only: what each does, and its cost in accuracy."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,7 @@ from rbcore.measures import (
 )
 from rbcore.runs.checkpoints import Run, list_runs
 from rbcore.sampling import proportional
+from rbcore.training.mitigations import MITIGATIONS, mitigation_of
 
 SAME = (
     "dataset_fingerprint",
@@ -31,19 +32,15 @@ SAME = (
     "validation",
 )
 """Facts in which a mitigated run and its plain one agree."""
-PLAIN, REGULARIZER, ADVERSARIAL, REWEIGHTING = "plain", "regularizer", "adversarial", "reweighting"
-KINDS = {
-    PLAIN: "plain",
-    REGULARIZER: "fairness term",
-    ADVERSARIAL: "adversarial training",
-    REWEIGHTING: "re-weighting",
-}
-"""Kinds of runs, for people."""
+PLAIN = "plain"
 
 
 def kind_of(run: Run) -> str:
-    """Return one of `KINDS`."""
-    return PLAIN if run.mitigation is None else str(run.mitigation["kind"])
+    """Return the name of a run's mitigation for people; `PLAIN` where it has none."""
+    if run.mitigation is None:
+        return PLAIN
+    kind = str(run.mitigation["kind"])
+    return MITIGATIONS[kind].title if kind in MITIGATIONS else kind
 
 
 def protected_by(run: Run) -> tuple[str | None, str | None]:
@@ -57,33 +54,20 @@ def protected_by(run: Run) -> tuple[str | None, str | None]:
 
 
 def setting_of(run: Run) -> str:
-    """Return what a mitigation is turned up by, in a word or two: ``alpha 1``, ``epsilon 0.5``, ``share 0.5``."""
-    settings = run.mitigation or {}
-    for name in ("alpha", "epsilon", "share"):
-        if settings.get(name) is not None:
-            return f"{name} {settings[name]:g}"
-    return "equal shares" if settings else KINDS[PLAIN]
+    """Return what a mitigation is turned up by, in a word or two: ``alpha 1``, ``epsilon 0.5``."""
+    return mitigation_of(run.mitigation).label if run.mitigation else PLAIN
 
 
 def mitigation_in_words(run: Run) -> str:
     """Return a mitigation with all its settings, in words."""
-    settings = run.mitigation
-    if settings is None:
+    if run.mitigation is None:
         return "plain training"
-    by, group = protected_by(run)
-    whom = (
-        f" for {by} = {group}"
-        if group is not None
-        else f" for all groups of {by}"
-        if by is not None
-        else ""
-    )
+    found = mitigation_of(run.mitigation)
     named = [
         f"{name} {value:g}" if isinstance(value, float | int) else f"{name} {value}"
-        for name, value in settings.items()
-        if name not in ("kind", "by", "group") and value is not None
+        for name, value in found.values().items()
     ]
-    return f"{KINDS[kind_of(run)]}{whom}" + (f" ({', '.join(named)})" if named else "")
+    return f"{found.title}{found.whom}" + (f" ({', '.join(named)})" if named else "")
 
 
 def _is_sibling(one: Run, other: Run) -> bool:
@@ -91,9 +75,9 @@ def _is_sibling(one: Run, other: Run) -> bool:
 
 
 def plain_of(run: Run) -> Run | None:
-    """Return the plain run that a mitigated one is to be compared with: same data, model, recipe, seed and start; the newest.
+    """Return the plain run that a mitigated one is to be compared with.
 
-    A plain run is its own; None where there is no such run.
+    It has the same data, model, recipe, seed and start; the newest. A plain run is its own; None where there is no such run.
     """
     if run.is_plain:
         return run
@@ -106,16 +90,21 @@ def plain_of(run: Run) -> Run | None:
 
 
 def mitigated_runs(plain: Run) -> list[Run]:
-    """Return the runs that differ from a plain one in their mitigation only: fairness terms first, the strongest first."""
+    """Return the runs that differ from a plain one in their mitigation only.
+
+    They are in the order of the registered mitigations, the strongest first.
+    """
+    kinds = list(MITIGATIONS)
 
     def rank(run: Run) -> tuple[int, str, str, float, str]:
-        settings = run.mitigation or {}
-        by, group = protected_by(run)
-        strength = settings.get("alpha") or settings.get("epsilon") or settings.get("share") or 0.0
-        return list(KINDS).index(kind_of(run)), by or "", group or "", -float(strength), run.name
+        found = mitigation_of(run.mitigation or {})
+        by, group = found.protects
+        strength = float(getattr(found, found.strength) or 0)
+        return kinds.index(found.kind), by or "", group or "", -strength, run.name
 
     runs = list_runs(plain.dataset, plain.model)
-    return sorted((run for run in runs if not run.is_plain and _is_sibling(plain, run)), key=rank)
+    known = [run for run in runs if run.mitigation and run.mitigation["kind"] in MITIGATIONS]
+    return sorted((run for run in known if _is_sibling(plain, run)), key=rank)
 
 
 def trade_off(
@@ -128,7 +117,7 @@ def trade_off(
     tau: float = 0.5,
     policy: Policy = DEFAULT_POLICY,
 ) -> tuple[pd.DataFrame, list[Run]]:
-    """Measure what is stored of several runs at one epoch: the bias of a group beside the accuracy.
+    """Measure what is stored of several runs at one epoch: a group's bias beside the accuracy.
 
     Parameters
     ----------
@@ -142,7 +131,7 @@ def trade_off(
     Returns
     -------
     table
-        One row a run: ``run``, ``kind`` (one of `KINDS`, for people), ``setting``, ``alpha`` and
+        One row a run: ``run``, ``kind`` (`kind_of`), ``setting``, ``alpha`` and
         ``trained_tau`` (of a fairness term), ``family`` (all settings but alpha); ``n``,
         ``n_group``; ``sigma``, ``low``, ``high``; ``size`` (its absolute value), ``size_low``,
         ``size_high``; ``rb`` at ``tau``, ``rb_low``, ``rb_high``; ``accuracy`` of all images,
@@ -167,7 +156,7 @@ def _facts_of(run: Run) -> dict[str, object]:
     settings = run.mitigation or {}
     return {
         "run": run.name,
-        "kind": KINDS[kind_of(run)],
+        "kind": kind_of(run),
         "setting": setting_of(run),
         "alpha": settings.get("alpha"),
         "trained_tau": settings.get("tau"),

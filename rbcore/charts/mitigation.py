@@ -1,5 +1,7 @@
 """What a mitigation changed, drawn: curves before and after, each change, and what it cost."""
 
+from itertools import cycle
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from rbcore.charts.theme import (
 )
 from rbcore.inference import CONFIDENCE
 from rbcore.norms import norm_of
+from rbcore.training.mitigations import MITIGATIONS
 
 UP, DOWN, NEITHER = "went up", "went down", "no change shown"
 CHANGE_COLORS = {UP: MORE, DOWN: LESS, NEITHER: GRAY}
@@ -34,13 +37,8 @@ MEASURES = {
     "distance": ("mean distance of correct images", DISTANCE),
     "accuracy": ("accuracy", SHARE),
 }
-KINDS = {
-    "plain": (GRAY, "diamond"),
-    "fairness term": (COLORS[0], "circle"),
-    "adversarial training": (COLORS[1], "square"),
-    "re-weighting": (COLORS[2], "triangle-up"),
-}
-"""Color and shape of the runs of each kind."""
+SHAPES = ("circle", "square", "triangle-up", "cross", "triangle-down", "stroke")
+"""Of the runs of each mitigation, in the order in which they are registered."""
 BIASES = {"sigma": ("size", "size_low", "size_high"), "RB": ("rb", "rb_low", "rb_high")}
 """What can stand on the axis of the bias, with the columns of value and interval."""
 
@@ -212,8 +210,9 @@ def trade_off_chart(
             f"{row[value]:.3f} [{row[low]:.3f}, {row[high]:.3f}]" for _, row in table.iterrows()
         ],
     )
-    kinds = [kind for kind in KINDS if kind in set(table["kind"])]
-    colors, shapes = zip(*(KINDS[kind] for kind in kinds), strict=True)
+    marks = _marks_of_kinds()
+    kinds = [kind for kind in marks if kind in set(table["kind"])]
+    colors, shapes = zip(*(marks[kind] for kind in kinds), strict=True)
     legend = Legend("kind", kinds, colors, shapes=shapes)
     x = alt.X(
         "accuracy:Q",
@@ -261,3 +260,10 @@ def trade_off_chart(
     )
     layers = (path, across, along, rings, dots, labels)
     return alt.layer(*layers, height=height + legend.height)
+
+
+def _marks_of_kinds() -> dict[str, tuple[str, str]]:
+    """Return color and shape of the runs of each kind: gray for the plain one."""
+    titles = [declared.title for declared in MITIGATIONS.values()]
+    marks = zip(titles, cycle(COLORS), cycle(SHAPES), strict=False)
+    return {"plain": (GRAY, "diamond")} | {title: (color, shape) for title, color, shape in marks}

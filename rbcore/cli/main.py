@@ -9,9 +9,7 @@ from rbcore.runtime import keep_freed_memory
 cli = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-cli.command()(training.train)
-cli.command()(training.grid)
-cli.command("import")(training.import_)
+training.add_commands(cli)
 cli.command()(listing.datasets)
 cli.command()(listing.models)
 cli.command()(listing.methods)

@@ -14,6 +14,7 @@ import typer
 
 from rbcore.errors import MethodError, ModelError, RobustnessBiasError
 from rbcore.models import MODELS
+from rbcore.parameters import Setting, settings_of
 from rbcore.reports.spreadsheet import csv_text
 from rbcore.runs.checkpoints import Run
 from rbcore.runtime import Progress
@@ -99,21 +100,32 @@ class MethodChoice:
         return parse_settings(self.settings)
 
 
-def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
+def options_from_records(
+    command: Callable[..., None], without: tuple[str, ...] = (), **records: type
+) -> Callable[..., None]:
     """Let a command take records: each of their fields becomes one option (or argument).
 
     A record is a dataclass or a pydantic model. A field is declared by
     ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
-    record of the library knows no Typer (a ``title`` is the option's metavar); or by
-    ``Annotated[..., typer.Option(...)]``, which is used as it is. The option is named after the
-    field. Parameters that are no records stay options.
+    record of the library knows no Typer (a ``title`` is the option's metavar); by
+    `rbcore.parameters.setting`; or by ``Annotated[..., typer.Option(...)]``, which is used as it
+    is. The option is named after the field. Parameters that are no records stay options.
+
+    Parameters
+    ----------
+    command
+        The command's function.
+    without
+        Fields that get no option; they keep their defaults.
+    **records
+        Records that are made when the command line is, for parameters of these names.
 
     Raises
     ------
     TypeError
         If two records have a field of the same name.
     """
-    hints = get_type_hints(command, include_extras=True)
+    hints = get_type_hints(command, include_extras=True) | records
     options: dict[str, inspect.Parameter] = {}
     fields: dict[str, list[str]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
@@ -121,6 +133,7 @@ def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
         added = (
             _field_options(hints[name]) if is_record else {name: (hints[name], parameter.default)}
         )
+        added = {field: option for field, option in added.items() if field not in without}
         if options.keys() & added:
             raise TypeError(f"{command.__name__} has {sorted(options.keys() & added)} twice.")
         if is_record:
@@ -132,11 +145,11 @@ def options_from_records(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        records = {
+        made = {
             name: _made(hints[name], {field: given.pop(field) for field in names})
             for name, names in fields.items()
         }
-        command(**records, **given)
+        command(**made, **given)
 
     run.__signature__ = inspect.Signature(list(options.values()))  # type: ignore[attr-defined]
     run.__annotations__ = {name: option.annotation for name, option in options.items()}
@@ -159,10 +172,29 @@ def _field_options(record: Any) -> dict[str, tuple[Any, Any]]:
     """Return the annotation for Typer and the default of every field of a record."""
     hints = get_type_hints(record, include_extras=True)
     signature = inspect.signature(record)
+    settings = settings_of(record) if hasattr(record, "__dataclass_fields__") else ()
+    declared = {found.name: _of_setting(found) for found in settings}
     return {
-        name: (_for_typer(name, hints[name]), _default(record, parameter))
+        name: declared.get(name) or (_for_typer(name, hints[name]), _default(record, parameter))
         for name, parameter in signature.parameters.items()
+        if name in declared or not declared
     }
+
+
+def _of_setting(declared: Setting) -> tuple[Any, Any]:
+    """Return the annotation for Typer and the default of a field declared by `setting`."""
+    parameter, option = declared.parameter, declared.parameter.spelled_option
+    kind: Any = type(parameter.default)
+    meaning = f"{parameter.meaning[:1].upper()}{parameter.meaning[1:]}."
+    if declared.default is dataclasses.MISSING:
+        argument = typer.Argument(metavar=option.upper(), help=meaning)
+        return Annotated[kind, argument], inspect.Parameter.empty
+    if kind is tuple:
+        kind = str
+    if kind is bool and declared.default is None:  # a flag that says no
+        return Annotated[bool | None, typer.Option(f" /--{option}", help=meaning)], None
+    hint = kind if declared.default is not None else kind | None
+    return Annotated[hint, typer.Option(f"--{option}", help=meaning)], declared.default
 
 
 def _default(record: Any, parameter: inspect.Parameter) -> Any:

@@ -24,6 +24,7 @@ from rbcore.datasets.folders import (
     remember_folder,
 )
 from rbcore.datasets.opening import is_folder, user_path
+from rbcore.datasets.request import DatasetRequest
 from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress, no_progress
@@ -31,11 +32,13 @@ from rbcore.runtime import Progress, no_progress
 __all__ = [
     "DATASETS",
     "Dataset",
+    "DatasetRequest",
     "DatasetSpec",
     "SkippedFile",
     "count_on_disk",
     "known_folder",
     "load_dataset",
+    "open_dataset",
     "remember_check",
     "remember_folder",
 ]
@@ -88,24 +91,32 @@ def load_dataset(
         If the folder, a file in it or the size is of no use, or a download fails;
         the text names it.
     """
-    spec = DATASETS[name]
+    place = None if root is None else user_path(root)
+    request = DatasetRequest(name, place, size, seed, validation, checksum, download)
+    return open_dataset(request, progress)
+
+
+def open_dataset(request: DatasetRequest, progress: Progress = no_progress) -> Dataset:
+    """Load the dataset that is asked for; see `load_dataset`."""
+    spec = DATASETS[request.name]
+    seed, checksum, download = request.seed, request.checksum, request.download
     if not 0 <= seed < 2**31:
         raise DatasetError(f"seed={seed} is no seed; give a whole number from 0 to {2**31 - 1}.")
-    refuse_share(validation)
-    place = user_path(root) if root is not None else known_folder(spec)
+    refuse_share(request.validation)
+    is_new = request.root is not None
+    place = user_path(request.root) if request.root is not None else known_folder(spec)
     if download:
         place = place or download_folder()
         _download(spec, place, progress)
     if place is None or spec.official is None or not is_folder(place):
-        return with_validation(
-            _load(spec, place, size, seed, progress, is_new=root is not None), validation
-        )
+        dataset = _load(spec, place, request.size, seed, progress, is_new=is_new)
+        return with_validation(dataset, request.validation)
     if is_checked(spec, place) if checksum is None else checksum:
         spec.official.check(place)
-    dataset = _load(spec, place, size, seed, progress, is_new=root is not None or download)
+    dataset = _load(spec, place, request.size, seed, progress, is_new=is_new or download)
     if checksum is not None:
         remember_check(spec, place, checksum)
-    return with_validation(dataset, validation)
+    return with_validation(dataset, request.validation)
 
 
 def _load(

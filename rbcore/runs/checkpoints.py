@@ -55,8 +55,8 @@ class Run:
     n_epochs
         Epochs the recipe asks for.
     mitigation
-        What was done about a bias: ``kind``, one of regularizer, adversarial and reweighting, and
-        its settings; None in a plain run.
+        What was done about a bias: ``kind``, a registered mitigation, and its settings; None in a
+        plain run.
     facts
         The sidecar of the newest checkpoint.
     """

@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from rbcore.runs.sidecar import Sidecar
 from rbcore.sampling import Rows
+from rbcore.training.mitigations import mitigation_of
 
 ALL_ROWS = Rows()
 Option = str | int | float | bool | Sequence[str] | None
@@ -54,18 +54,8 @@ def train_command(facts: Sidecar) -> str:
         **shared,
         weights=weights,
         validation=facts.validation or None,
-        **(mitigation_options(facts.mitigation) if facts.mitigation else {}),
+        **(mitigation_of(facts.mitigation).options() if facts.mitigation else {}),
     )
-
-
-def mitigation_options(facts: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Return the options of ``train`` for a mitigation as a sidecar holds it."""
-    if facts["kind"] == "adversarial":
-        return {"adversarial": facts["epsilon"], "pgd_steps": facts["steps"]}
-    whom = facts["by"] if facts["group"] is None else f"{facts['by']}={facts['group']}"
-    which = "regularize" if facts["kind"] == "regularizer" else "reweight"
-    names = ("alpha", "tau", "temperature", "form", "over", "clip", "share")
-    return {which: whom} | {name: facts[name] for name in names if facts.get(name) is not None}
 
 
 def bias_command(dataset: str, model: str, method: str, **options: Option) -> str:

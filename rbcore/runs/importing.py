@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from rbcore.datasets.opening import user_path
 from rbcore.errors import CheckpointError, MethodError
 from rbcore.models import MODELS, build_network
 from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
+from rbcore.parameters import parse_numbers, record_of, setting
 from rbcore.runs.checkpoints import (
     Run,
     find_run,
@@ -48,8 +49,53 @@ UNITS = (
 
 
 def run_name_of(file_name: str) -> str:
-    """Return the name of a run of weights whose file has this name, in letters that can name a run."""
+    """Return the name of a run of weights whose file has this name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file_name).stem).strip(".-_")[:64] or "imported"
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """Which weights to make a run of, and what they are.
+
+    Attributes
+    ----------
+    model
+        A registered builder.
+    file
+        Safetensors or a PyTorch state dict; see `rbcore.runs.foreign_weights`.
+    run
+        Name of the run; the file's own name where none is given.
+    mean, std
+        The normalization they were trained with, one value a channel in units of [0, 1], as numbers
+        or as text (``.485,.456,.406``); the dataset's where none is given.
+    weights_key
+        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits
+        where none is given.
+    outputs
+        ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
+    """
+
+    model: str = setting(MISSING, "name of a model; see: python -m rbcore models", option="model")
+    file: Path = setting(MISSING, "safetensors or a PyTorch state dict", option="file")
+    run: str | None = setting(None, "name of the run; the file's own by default")
+    mean: tuple[float, ...] | None = setting(
+        None, "normalization they were trained with, as in .485,.456,.406"
+    )
+    std: tuple[float, ...] | None = setting(None, "the same for the standard deviation")
+    weights_key: str | None = setting(
+        None, "which set, where the file holds several, as in model_ema"
+    )
+    outputs: str | None = setting(
+        None, "logits or probabilities, where the outputs leave that open"
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", user_path(self.file))
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                numbers = parse_numbers(value, f"--{name}", CheckpointError)
+                object.__setattr__(self, name, numbers or None)
 
 
 def import_weights(
@@ -57,34 +103,42 @@ def import_weights(
     model: str,
     path: str | os.PathLike[str],
     *,
-    run: str | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    weights_key: str | None = None,
-    outputs: str | None = None,
     device: str = "auto",
+    **settings: object,
 ) -> Run:
     """Make a run of weights that others trained, so that everything else treats them as any model.
 
     Parameters
     ----------
+    dataset, device
+        As `import_request`.
+    model, path
+        The architecture, and the file of weights.
+    **settings
+        Fields of `ImportRequest`: run, mean, std, weights_key and outputs.
+
+    Raises
+    ------
+    RobustnessBiasError
+        As `import_request`, and for a setting that does not exist.
+    """
+    given = {"model": model, "file": path} | settings
+    request: ImportRequest = record_of(ImportRequest, "an import", given)
+    return import_request(request, dataset, device=device)
+
+
+def import_request(request: ImportRequest, dataset: Dataset, *, device: str = "auto") -> Run:
+    """Make a run of weights that others trained, so that everything else treats them as any model.
+
+    Parameters
+    ----------
+    request
+        The weights and what they are.
     dataset
         The data they are to be measured on; its number of classes must be theirs, or 2 where the
         network has one logit.
-    model
-        A registered builder.
-    path
-        Safetensors or a PyTorch state dict; see `rbcore.runs.foreign_weights`.
-    run
-        Name of the run; the file's own name where none is given.
-    mean, std
-        The normalization they were trained with, one value a channel in units of [0, 1]; the
-        dataset's where none is given.
-    weights_key
-        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits
-        where none is given.
-    outputs
-        ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
+    device
+        ``auto | cpu | cuda[:N]``.
 
     Returns
     -------
@@ -99,15 +153,15 @@ def import_weights(
     MethodError
         If the network's output breaks the contract of `rbcore.outputs`.
     """
-    file = user_path(path)
-    notes = [_said_normalization(mean, std, dataset)]
-    mean, std = mean or dataset.mean, std or dataset.std
+    file, model = request.file, request.model
+    notes = [_said_normalization(request.mean, request.std, dataset)]
+    mean, std = request.mean or dataset.mean, request.std or dataset.std
     _refuse_normalization(mean, std, dataset.input_shape[0])
-    name = run_name_of(file.name) if run is None else run
+    name = run_name_of(file.name) if request.run is None else request.run
     folder = run_folder(dataset.name, model, name)
     network = build_network(model, dataset.input_shape, len(dataset.classes), mean, std)
     weights = choose_weights(
-        read_weights(file), network.get_submodule("network"), file, model, weights_key
+        read_weights(file), network.get_submodule("network"), file, model, request.weights_key
     )
     n_outputs = 0
     if len(dataset.classes) == 2 and has_one_logit(
@@ -121,13 +175,13 @@ def import_weights(
     images = torch.as_tensor(dataset.pixels(dataset.rows(SPLIT)[:N_CHECKED]), device=torch_device)
     known = None if MODELS[model].source_sha256 else LOGITS
     try:
-        reading = read_outputs(network, images, len(dataset.classes), known or outputs)
+        reading = read_outputs(network, images, len(dataset.classes), known or request.outputs)
     except MethodError as error:
         raise MethodError(f"{shortened(file)} cannot be used: {error}") from error
     reading = replace(reading, n_outputs=n_outputs)
     network = adapted(network, reading)
     recipe = {"name": "imported", "file_sha256": store.sha256_of_file(file)}
-    choices = {"weights_key": weights_key, "outputs": outputs}
+    choices = {"weights_key": request.weights_key, "outputs": request.outputs}
     facts = {
         **run_facts(dataset, model, name, mean, std),
         "recipe": recipe

@@ -1,18 +1,17 @@
-"""What one epoch does to a network: batches in a seeded order, augmented, and stochastic gradient descent on them.
+"""What one epoch does to a network: seeded batches, augmented, and gradient descent on them.
 
 Every epoch has its own random streams, made of the seed and its number: one for the order and the
 augmentation, one for the dropout, one for what a mitigation draws. So an epoch is the same whether
 or not those before it ran in this process, and the cross entropy of a mitigated run sees the very
-batches, augmented and dropped out alike, of the plain one. Where a batch holds too few of a group,
-others of the group join it for the regularizer's term alone
-(`rbcore.training.mitigations.regularizer.oversampled_rows`).
+batches, augmented and dropped out alike, of the plain one. What a mitigation does is in its
+`rbcore.training.hooks.Hooks`; the loop knows none by name.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +26,13 @@ from rbcore.datasets import Dataset
 from rbcore.errors import TrainingError
 from rbcore.runtime import Cancel, Progress, stop_if
 from rbcore.store import Numbers, sha256_of_facts, write_atomically
-from rbcore.training.mitigations import Applied
-from rbcore.training.mitigations.adversarial import AdversarialTraining, perturbed, random_starts
-from rbcore.training.mitigations.regularizer import GroupAssignment, add_gradient, oversampled_rows
+from rbcore.training.hooks import PLAIN, Hooks, Term
 from rbcore.training.recipes import Recipe
 
 EVALUATION_BATCH = 256
 
-Compared = tuple[Tensor, Tensor, Tensor]
-"""Images, labels and groups on which a regularizer's term is computed."""
-PLAIN = Applied()
+TermBatch = tuple[Tensor, Tensor, np.ndarray]
+"""Images, labels and row numbers on which a further term of the loss is computed."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +43,16 @@ class Batch:
     ----------
     images, labels
         Augmented, in [0, 1], shape (n, channels, height, width); int64, shape (n,).
-    compared
-        Under a regularizer, what its term is computed on.
-    starts
-        In adversarial training, where the attack of each image starts.
-    weights
-        Under re-weighting, of each image's cross entropy.
+    drawn
+        One value an image that the mitigation needs, shape (n, ...).
+    for_term
+        What a further term of the loss is computed on.
     """
 
     images: Tensor
     labels: Tensor
-    compared: Compared | None = None
-    starts: Tensor | None = None
-    weights: Tensor | None = None
+    drawn: Tensor | None = None
+    for_term: TermBatch | None = None
 
 
 @dataclass
@@ -70,7 +63,7 @@ class Trainer:
     dataset: Dataset
     recipe: Recipe
     device: torch.device
-    mitigation: Applied = PLAIN
+    hooks: Hooks = PLAIN
 
     def __post_init__(self) -> None:
         on_gpu = self.device.type == "cuda"
@@ -102,14 +95,8 @@ class Trainer:
 
         Leave the network in evaluation mode and return what the history says of it.
 
-        That is ``train_loss``, the mean of the cross entropy that was descended (of the attacked
-        images in adversarial training, weighted under re-weighting), and ``seconds``. Under a
-        regularizer also ``regularizer_term``, the term's mean, without alpha, over the
-        ``regularizer_steps`` in which it could be computed (None if there were none);
-        ``regularizer_clipped``, those of them whose gradient was shortened;
-        ``regularizer_skipped``, the steps in which it could not. In adversarial training
-        ``attack_passes``, the batches that went forward and back for its attacks. Under
-        re-weighting ``largest_weight``.
+        That is ``train_loss``, the mean of the loss that was descended, a further term apart;
+        ``seconds``; and what the mitigation's ``history`` says.
         """
         started = time.perf_counter()
         streams = np.random.SeedSequence([self.dataset.seed, epoch]).spawn(3)
@@ -118,7 +105,7 @@ class Trainer:
         n_steps = self.recipe.epochs * self.steps_an_epoch
         order = random.permutation(self.rows)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        terms: list[tuple[float, bool]] = []
+        terms: list[Term] = []
         self.network.train()
         for step in range(self.steps_an_epoch):
             stop_if(cancel)
@@ -137,66 +124,37 @@ class Trainer:
         if not np.isfinite([mean_loss, *(value for value, _ in terms)]).all():
             raise TrainingError(
                 f"The loss is no longer finite in epoch {epoch}; lower the learning rate "
-                f"({self.recipe.learning_rate:g}){self._other_remedy()}."
+                f"({self.recipe.learning_rate:g}){self.hooks.remedy}."
             )
         facts: Numbers = {"train_loss": mean_loss, "seconds": time.perf_counter() - started}
-        if self.mitigation.sides is not None:
-            facts |= {
-                "regularizer_term": float(np.mean([value for value, _ in terms]))
-                if terms
-                else None,
-                "regularizer_steps": len(terms),
-                "regularizer_clipped": sum(is_clipped for _, is_clipped in terms),
-                "regularizer_skipped": self.steps_an_epoch - len(terms),
-            }
-        if self.mitigation.attack is not None:
-            facts["attack_passes"] = self.mitigation.attack.steps * self.steps_an_epoch
-        if self.mitigation.weights is not None:
-            facts["largest_weight"] = float(self.mitigation.weights.max())
-        return facts
-
-    def _other_remedy(self) -> str:
-        """Name what of a regularizer may have made the loss explode."""
-        if self.mitigation.sides is None:
-            return ""
-        settings = self.mitigation.sides.settings
-        clip = f"its clip ({settings.clip:g})" if settings.clip else "clip its gradient (now never)"
-        return f", the regularizer's weight alpha ({settings.alpha:g}) or {clip}"
+        return facts | self.hooks.history(terms, self.steps_an_epoch)
 
     def _batch(
         self, rows: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
     ) -> Batch:
-        """Return what a step on these rows sees: augmented images, labels, and what the mitigation adds."""
-        compared = starts = weights = None
-        if self.mitigation.sides is not None:
-            compared = self._compared(self.mitigation.sides, rows, images, labels, random)
-        if self.mitigation.attack is not None:
-            starts = random_starts(tuple(images.shape), self.mitigation.attack.epsilon, random).to(
-                self.device
-            )
-        if self.mitigation.weights is not None:
-            weights = torch.as_tensor(self.mitigation.weights[rows], device=self.device)
-        return Batch(images.to(self.device), labels.to(self.device), compared, starts, weights)
+        """Return what a step on these rows sees; ``random`` is the mitigation's own stream."""
+        for_term = drawn = None
+        if self.hooks.term is not None:
+            for_term = self._for_term(rows, images, labels, random)
+        if self.hooks.draw is not None:
+            drawn = self.hooks.draw(rows, images, random).to(self.device)
+        return Batch(images.to(self.device), labels.to(self.device), drawn, for_term)
 
-    def _compared(
-        self,
-        sides: GroupAssignment,
-        batch: np.ndarray,
-        images: Tensor,
-        labels: Tensor,
-        random: np.random.Generator,
-    ) -> Compared:
-        """Return a batch's images, labels and groups with those that join it for the term."""
-        rows = oversampled_rows(sides.codes, batch, self.rows, random)
+    def _for_term(
+        self, batch: np.ndarray, images: Tensor, labels: Tensor, random: np.random.Generator
+    ) -> TermBatch:
+        """Return a batch's images, labels and rows with those that join it for the term."""
+        rows = batch[:0]
+        if self.hooks.joined_rows is not None:
+            rows = self.hooks.joined_rows(batch, self.rows, random)
         if len(rows):
             more, more_labels = images_and_labels(self.dataset, rows, torch.device("cpu"))
             images = torch.cat([images, augmented(more, self.recipe, random)])
             labels = torch.cat([labels, more_labels])
-        codes = torch.as_tensor(sides.codes[np.concatenate([batch, rows])])
-        return images.to(self.device), labels.to(self.device), codes.to(self.device)
+        return images.to(self.device), labels.to(self.device), np.concatenate([batch, rows])
 
-    def _step(self, batch: Batch) -> tuple[Tensor, tuple[float, bool] | None]:
-        """Take one step on a batch and return its cross entropy and the regularizer's term.
+    def _step(self, batch: Batch) -> tuple[Tensor, Term | None]:
+        """Take one step on a batch and return its loss and the further term, if there is one.
 
         Where a batch does not fit into memory, it goes in parts of half the size that
         add up to the same.
@@ -205,13 +163,11 @@ class Trainer:
             is_term = False
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self._add_cross_entropy(batch)
+                loss = self._add_gradient(batch)
                 term = None
-                if self.mitigation.sides is not None and batch.compared is not None:
+                if self.hooks.term is not None and batch.for_term is not None:
                     is_term = True
-                    term = add_gradient(
-                        self.network, *batch.compared, self.mitigation.sides, self.term_batch
-                    )
+                    term = self.hooks.term(self.network, *batch.for_term, self.term_batch)
                 self.optimizer.step()
                 return loss, term
             except torch.OutOfMemoryError:
@@ -229,41 +185,28 @@ class Trainer:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
 
-    def _add_cross_entropy(self, batch: Batch) -> Tensor:
-        """Add the gradient of a batch's cross entropy, attacked or weighted first, and return its value."""
+    def _add_gradient(self, batch: Batch) -> Tensor:
+        """Add the gradient of a batch's loss, the further term apart, and return its value."""
         n_parts = -(-len(batch.images) // self.micro_batch)
         images, labels = batch.images.tensor_split(n_parts), batch.labels.tensor_split(n_parts)
-        if self.mitigation.attack is not None and batch.starts is not None:
-            starts = batch.starts.tensor_split(n_parts)
-            images = self._attacked(self.mitigation.attack, images, labels, starts)
-        weights = [None] * n_parts if batch.weights is None else batch.weights.tensor_split(n_parts)
+        drawn: Sequence[Tensor | None] = [None] * n_parts
+        if batch.drawn is not None:
+            drawn = batch.drawn.tensor_split(n_parts)
+        if self.hooks.images is not None:
+            with self.autocast:
+                images = tuple(
+                    self.hooks.images(self.network, *part)
+                    for part in zip(images, labels, drawn, strict=True)
+                )
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        for part_images, part_labels, part_weights in zip(images, labels, weights, strict=True):
+        for part_images, part_labels, part_drawn in zip(images, labels, drawn, strict=True):
             share = len(part_labels) / len(batch.labels)
             with self.autocast:
                 logits = self.network(part_images)
-                if part_weights is None:
-                    part_loss = nn.functional.cross_entropy(logits, part_labels) * share
-                else:
-                    each = nn.functional.cross_entropy(logits, part_labels, reduction="none")
-                    part_loss = (each * part_weights).mean() * share
+                part_loss = self.hooks.loss(logits, part_labels, part_drawn) * share
             part_loss.backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach().double()
         return loss
-
-    def _attacked(
-        self,
-        attack: AdversarialTraining,
-        images: tuple[Tensor, ...],
-        labels: tuple[Tensor, ...],
-        starts: tuple[Tensor, ...],
-    ) -> tuple[Tensor, ...]:
-        """Return the images moved by the attack, part by part, all of them before the step changes batch statistics."""
-        with self.autocast:
-            return tuple(
-                perturbed(self.network, *part, attack)
-                for part in zip(images, labels, starts, strict=True)
-            )
 
     def keep_for_resuming(
         self, path: Path, facts: Mapping[str, object], history: list[Numbers]
@@ -315,7 +258,7 @@ class Trainer:
 
 
 def _seal(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of what is kept to resume a run, so that damaged weights are never trained on."""
+    """Return the SHA-256 of what is kept to resume a run: damaged weights are not trained on."""
     digests = {
         name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
         for name, tensor in tensors.items()
@@ -344,7 +287,7 @@ def augmented(images: Tensor, recipe: Recipe, random: np.random.Generator) -> Te
 
 
 def accuracy(network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device) -> float:
-    """Return the share of rows that the network, in evaluation mode and float32, classifies correctly."""
+    """Return the share of rows that the network classifies correctly, evaluated in float32."""
     return int(
         (predicted_classes(network, dataset, rows, device) == dataset.labels(rows)).sum()
     ) / len(rows)
@@ -365,7 +308,10 @@ def predicted_classes(
 def images_and_labels(
     dataset: Dataset, rows: np.ndarray, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return float32 images in [0, 1], shape (n, channels, height, width), and int64 labels, shape (n,), of some rows."""
+    """Return images and labels of some rows.
+
+    Images are float32 in [0, 1], shape (n, channels, height, width); labels int64, shape (n,).
+    """
     return torch.as_tensor(dataset.pixels(rows), device=device), torch.as_tensor(
         dataset.labels(rows), device=device
     )

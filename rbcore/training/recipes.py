@@ -1,4 +1,4 @@
-"""How networks are trained, in one table: the paper's recipe, and a modern one that gets further in fewer epochs."""
+"""How networks are trained, in one table: the paper's recipe, and a modern, shorter one."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -104,7 +104,7 @@ NAMES = ("modern", "paper")
 
 
 def recipe_for(dataset: str, model: str, name: str = "modern", epochs: int | None = None) -> Recipe:
-    """Return the recipe of that name for a dataset and a model, with another number of epochs where one is given.
+    """Return the recipe of that name for a dataset and a model, with the epochs that are given.
 
     Raises
     ------

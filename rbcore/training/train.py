@@ -15,11 +15,12 @@ from pathlib import Path
 import safetensors
 import torch
 
-from rbcore.datasets import DATASETS, Dataset
+from rbcore.datasets import Dataset
 from rbcore.datasets.attributes import keep_samples
 from rbcore.datasets.opening import is_file
 from rbcore.errors import CheckpointError
 from rbcore.models import MODELS, build_network
+from rbcore.parameters import record_of
 from rbcore.runs.checkpoints import (
     Run,
     find_run,
@@ -34,27 +35,15 @@ from rbcore.runs.checkpoints import (
 from rbcore.runs.imagenet import IMAGENET, load_imagenet
 from rbcore.runtime import Cancel, Progress, never, no_progress, resolve_device
 from rbcore.store import Numbers, cache_root, make_folder, sha256_of_file
+from rbcore.training.hooks import PLAIN
 from rbcore.training.loop import Trainer, accuracy
-from rbcore.training.mitigations import Mitigation, applied, groups_sha256
-from rbcore.training.recipes import Recipe, kept_epochs, recipe_for
+from rbcore.training.mitigations import groups_sha256
+from rbcore.training.recipes import kept_epochs
+from rbcore.training.request import TrainingRequest
 
 RESUME = "resume.safetensors"
 NO_WEIGHTS = "none"
 MEASURED = ("train_loss", "seconds", "validation_accuracy", "test_accuracy")
-
-
-def default_run_name(dataset: Dataset, recipe: Recipe, mitigation: Mitigation | None = None) -> str:
-    """Return the name of a run: what sets it apart from its siblings.
-
-    A mitigated one is named after its plain one.
-
-    Where the files decide what the dataset is, eight digits of its fingerprint are in the name: two
-    folders share none.
-    """
-    split = f"-val{dataset.validation:g}" if dataset.validation else ""
-    plain = f"{recipe.name}-{dataset.size}px-{recipe.epochs}ep-seed{dataset.seed}{split}"
-    content = f"-{dataset.fingerprint[:8]}" if DATASETS[dataset.name].is_open else ""
-    return plain + content + (mitigation.suffix if mitigation else "")
 
 
 def run_facts(
@@ -77,53 +66,65 @@ def run_facts(
     }
 
 
-def announced_bytes(dataset: Dataset, model: str, recipe: Recipe, keep: str) -> int:
-    """Return about how many bytes the checkpoints of a training run will take, with what is kept to resume it."""
+def announced_bytes(request: TrainingRequest, dataset: Dataset) -> int:
+    """Return about how many bytes a run's checkpoints and what resumes it will take."""
     with torch.device("meta"):  # shapes only: no memory is taken and no random number drawn
         network = build_network(
-            model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std
+            request.model, dataset.input_shape, len(dataset.classes), dataset.mean, dataset.std
         )
     # To resume, weights and momentum are kept too, and for a moment their successors beside them.
-    return weights_bytes(network) * (len(kept_epochs(keep, recipe.epochs)) + 4)
+    kept = kept_epochs(request.keep, request.chosen_recipe(dataset.name).epochs)
+    return weights_bytes(network) * (len(kept) + 4)
 
 
 def train(
     model: str,
     dataset: Dataset,
     *,
-    recipe: str = "modern",
-    epochs: int | None = None,
-    run: str | None = None,
-    keep: str = "all",
-    weights: str | os.PathLike[str] | None = None,
-    mitigation: Mitigation | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
     cancel: Cancel = never,
+    **settings: object,
 ) -> Run:
     """Train a registered model on a dataset's training split and return the run.
 
     Parameters
     ----------
-    model, dataset
-        Name of the architecture, and the data; the dataset's seed is the run's seed.
-    recipe
-        ``modern`` or ``paper``; see `rbcore.training.recipes`.
-    epochs
-        Passes over the training split; the recipe's own where none is given.
-    run
-        Name of the run; made of recipe, size, epochs, seed, validation split and mitigation
-        where none is given.
-    keep
-        ``all``, 3 (first, middle, last) or N checkpoints.
-    weights
-        Where training starts: ``none``, random weights; ``imagenet``, or a file of these
-        weights, for torchvision's models. Where nothing is said: ImageNet's if the model has
-        them, as in the paper.
-    mitigation
-        What is done about a bias, if anything: `Regularizer`, the fairness term;
-        `AdversarialTraining`; or `Reweighting` of groups. Initial weights, batches, augmentation
-        and dropout are those of the plain run of the same seed, and so is the number of steps.
+    model, dataset, device, progress, cancel
+        As `train_request`.
+    **settings
+        Fields of `rbcore.training.request.TrainingRequest`: recipe, epochs, run, keep, weights
+        and mitigation.
+
+    Raises
+    ------
+    RobustnessBiasError
+        As `train_request`, and for a setting that does not exist.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> rb.train("small_cnn", rb.load_dataset("digits")).name  # it ships, so nothing is trained
+    'modern-8px-12ep-seed0'
+    """
+    request: TrainingRequest = record_of(TrainingRequest, "a training", {"model": model} | settings)
+    return train_request(request, dataset, device=device, progress=progress, cancel=cancel)
+
+
+def train_request(
+    request: TrainingRequest,
+    dataset: Dataset,
+    *,
+    device: str = "auto",
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> Run:
+    """Train what is asked for on a dataset's training split and return the run.
+
+    Parameters
+    ----------
+    request, dataset
+        The model and how to train it, and the data; the dataset's seed is the run's seed.
     device
         ``auto | cpu | cuda[:N]``. On a GPU: bfloat16 autocast and channels-last; on a CPU: float32.
     progress, cancel
@@ -148,11 +149,12 @@ def train(
     UnknownNameError
         If the mitigation's partition or group does not exist.
     """
-    chosen = recipe_for(dataset.name, model, recipe, epochs)
+    model, keep, mitigation = request.model, request.keep, request.mitigation
+    chosen = request.chosen_recipe(dataset.name)
     usual = IMAGENET if MODELS[model].imagenet else NO_WEIGHTS
-    start = usual if weights is None else weights
-    on_samples = applied(mitigation, dataset.samples)
-    name = default_run_name(dataset, chosen, mitigation) if run is None else run
+    start = usual if request.weights is None else request.weights
+    hooks = PLAIN if mitigation is None else mitigation.hooks(dataset.samples)
+    name = request.run_name(dataset)
     folder = run_folder(dataset.name, model, name)
     facts = {
         **run_facts(dataset, model, name, dataset.mean, dataset.std),
@@ -171,7 +173,7 @@ def train(
             return existing
     keep_samples(dataset)
     make_folder(folder)
-    refuse_if_disk_is_short(folder, announced_bytes(dataset, model, chosen, keep))
+    refuse_if_disk_is_short(folder, announced_bytes(request, dataset))
     torch_device = resolve_device(device)
     environment = {
         "torch": torch.__version__,
@@ -188,7 +190,7 @@ def train(
                 f"start_{what}": value
                 for what, value in load_imagenet(model, network, str(start)).items()
             }
-        trainer = Trainer(network, dataset, chosen, torch_device, on_samples)
+        trainer = Trainer(network, dataset, chosen, torch_device, hooks)
         kept_before = set(existing.epochs) if existing else set()
         history = trainer.resume(
             folder / RESUME, facts, lambda done: {e for e in kept if e <= done} <= kept_before
@@ -231,7 +233,7 @@ def _named_weights(start: str | os.PathLike[str]) -> str:
 
 
 def newest_history(dataset: str, model: str) -> tuple[str, list[Numbers]]:
-    """Return the name of the newest run, in training or ended, and loss and accuracy after each of its finished epochs.
+    """Return the name of the newest run, in training or ended, and its history so far.
 
     The history is empty where nothing was trained, or its first epoch has not ended.
     """

@@ -4,7 +4,6 @@ import pytest
 
 import rbcore as rb
 from rbcore.analyses import (
-    KINDS,
     mitigated_runs,
     mitigation_in_words,
     plain_of,
@@ -49,10 +48,10 @@ def test_siblings_differ_in_their_mitigation_only():
         ("class", "8"),
     ]
     assert mitigation_in_words(runs[2]) == "adversarial training (epsilon 0.25, steps 1)"
-    assert mitigation_in_words(runs[3]) == "re-weighting for class = 8 (share 0.5)"
-    assert mitigation_in_words(runs[4]) == "re-weighting for all groups of class"
+    assert mitigation_in_words(runs[3]) == "group re-weighting for class = 8 (share 0.5)"
+    assert mitigation_in_words(runs[4]) == "group re-weighting for all groups of class"
     assert mitigation_in_words(runs[0]).startswith(
-        "fairness term for class = 8 (alpha 0.5, clip 1, form runner_up"
+        "fairness regularizer for class = 8 (alpha 0.5, tau 0.5, temperature 0.1, form runner_up"
     )
     assert all(plain_of(run) == plain for run in [plain, *runs])
     alone = train(MODEL, rb.load_dataset("digits", seed=5), mitigation=MITIGATIONS[3])
@@ -68,9 +67,7 @@ def test_the_trade_off_has_a_row_for_each_run_that_is_measured():
         rb.estimate_distances(rb.load_model(MODEL, digits, run=run.name), digits, "exact")
     table, missing = trade_off([plain, fair, weighted], "class", "8", "exact", 1, tau=0.3)
     assert missing == [weighted] and list(table["run"]) == [plain.name, fair.name]
-    assert list(table["kind"]) == [KINDS["plain"], KINDS["regularizer"]] and list(
-        table["setting"]
-    ) == [
+    assert list(table["kind"]) == ["plain", "fairness regularizer"] and list(table["setting"]) == [
         "plain",
         "alpha 2",
     ]

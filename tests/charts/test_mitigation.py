@@ -61,7 +61,13 @@ def test_changes_are_colored_by_what_is_shown(pair, measure):
 COSTS = pd.DataFrame(
     {
         "run": ["p", "p+a1", "p+a3", "p+e", "p+w"],
-        "kind": ["plain", "fairness term", "fairness term", "adversarial training", "re-weighting"],
+        "kind": [
+            "plain",
+            "fairness regularizer",
+            "fairness regularizer",
+            "adversarial training",
+            "group re-weighting",
+        ],
         "setting": ["plain", "alpha 1", "alpha 3", "epsilon 0.5", "share 0.5"],
         "alpha": [None, 1.0, 3.0, None, None],
         "trained_tau": [None, 0.5, 0.5, None, None],

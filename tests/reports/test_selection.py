@@ -14,6 +14,7 @@ from rbcore.errors import MethodError, TrainingError
 from rbcore.reports import selection
 from rbcore.runs import command_lines
 from rbcore.runs.checkpoints import find_run
+from rbcore.training.mitigations import mitigation_of
 from tests.cli.test_main import run as run_command
 from tests.pages.app import shipped
 from tests.reports.test_page import Page
@@ -121,12 +122,12 @@ def test_its_commands_give_the_same_numbers_again():
 def test_the_command_of_a_mitigated_run_asks_for_its_mitigation(mitigation, monkeypatch):
     asked = []
 
-    def stop(plan, wanted, run):
-        asked.append(wanted)
+    def stop(request, dataset, device):
+        asked.append(request.mitigation)
         raise TrainingError("enough")
 
-    monkeypatch.setattr("rbcore.cli.training.Plan.train", stop)
-    options = command_lines.mitigation_options(mitigation.as_facts())
+    monkeypatch.setattr("rbcore.cli.training.train_with_bar", stop)
+    options = mitigation_of(mitigation.as_facts()).options()
     run_command(*shlex.split(command_lines.command("train", *LINEAR, **options))[3:])
     assert asked == [mitigation]
 

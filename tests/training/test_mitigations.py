@@ -21,10 +21,8 @@ from rbcore.training.mitigations import (
     AdversarialTraining,
     Regularizer,
     Reweighting,
-    applied,
-    reweighting_of,
 )
-from rbcore.training.mitigations.adversarial import perturbed, random_starts
+from rbcore.training.mitigations.pgd import perturbed, random_starts
 from rbcore.training.mitigations.reweighting import weights_of
 from rbcore.training.recipes import Recipe
 from rbcore.training.train import train
@@ -176,10 +174,8 @@ def test_a_weight_counts_like_so_many_copies_of_an_image(digits):
     is_eight = few.labels(np.arange(60)) == 8
     n_copied = 3 * is_eight.sum() + (~is_eight).sum()
     settings = Reweighting("class", "8", share=float(3 * is_eight.sum() / n_copied))
-    weighted, loss, batch = gradient_of(
-        few, np.arange(60), mitigation=applied(settings, few.samples)
-    )
-    assert batch.weights.mean().item() == pytest.approx(1)
+    weighted, loss, batch = gradient_of(few, np.arange(60), hooks=settings.hooks(few.samples))
+    assert batch.drawn.mean().item() == pytest.approx(1)
     copies = np.concatenate([np.arange(60), *[np.flatnonzero(is_eight)] * 2])
     copied, other_loss, _ = gradient_of(few, copies)
     assert 0 < is_eight.sum() < 30 and loss == pytest.approx(other_loss, rel=1e-5)
@@ -198,24 +194,24 @@ def test_the_weights_carry_the_shares_that_were_asked_for():
         }
     )
     for share in (0.5, 0.67):
-        weights = weights_of(reweighting_of("light=dim", share), samples)
+        weights = weights_of(Reweighting.of_option("light=dim", {"share": share}), samples)
         assert weights[:2].sum() / weights.sum() == pytest.approx(share)
         assert weights[:8].mean() == pytest.approx(1) and not weights[8:].any()
-    assert reweighting_of("light=dim") == Reweighting("light", "dim", 0.5)
-    every = weights_of(reweighting_of("light"), samples)
+    assert Reweighting.of_option("light=dim", {}) == Reweighting("light", "dim", 0.5)
+    every = weights_of(Reweighting.of_option("light", {}), samples)
     assert [every[:2].sum(), every[2:7].sum(), every[7:8].sum()] == pytest.approx([8 / 3] * 3)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AdversarialTraining(0), "epsilon=0 is no distance"),
+        (lambda: AdversarialTraining(0), "epsilon=0 is not a number from 1e-06"),
         (lambda: AdversarialTraining(float("nan")), "epsilon=nan"),
-        (lambda: AdversarialTraining(0.5, steps=0), "steps=0 moves no image"),
-        (lambda: Reweighting("class", "8", 1.0), "share=1.0 is no share"),
+        (lambda: AdversarialTraining(0.5, steps=0), "steps=0 is not a whole number from 1"),
+        (lambda: Reweighting("class", "8", 1.0), "share=1.0 is not a number"),
         (lambda: Reweighting("class", "8"), "share=None is no share"),
         (lambda: Reweighting("class", share=0.5), "share=0.5 is one group's"),
-        (lambda: reweighting_of("class="), "names no group"),
+        (lambda: Reweighting.of_option("class=", {}), "names no group"),
     ],
 )
 def test_settings_without_meaning_are_refused(make, message):
@@ -303,11 +299,11 @@ def test_a_killed_adversarial_run_ends_with_the_same_bits(digits):
 @pytest.mark.parametrize("mitigation", [AdversarialTraining(0.25), Reweighting("class", "8", 0.5)])
 def test_in_parts_a_step_is_the_same(digits, mitigation):
     rows = np.sort(digits.rows("train"))[:30]
-    whole, loss, batch = gradient_of(digits, rows, mitigation=applied(mitigation, digits.samples))
+    whole, loss, batch = gradient_of(digits, rows, hooks=mitigation.hooks(digits.samples))
     torch.manual_seed(0)
     network = build_network("small_cnn", digits.input_shape, 10, digits.mean, digits.std)
     trainer = Trainer(
-        network, digits, Recipe("paper", 1, 30, 0.0), CPU, applied(mitigation, digits.samples)
+        network, digits, Recipe("paper", 1, 30, 0.0), CPU, mitigation.hooks(digits.samples)
     )
     trainer.micro_batch = 7
     assert float(trainer._step(batch)[0]) == pytest.approx(loss, rel=1e-5)

@@ -13,9 +13,10 @@ from rbcore.datasets import load_dataset
 from rbcore.errors import Cancelled, CheckpointError, TrainingError, UnknownNameError
 from rbcore.runs.checkpoints import find_run
 from rbcore.runs.loading import load_model
-from rbcore.training import loop, recipes
+from rbcore.training import recipes
 from rbcore.training import train as training
-from rbcore.training.mitigations.regularizer import Regularizer, linearized_distances
+from rbcore.training.mitigations import Regularizer, regularizer_term
+from rbcore.training.mitigations.regularizer_term import linearized_distances
 from rbcore.training.recipes import Recipe
 from rbcore.training.train import train
 from tests.cli.test_main import run, table_of
@@ -158,7 +159,9 @@ def test_a_name_taken_by_another_regularizer_is_refused(digits):
 
 
 def test_skipped_steps_are_counted(digits, monkeypatch):
-    monkeypatch.setattr(loop, "oversampled_rows", lambda codes, batch, rows, random: batch[:0])
+    monkeypatch.setattr(
+        regularizer_term, "oversampled_rows", lambda codes, batch, rows, random: batch[:0]
+    )
     small = replace(EIGHT, form="logit")
     recipe = Recipe("modern", 1, 8, 0.02)
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", recipe),))
@@ -225,7 +228,7 @@ def few_toyfaces(monkeypatch):
     few = replace(
         whole, images=whole.images[rows], samples=whole.samples.iloc[rows].reset_index(drop=True)
     )
-    monkeypatch.setattr(commands, "load_dataset", lambda *arguments, **options: few)
+    monkeypatch.setattr(commands, "open_dataset", lambda *arguments, **options: few)
     monkeypatch.setattr(recipes, "MODERN", (("*", "*", Recipe("modern", 1, 64, 0.02)),))
 
 

@@ -14,19 +14,16 @@ from rbcore.distances.engine import estimate_arrays
 from rbcore.errors import MeasureError, TrainingError, UnknownNameError
 from rbcore.models import MODELS, build_network
 from rbcore.runs.checkpoints import run_folder
-from rbcore.training.mitigations.regularizer import (
+from rbcore.training.mitigations.regularizer import FORMS, Regularizer
+from rbcore.training.mitigations.regularizer_term import (
     FEWEST,
-    FORMS,
     SMALLEST_NORM,
     GroupAssignment,
-    Regularizer,
     add_gradient,
     difference_of_groups,
-    grid_of,
     group_assignment,
     linearized_distances,
     oversampled_rows,
-    regularizer_of,
 )
 from tests.toys import as_images, linear_network, smooth_network
 
@@ -379,11 +376,11 @@ def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, messag
 @pytest.mark.parametrize(
     ("text", "values", "message"),
     [
-        ("lighting=dim", {"alpha": -1.0}, "alpha=-1 is no weight"),
-        ("lighting=dim", {"alpha": float("nan")}, "alpha=nan is no weight"),
-        ("lighting=dim", {"tau": -0.1}, "tau=-0.1 is no distance"),
-        ("lighting=dim", {"clip": -1.0}, "clip=-1 is no length"),
-        ("lighting=dim", {"temperature": 0.0}, "temperature=0 relaxes nothing"),
+        ("lighting=dim", {"alpha": -1.0}, "alpha=-1 is not a number from 0"),
+        ("lighting=dim", {"alpha": float("nan")}, "alpha=nan is not a number"),
+        ("lighting=dim", {"tau": -0.1}, "tau=-0.1 is not a number"),
+        ("lighting=dim", {"clip": -1.0}, "clip=-1 is not a number"),
+        ("lighting=dim", {"temperature": 0.0}, "temperature=0 is not a number from 1e-06"),
         ("lighting=dim", {"form": "runnerup"}, "Did you mean 'runner_up'"),
         ("lighting=dim", {"over": "mean"}, "over='mean' joins all groups"),
         ("lighting", {"over": "best"}, "no way to join all groups 'best'"),
@@ -393,23 +390,23 @@ def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, messag
 )
 def test_settings_without_meaning_are_refused(text, values, message):
     with pytest.raises((TrainingError, UnknownNameError), match=message):
-        regularizer_of(text, **values)
+        Regularizer.of_option(text, values)
 
 
 def test_names_tell_runs_apart_and_are_names_of_folders():
-    one = regularizer_of("lighting=dim", alpha=1, tau=0.5)
+    one = Regularizer("lighting", "dim", alpha=1, tau=0.5)
     assert one.suffix == "+lighting=dim-a1-t0.5-runner_up"
-    assert regularizer_of("lighting").suffix == "+lighting-worst-a1-t0.5-runner_up"
+    assert Regularizer.of_option("lighting", {}).suffix == "+lighting-worst-a1-t0.5-runner_up"
     long = [
         Regularizer("age:15,25,40,60*gender*race", f"15-25 × female × {race}")
         for race in ("Black", "Asian")
     ]
     others = [
-        regularizer_of("lighting=dim", temperature=0.2),
-        regularizer_of("lighting", over="mean"),
+        Regularizer("lighting", "dim", temperature=0.2),
+        Regularizer("lighting", over="mean"),
         *long,
     ]
-    others += grid_of(one, [0.1, 10.0], [0.25, 0.5])
+    others += one.variations({"alpha": [0.1, 10.0], "tau": [0.25, 0.5]})
     suffixes = [one.suffix, *(other.suffix for other in others)]
     assert len(set(suffixes)) == len(suffixes)
     for suffix in suffixes:

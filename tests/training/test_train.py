@@ -10,6 +10,7 @@ from rbcore.training import recipes
 from rbcore.training import train as training
 from rbcore.training.loop import Trainer, augmented
 from rbcore.training.recipes import PAPER, Recipe, kept_epochs, recipe_for
+from rbcore.training.request import TrainingRequest
 from rbcore.training.train import train
 
 
@@ -124,12 +125,8 @@ def test_only_the_kept_epochs_lie_on_disk(digits, cache):
 def test_announced_bytes_are_about_what_is_written(digits, cache):
     run = train_quickly(digits)
     written = sum(path.stat().st_size for path in run.folder.iterdir())
-    recipe = recipe_for("digits", "logistic_regression", epochs=3)
-    assert (
-        written
-        <= training.announced_bytes(digits, "logistic_regression", recipe, "all")
-        <= 4 * written
-    )
+    request = TrainingRequest("logistic_regression", epochs=3)
+    assert written <= training.announced_bytes(request, digits) <= 4 * written
 
 
 def test_a_finished_run_is_not_trained_again(digits):

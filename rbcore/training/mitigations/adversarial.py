@@ -1,33 +1,25 @@
-"""Adversarial training (Madry et al. 2018): every step descends the cross entropy of images that an attack has moved first.
+"""Adversarial training: every step descends the cross entropy of images that an attack has moved.
 
-``min over theta of the mean of max over ||delta||_2 <= epsilon of CE(f_theta(x + delta),
-y)``, the inner maximum by projected gradient ascent (PGD) in [0, 1] pixel space (the network holds
-its normalization). It widens every image's distance alike and knows no group, which makes it the
-baseline for whatever treats groups apart.
+It widens every image's distance alike and knows no group, which makes it the baseline for whatever
+treats groups apart (Madry et al. 2018). The attack is `rbcore.training.mitigations.pgd`.
 """
 
-import math
-from dataclasses import asdict, dataclass
+from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from rbcore.errors import TrainingError
-from rbcore.norms import lengths
-from rbcore.store import Settings
-from rbcore.training.mitigations.modes import evaluating
+import pandas as pd
 
-REACH = 2.5
-"""The steps together are so many epsilon long, so that an image can be crossed to the other side of
-its ball (Madry et al.).
-"""
-SMALLEST_NORM = 1e-12
-"""Floor of a gradient's norm; an image without a gradient stays where it is."""
+from rbcore.parameters import setting
+from rbcore.training.mitigations.base import MITIGATIONS, Mitigation
+
+if TYPE_CHECKING:
+    from rbcore.training.hooks import Hooks
 
 
 @dataclass(frozen=True)
-class AdversarialTraining:
+class AdversarialTraining(Mitigation):
     """The settings of the attack.
 
     Attributes
@@ -40,23 +32,19 @@ class AdversarialTraining:
         the regularizer does.
     """
 
-    epsilon: float = 0.5
-    steps: int = 3
+    kind: ClassVar = "adversarial"
+    title: ClassVar = "adversarial training"
+    meaning: ClassVar = (
+        "Every step learns from images that an attack has moved first; it knows no group "
+        "(Madry et al. 2018)."
+    )
+    option: ClassVar = "adversarial"
+    metavar: ClassVar = "EPSILON"
+    strength: ClassVar = "epsilon"
+    grid: ClassVar = {"epsilon": ()}
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.epsilon) and self.epsilon > 0):
-            raise TrainingError(
-                f"epsilon={self.epsilon:g} is no distance to move an image; give a number above "
-                "0, L2 in [0, 1] pixel space."
-            )
-        if self.steps < 1:
-            raise TrainingError(
-                f"steps={self.steps} moves no image; give a whole number from 1, such as 3."
-            )
-
-    def as_facts(self) -> Settings:
-        """Return the settings as JSON-able facts."""
-        return {"kind": "adversarial", **asdict(self)}
+    epsilon: float = setting(0.5, "farthest an image is moved, L2 in pixels", 1e-6, 1e4)
+    steps: int = setting(3, "gradient steps of the attack", 1, 1000, option="pgd-steps")
 
     @property
     def suffix(self) -> str:
@@ -64,57 +52,20 @@ class AdversarialTraining:
         longer = "" if self.steps == AdversarialTraining.steps else f"-steps{self.steps}"
         return f"+adversarial-e{self.epsilon:g}{longer}"
 
+    def hooks(self, samples: pd.DataFrame) -> Hooks:
+        """Return the attack on every batch."""
+        from rbcore.training.hooks import Hooks
+        from rbcore.training.mitigations.pgd import perturbed, random_starts
 
-def random_starts(shape: tuple[int, ...], epsilon: float, random: np.random.Generator) -> Tensor:
-    """Return one perturbation an image, drawn evenly from the L2 ball of radius epsilon, float32."""
-    n, d = shape[0], math.prod(shape[1:])
-    directions = torch.as_tensor(random.standard_normal(shape, dtype=np.float32))
-    radii = torch.as_tensor(epsilon * random.random(n) ** (1 / d), dtype=torch.float32)
-    return _scaled(directions, radii)
-
-
-def perturbed(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    starts: Tensor,
-    settings: AdversarialTraining,
-) -> Tensor:
-    """Return the images moved by PGD, each at most epsilon away in L2 and inside [0, 1].
-
-    The network is attacked in evaluation mode, so an image's attack depends on no other and
-    BatchNorm's statistics stay as they were.
-
-    Parameters
-    ----------
-    network
-        Its modes and its parameters' gradients are left as they were.
-    images, labels
-        In [0, 1], shape (n, channels, height, width); int64, shape (n,).
-    starts
-        The first perturbation of each image, of the images' shape, at most epsilon long.
-    settings
-        Epsilon and the number of steps.
-    """
-    length = torch.full(
-        (len(images),), REACH * settings.epsilon / settings.steps, device=images.device
-    )
-    moved = (images + starts).clamp(0, 1)
-    with evaluating(network), torch.enable_grad():
-        for _ in range(settings.steps):
-            moved.requires_grad_()
-            loss = nn.functional.cross_entropy(network(moved), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, moved)
-            delta = moved.detach() + _scaled(gradient, length) - images
-            norms = lengths(delta)
-            moved = (images + _scaled(delta, norms.clamp_max(settings.epsilon))).clamp(
-                0, 1
-            )  # clipping only shortens
-    return moved.detach()
+        return Hooks(
+            draw=lambda rows, images, random: random_starts(
+                tuple(images.shape), self.epsilon, random
+            ),
+            images=lambda network, images, labels, starts: perturbed(
+                network, images, labels, starts, self
+            ),
+            history=lambda terms, n_steps: {"attack_passes": self.steps * n_steps},
+        )
 
 
-def _scaled(vectors: Tensor, reach: Tensor) -> Tensor:
-    """Return each image's vector at the given length; one of length 0 stays 0."""
-    norms = lengths(vectors).clamp_min(SMALLEST_NORM)
-    scaled: Tensor = vectors * (reach / norms).view(-1, *(1,) * (vectors.ndim - 1))
-    return scaled
+MITIGATIONS.add(AdversarialTraining.kind, AdversarialTraining)

@@ -1,4 +1,4 @@
-"""Who is protected by a mitigation: groups as numbers, refused where there is nobody to compare, and short enough for a name."""
+"""Who is protected by a mitigation: groups as numbers, and short enough for a name."""
 
 import re
 from hashlib import sha256
@@ -17,7 +17,9 @@ apart by a hash.
 
 
 def group_codes(by: str, group: str | None, samples: pd.DataFrame) -> np.ndarray:
-    """Return the group of each sample of a dataset, int64, shape (n,): 1 is the group and 0 the rest, or one number a group.
+    """Return the group of each sample of a dataset, int64, shape (n,).
+
+    1 is the group and 0 the rest; for all groups, one number a group.
 
     Parameters
     ----------

@@ -1,5 +1,0 @@
-"""A network in evaluation mode while it trains."""
-
-from rbcore.outputs.modes import evaluating
-
-__all__ = ["evaluating"]
