@@ -31,14 +31,13 @@ import typer
 from scipy import stats
 
 import rbcore as rb
-from rbcore.cli.training import numbers
 from rbcore.datasets import Dataset
 from rbcore.inference import CONFIDENCE, compare_bias
 from rbcore.measures import sigma_bias, split_groups
+from rbcore.parameters import parse_numbers
 from rbcore.runs.checkpoints import Run
 from rbcore.training.mitigations import AdversarialTraining, Mitigation, Regularizer, Reweighting
 from rbcore.training.mitigations.groups import split_spelling
-from rbcore.training.mitigations.regularizer import grid_of
 
 FAST, STANDARD = "minimal:fast", "minimal"
 LARGEST_LOSS = 0.02
@@ -354,13 +353,12 @@ def settings_of(
         "re-weighting": {},
     }
     if alphas:
-        for term in grid_of(
-            Regularizer(by, group), list(numbers("--alphas", alphas)), list(numbers("--tau", taus))
-        ):
+        values = {"alpha": parse_numbers(alphas, "--alphas"), "tau": parse_numbers(taus, "--tau")}
+        for term in Regularizer(by, group).variations(values):
             found["regularizer"][f"alpha {term.alpha:g}, tau {term.tau:g}"] = term
-    for epsilon in numbers("--epsilons", epsilons) if epsilons else ():
+    for epsilon in parse_numbers(epsilons, "--epsilons") if epsilons else ():
         found["adversarial"][f"epsilon {epsilon:g}"] = AdversarialTraining(epsilon)
-    for share in numbers("--shares", shares) if shares else ():
+    for share in parse_numbers(shares, "--shares") if shares else ():
         found["re-weighting"][f"share {share:g}"] = Reweighting(by, group, share)
     return {method: settings for method, settings in found.items() if settings}
 

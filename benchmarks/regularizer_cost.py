@@ -21,9 +21,9 @@ import torch
 
 from rbcore.datasets import Dataset
 from rbcore.models import build_network
+from rbcore.training.hooks import PLAIN
 from rbcore.training.loop import Batch, Trainer
-from rbcore.training.mitigations import Applied
-from rbcore.training.mitigations.regularizer import FORMS, Regularizer, group_assignment
+from rbcore.training.mitigations.regularizer import FORMS, Regularizer
 from rbcore.training.recipes import recipe_for
 
 SIZE = 64
@@ -52,12 +52,12 @@ class Stepper:
         data = made_up(recipe.batch_size)
         torch.manual_seed(0)
         network = build_network(model, data.input_shape, N_CLASSES, data.mean, data.std)
-        sides = None
+        hooks = PLAIN
         if form is not None:
-            sides = group_assignment(Regularizer("side", "P", form=form), data.samples)
-        self.trainer = Trainer(network, data, recipe, torch.device("cpu"), Applied(sides=sides))
+            hooks = Regularizer("side", "P", form=form).hooks(data.samples)
+        self.trainer = Trainer(network, data, recipe, torch.device("cpu"), hooks)
         self.images = torch.as_tensor(data.pixels(np.arange(len(data.samples))))
-        self.codes = None if sides is None else torch.as_tensor(sides.codes)
+        self.has_term = form is not None
         self.share = share
 
     def step(self) -> float:
@@ -68,11 +68,12 @@ class Stepper:
         n_wrong = round((1 - self.share) * len(labels))
         labels[:n_wrong] = (labels[:n_wrong] + 1) % N_CLASSES
         network.train()
-        compared = None if self.codes is None else (self.images, labels, self.codes)
+        rows = np.arange(len(labels))
+        for_term = (self.images, labels, rows) if self.has_term else None
         start = time.perf_counter()
-        _, term = self.trainer._step(Batch(self.images, labels, compared))
+        _, term = self.trainer._step(Batch(self.images, labels, for_term=for_term))
         seconds = time.perf_counter() - start
-        if (term is None) != (self.codes is None):
+        if (term is None) == self.has_term:
             raise RuntimeError("the term was skipped, so nothing was measured")
         return seconds
 

@@ -376,11 +376,11 @@ def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, messag
 @pytest.mark.parametrize(
     ("text", "values", "message"),
     [
-        ("lighting=dim", {"alpha": -1.0}, "alpha=-1 is not a number from 0"),
+        ("lighting=dim", {"alpha": -1.0}, "alpha=-1.0 is not a number from 0"),
         ("lighting=dim", {"alpha": float("nan")}, "alpha=nan is not a number"),
         ("lighting=dim", {"tau": -0.1}, "tau=-0.1 is not a number"),
-        ("lighting=dim", {"clip": -1.0}, "clip=-1 is not a number"),
-        ("lighting=dim", {"temperature": 0.0}, "temperature=0 is not a number from 1e-06"),
+        ("lighting=dim", {"clip": -1.0}, "clip=-1.0 is not a number"),
+        ("lighting=dim", {"temperature": 0.0}, "temperature=0.0 is not a number from 1e-06"),
         ("lighting=dim", {"form": "runnerup"}, "Did you mean 'runner_up'"),
         ("lighting=dim", {"over": "mean"}, "over='mean' joins all groups"),
         ("lighting", {"over": "best"}, "no way to join all groups 'best'"),
