@@ -1,9 +1,9 @@
 """How sure the measures are: intervals, bands, tests, and the parts of a bias.
 
 One file a question: `table` puts the answers of `intervals`, `proportions` and `significance`
-beside the measures; `bands` for the curves; `decomposition`, `standardization`, `comparison` and `definitions` for what
-a single sigma does not tell; `resampling` draws the images anew for all of them. `rbcore.wording`
-says the answers in sentences.
+beside the measures; `bands` for the curves; `decomposition`, `standardization`, `comparison` and
+`definitions` for what a single sigma does not tell; `resampling` draws the images anew for all of
+them. `rbcore.wording` says the answers in sentences.
 """
 
 from rbcore.inference.bands import curves, dkw_band

@@ -1,4 +1,4 @@
-"""Intervals for AUC and sigma, for a mean and for a median: over test images, for one trained model.
+"""Intervals for AUC and sigma, a mean and a median: over test images, for one trained model.
 
 sigma and AUC: the symmetric bootstrap-t on the logarithm. Images are drawn anew within every group;
 the deviation of the log ratio is divided by its standard error (delta method) in every draw; the

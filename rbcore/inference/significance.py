@@ -158,8 +158,8 @@ def holm(p: np.ndarray) -> np.ndarray:
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """Return p-values after Benjamini and Hochberg's correction (1995); NaN stays.
 
-    It bounds the share of false claims. `scipy.stats` has it too, but takes half a second to import,
-    for every verdict.
+    It bounds the share of false claims. `scipy.stats` has it too, but takes half a second to
+    import, for every verdict.
     """
     adjusted = np.full(p.shape, np.nan)
     order = np.argsort(p)[: np.isfinite(p).sum()][::-1]

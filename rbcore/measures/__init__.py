@@ -1,6 +1,7 @@
 """The paper's measures: I_P(tau), RB and sigma, of checked tables of distances.
 
-`robustness` defines the measures, `policy` how open questions are answered, `tables` what a table of distances must hold.
+`robustness` defines the measures, `policy` how open questions are answered, `tables` what a table
+of distances must hold, `pairing` which images two tables share.
 """
 
 from rbcore.measures.policy import CHOICES, DEFAULT_POLICY, Policy
