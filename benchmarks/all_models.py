@@ -1,4 +1,4 @@
-"""Every model of the paper on real images at the paper's input size: five steps on one batch, then DeepFool on a few images.
+"""Every model of the paper on real images at the paper's input size: five steps, then DeepFool.
 
     python -m benchmarks.all_models --utkface FOLDER --cifar FOLDER
 
@@ -15,6 +15,8 @@ import torch
 import typer
 
 import rbcore as rb
+from benchmarks.results import Results, Row, page, save, say
+from benchmarks.subjects import Cifar
 from rbcore.datasets import Dataset
 from rbcore.distances import resolve_method
 from rbcore.distances.engine import estimate_arrays
@@ -29,8 +31,8 @@ CIFAR_MODELS = (
 FACE_MODELS = {"utk_classifier": 200, "adience_classifier": 224}
 
 
-def measure(name: str, data: Dataset) -> str:
-    """Train five steps, attack two images, and return one row of the table."""
+def measure(name: str, data: Dataset) -> Row:
+    """Train five steps on a batch, attack two images, and return one row of the table."""
     started = time.perf_counter()
     torch.manual_seed(0)
     network = build_network(name, data.input_shape, len(data.classes), data.mean, data.std)
@@ -61,27 +63,36 @@ def measure(name: str, data: Dataset) -> str:
     )
     is_falling = np.isfinite(losses).all() and losses[-1] < losses[0]
     loss_text = f"{losses[0]:.3f} -> {losses[-1]:.3f}" + ("" if is_falling else " (not falling)")
-    seconds = time.perf_counter() - started
-    return f"| {name} | {data.name}, {data.size} px | {loss_text} | {distances} | {seconds:.0f} |"
+    say(f"{name}: {loss_text}")
+    return {
+        "model": name,
+        "images": f"{data.name}, {data.size} px",
+        f"loss before and after {STEPS} steps (n = {BATCH})": loss_text,
+        f"DeepFool distances of {ATTACKED} images": distances,
+        "s": time.perf_counter() - started,
+    }
+
+
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    return page(results, {"s": ".0f"})
 
 
 def main(
+    cifar: Cifar,
     utkface: Annotated[Path, typer.Option(help="Folder of UTKFace.")],
-    cifar: Annotated[
-        Path,
-        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
-    ],
+    models: Annotated[str, typer.Option(help="All, by default.")] = ",".join(
+        (*CIFAR_MODELS, *FACE_MODELS)
+    ),
 ) -> None:
-    """Print one row a model."""
-    print(
-        "| model | images | loss before and after 5 steps (n = 8) | DeepFool distances of 2 "
-        "images | s |\n|---|---|---|---|---|"
-    )
+    """Measure each model."""
+    asked = models.split(",")
     small = rb.load_dataset("cifar10", root=cifar, checksum=False)
-    for name in CIFAR_MODELS:
-        print(measure(name, small), flush=True)
+    rows = [measure(name, small) for name in CIFAR_MODELS if name in asked]
     for name, size in FACE_MODELS.items():
-        print(measure(name, rb.load_dataset("utkface", root=utkface, size=size)), flush=True)
+        if name in asked:
+            rows.append(measure(name, rb.load_dataset("utkface", root=utkface, size=size)))
+    print(report(save("all_models", {"Models": rows})))
 
 
 if __name__ == "__main__":

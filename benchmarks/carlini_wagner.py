@@ -1,16 +1,20 @@
-"""Which settings of Carlini-Wagner are an attack: how many images it finds itself, how far, and at what cost, beside `minimal`.
+"""Which settings of Carlini-Wagner are an attack: how many images it finds, how far, at what cost.
 
     python -m benchmarks.carlini_wagner
 
-prints the table of `benchmarks/carlini_wagner.md`. Every distance that the attack does not find is
+Beside `minimal`, on the same images. Every distance that the attack does not find is
 the engine's fallback: a walk to the nearest image of another class, about twice as far. A setting
 under which many are says little of the network.
 """
 
+from typing import Annotated
+
 import numpy as np
 import pandas as pd
+import typer
 
 import rbcore as rb
+from benchmarks.results import Results, Row, page, save
 
 NETWORKS = (
     ("digits", "small_cnn", None),
@@ -30,37 +34,38 @@ SETTINGS = (  # binary_search_steps, steps, stepsize, initial_const
 )
 
 
-def compare(rows: pd.DataFrame, minimal: pd.DataFrame) -> dict[str, object]:
+def compare(rows: pd.DataFrame, minimal: pd.DataFrame) -> Row:
     """Return what the attack found of the correct images, and how far beside `minimal`."""
     correct = rows[rows["is_correct"]].set_index("sample_id")
     ratio = correct["distance"] / minimal.set_index("sample_id")["distance"].reindex(correct.index)
     is_found = correct["status"] == "found"
     return {
         "n": len(correct),
-        "found": f"{is_found.mean():.1%}",
+        "found": is_found.mean(),
         "fallback": int((correct["status"] == "fallback").sum()),
         "failed": int((correct["status"] == "failed").sum()),
-        "median ratio": f"{ratio.median():.3f}",
-        "mean ratio": f"{ratio.mean():.2f}",
-        "within 5%": f"{np.mean(ratio <= 1.05):.0%}",
+        "median ratio": ratio.median(),
+        "mean ratio": ratio.mean(),
+        "within 5%": np.mean(ratio <= 1.05),
     }
 
 
-def measure() -> pd.DataFrame:
+def measure(limit: int | None, n_settings: int | None) -> list[Row]:
     """Measure every setting on every network."""
     found = []
-    for dataset, model, limit in NETWORKS:
+    for dataset, model, most in NETWORKS:
         data = rb.load_dataset(dataset)
         network = rb.load_model(model, data)
-        minimal = rb.estimate_distances(network, data, "minimal", limit=limit)
-        for searches, steps, stepsize, const in SETTINGS:
+        n = limit or most
+        minimal = rb.estimate_distances(network, data, "minimal", limit=n)
+        for searches, steps, stepsize, const in SETTINGS[:n_settings]:
             parameters = {
                 "binary_search_steps": searches,
                 "steps": steps,
                 "stepsize": stepsize,
                 "initial_const": const,
             }
-            rows = rb.estimate_distances(network, data, "carlini_wagner", limit=limit, **parameters)
+            rows = rb.estimate_distances(network, data, "carlini_wagner", limit=n, **parameters)
             facts = {
                 "network": f"{dataset} {model}",
                 "weights x steps": f"{searches} x {steps}",
@@ -74,10 +79,22 @@ def measure() -> pd.DataFrame:
                     **compare(rows, minimal),
                 }
             )
-    return pd.DataFrame(found)
+    return found
+
+
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    forms = {"found": ".1%", "median ratio": ".3f", "mean ratio": ".2f", "within 5%": ".0%"}
+    return page(results, forms)
+
+
+def main(
+    n: Annotated[int | None, typer.Option(help="Test images; all or 100 by default.")] = None,
+    settings: Annotated[int | None, typer.Option(help="The first ones only.")] = None,
+) -> None:
+    """Measure every setting."""
+    print(report(save("carlini_wagner", {"Settings": measure(n, settings)})))
 
 
 if __name__ == "__main__":
-    table = measure()
-    lines = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
-    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    typer.run(main)

@@ -1,21 +1,20 @@
-"""Do the intervals cover, and do the tests reject, as often as they say: simulation with the library's own functions.
+"""Do the intervals cover, and do the tests reject, as often as they say: by simulation.
 
-``python -m benchmarks.coverage`` writes `benchmarks/coverage.md`; about a quarter of an hour on one
-core. ``--draws 100`` for a look.
+``python -m benchmarks.coverage``: a quarter of an hour on one core; ``--draws 100`` for a look.
 """
 
-import argparse
-import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 
 import rbcore as rb
+from benchmarks.results import Results, Row, as_table, read, save, say, timed
 from rbcore.inference import (
     bootstrap_intervals,
     compare_bias,
@@ -37,13 +36,14 @@ N_PERMUTATIONS = 499
 ACCURACIES = (0.4, 0.9)
 SIZES = (50, 200, 1000)
 LEVEL = 0.05
+POWER_AT = (-0.1, -0.2, -0.3, -0.5)
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
 @lru_cache
 def shipped_distances() -> np.ndarray:
-    """Return DeepFool distances of the correct test faces of the toy faces, of the shipped small_cnn, over their mean."""
+    """Return DeepFool distances of the correct toy faces, of the shipped small_cnn, of mean 1."""
     rows = rb.stored_distances(find_run("toyfaces", "small_cnn"), "last", "deepfool").rows
     distances = rows.loc[rows["is_correct"], "distance"].to_numpy()
     return distances / distances.mean()
@@ -113,8 +113,8 @@ def covers(low: float, high: float, truth: float) -> bool:
     return bool(low <= truth <= high)
 
 
-def interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
-    """Coverage of sigma, AUC and RB for two groups of n with the same accuracy and shape, so that sigma is 0."""
+def interval_rows(n_draws: int) -> Iterator[Row]:
+    """Coverage of sigma, AUC and RB for two groups of n that are alike, so that sigma is 0."""
     for shape, accuracy, n in product(("exponential", "shipped table", HEAVY), ACCURACIES, SIZES):
         random = np.random.default_rng([n, int(100 * accuracy), list(SHAPES).index(shape)])
         tau = np.array([float(np.median(SHAPES[shape](random, 10_001)))])
@@ -147,16 +147,16 @@ def interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
             "distances": shape,
             "accuracy": accuracy,
             "n a group": n,
-            "sigma": f"{hits[0] / n_draws:.1%}",
+            "sigma": hits[0] / n_draws,
             "misses below, above": f"{below / n_draws:.1%}, {above / n_draws:.1%}",
-            "median width": f"{np.nanmedian(widths):.2f}",
-            "AUC": f"{hits[1] / n_draws:.1%}",
-            "RB(P, tau)": f"{hits[2] / n_draws:.1%}",
-            "percentile, for comparison": f"{percentile / n_draws:.1%}" if n == min(SIZES) else "",
+            "median width": np.nanmedian(widths),
+            "AUC": hits[1] / n_draws,
+            "RB(P, tau)": hits[2] / n_draws,
+            "percentile, for comparison": percentile / n_draws if n == min(SIZES) else None,
         }
 
 
-def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
+def other_interval_rows(n_draws: int) -> Iterator[Row]:
     """Coverage of the parts, of the standardized sigma and of paired differences.
 
     Exponential distances.
@@ -190,10 +190,10 @@ def other_interval_rows(n_draws: int) -> Iterator[dict[str, object]]:
         yield {
             "accuracy": accuracy,
             "n a group": n,
-            "part: accuracy": f"{hits[0] / n_draws:.1%}",
-            "part: distance": f"{hits[1] / n_draws:.1%}",
-            "standardized sigma": f"{hits[2] / n_draws:.1%}",
-            "paired difference": f"{hits[3] / n_draws:.1%}",
+            "part: accuracy": hits[0] / n_draws,
+            "part: distance": hits[1] / n_draws,
+            "standardized sigma": hits[2] / n_draws,
+            "paired difference": hits[3] / n_draws,
         }
 
 
@@ -209,8 +209,11 @@ CHANGED: dict[str, Draw] = {  # each with mean 1
 NOISE = 0.5
 
 
-def change_rows(n_draws: int) -> Iterator[dict[str, object]]:
-    """Coverage of a change of sigma: a group and its rest of one distribution, the group's distances then other by a factor."""
+def change_rows(n_draws: int) -> Iterator[Row]:
+    """Coverage of a change of sigma.
+
+    A group and its rest of one distribution; the group's distances are then other by a factor.
+    """
     every = (("noise", 0.0), ("noise", 0.5), ("noise", -0.4), ("in proportion", 0.5))
     rows = [(shape, (100, 400), kind, change) for shape in CHANGED for kind, change in every]
     rows += [(shape, (400, 100), "noise", change) for shape in CHANGED for change in (0.0, 0.5)]
@@ -231,17 +234,17 @@ def change_rows(n_draws: int) -> Iterator[dict[str, object]]:
         yield {
             "distances": shape,
             "sizes": " + ".join(map(str, sizes)),
-            "change of sigma": f"{change:+.1f}",
+            "change of sigma": change,
             "second model": kind,
-            "covered": f"{1 - (below + above) / n_draws:.1%}",
+            "covered": 1 - (below + above) / n_draws,
             "misses below, above": f"{below / n_draws:.1%}, {above / n_draws:.1%}",
-            "symmetric, as before": f"{narrow / n_draws:.1%}",
+            "symmetric, as before": narrow / n_draws,
         }
 
 
 def reject(
     random: np.random.Generator, groups: list[tuple[str, int, float, float]], n_draws: int
-) -> tuple[str, str, str]:
+) -> tuple[float, float, float]:
     """Return how often p of the first group, any p after Holm, and the global p are at most 5%.
 
     Parameters
@@ -258,11 +261,11 @@ def reject(
         ]
         tests = permutation_tests(make_grouped(scaled), n_permutations=N_PERMUTATIONS, seed=draw)
         counts += [tests.p[0] <= LEVEL, np.nanmin(tests.p_holm) <= LEVEL, tests.p_global <= LEVEL]
-    first, holm, largest = (f"{count / n_draws:.1%}" for count in counts)
+    first, holm, largest = counts / n_draws
     return first, holm, largest
 
 
-def exchangeable_rows(n_draws: int) -> Iterator[dict[str, object]]:
+def exchangeable_rows(n_draws: int) -> Iterator[Row]:
     """Rejections at 5% where all groups have one distribution."""
     for shape, accuracy, sizes in product(
         ("exponential", "shipped table", HEAVY),
@@ -293,7 +296,7 @@ UNEQUAL = (
 )
 
 
-def unequal_rows(n_draws: int) -> Iterator[dict[str, object]]:
+def unequal_rows(n_draws: int) -> Iterator[Row]:
     """Rejections at 5% where areas are equal, and shapes, accuracies and sizes are not."""
     for ((shape, accuracy), (other, other_accuracy)), sizes in product(
         UNEQUAL, ((50, 200), (200, 200), (200, 800), (800, 200))
@@ -310,18 +313,18 @@ def unequal_rows(n_draws: int) -> Iterator[dict[str, object]]:
         }
 
 
-def power_rows(n_draws: int) -> Iterator[dict[str, object]]:
+def power_rows(n_draws: int) -> Iterator[Row]:
     """Rejections at 5% where sigma is not 0: exponential distances, two groups of n."""
     for accuracy, n in product(ACCURACIES, SIZES):
         powers = {}
-        for sigma in (-0.1, -0.2, -0.3, -0.5):
+        for sigma in POWER_AT:
             random = np.random.default_rng([n, int(100 * accuracy), round(-10 * sigma), 4])
             groups = [("exponential", n, accuracy, 1.0 + sigma), ("exponential", n, accuracy, 1.0)]
             powers[f"sigma = {sigma}"] = reject(random, groups, n_draws)[0]
         yield {"accuracy": accuracy, "n a group": n, **powers}
 
 
-def band_rows(n_draws: int) -> Iterator[dict[str, object]]:
+def band_rows(n_draws: int) -> Iterator[Row]:
     """How often the simultaneous band covers the whole true curve."""
     for shape, accuracy, n in product(("exponential", "shipped table", HEAVY), ACCURACIES, SIZES):
         random = np.random.default_rng([n, int(100 * accuracy), list(SHAPES).index(shape), 5])
@@ -345,17 +348,18 @@ def band_rows(n_draws: int) -> Iterator[dict[str, object]]:
             "distances": shape,
             "accuracy": accuracy,
             "n": n,
-            "whole curve covered": f"{covered / n_draws:.1%}",
+            "whole curve covered": covered / n_draws,
         }
 
 
-def markdown(rows: Iterator[dict[str, object]]) -> str:
-    """Return rows as a Markdown table."""
-    table = list(rows)
-    lines = ["| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
-    lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in table]
-    return "\n".join(lines)
-
+SHARES = (
+    *("sigma", "AUC", "RB(P, tau)", "percentile, for comparison", "part: accuracy"),
+    *("part: distance", "standardized sigma", "paired difference", "covered"),
+    *("symmetric, as before", "p of the first", "any after Holm", "global p", "p at most 5%"),
+    *(f"sigma = {sigma}" for sigma in POWER_AT),
+    "whole curve covered",
+)
+FORMS = {**dict.fromkeys(SHARES, ".1%"), "median width": ".2f", "change of sigma": "+.1f"}
 
 SECTIONS = (
     (
@@ -409,50 +413,57 @@ SECTIONS = (
 )
 
 
-def main() -> None:
-    """Simulate all, and write the tables down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=N_DRAWS)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="SECTION",
-        help="titles of sections to simulate again in the output",
-    )
-    options = parser.parse_args()
-    known = {} if options.only is None else sections_of(options.output)
-    few, fewer = min(options.draws, N_DRAWS_FEW), min(options.draws, N_DRAWS_FEWER)
-    errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (options.draws, few, fewer)]
+def report(results: Results) -> str:
+    """Return all sections in Markdown."""
+    draws, few, fewer = (results.facts[name] for name in ("draws", "few", "fewer"))
+    errors = [f"{np.sqrt(0.95 * 0.05 / n):.1%}" for n in (draws, few, fewer)]
     parts = [
         "# Coverage and error rates by simulation",
         (
-            f"`python -m benchmarks.coverage --draws {options.draws}`, each section on its own "
-            f"date, with the library's own functions: {N_RESAMPLES:,} resamples an interval, "
-            f"{N_PERMUTATIONS} permutations a test. {options.draws:,} draws a row, so a figure of "
-            f"95% or 5% has a standard error of {errors[0]}; {few:,} draws for changes of sigma "
-            f"({errors[1]}), {fewer:,} for the other intervals and the power ({errors[2]}). "
-            f"Shipped table: DeepFool distances of the {len(shipped_distances()):,} correct test "
-            "faces of `toyfaces`, `small_cnn`, last epoch."
+            f"{results.heading} Each section on its own date, with the library's own functions: "
+            f"{N_RESAMPLES:,} resamples an interval, {N_PERMUTATIONS} permutations a test. "
+            f"{draws:,} draws a row, so a figure of 95% or 5% has a standard error of {errors[0]}; "
+            f"{few:,} draws for changes of sigma ({errors[1]}), {fewer:,} for the other intervals "
+            f"and the power ({errors[2]}). Shipped table: DeepFool distances of the "
+            f"{results.facts['shipped']:,} correct test faces of `toyfaces`, `small_cnn`, last "
+            "epoch."
         ),
     ]
-    for title, text, rows in SECTIONS:
-        if options.only is None or title in options.only:
-            start = time.perf_counter()
-            n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}.get(
-                rows, options.draws
-            )
-            known[title] = f"## {title}\n\n{text} ({date.today()})\n\n{markdown(rows(n_draws))}"
-            print(f"{title}: {time.perf_counter() - start:.0f} s", flush=True)
-        parts.append(known[title])
-        options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    for title, text, _ in SECTIONS:
+        if title in results.tables:
+            table = as_table(results.tables[title], FORMS)
+            parts.append(f"## {title}\n\n{text} ({results.facts['dates'][title]})\n\n{table}")
+    return "\n\n".join(parts)
 
 
-def sections_of(path: Path) -> dict[str, str]:
-    """Return the sections of an output by their titles."""
-    sections = path.read_text(encoding="utf-8").split("\n\n## ")[1:]
-    return {section.partition("\n")[0]: f"## {section.rstrip()}" for section in sections}
+def main(
+    draws: int = N_DRAWS,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Title of a section to simulate again; the others stay as they are."),
+    ] = None,
+) -> None:
+    """Simulate all, or some sections again."""
+    few, fewer = min(draws, N_DRAWS_FEW), min(draws, N_DRAWS_FEWER)
+    n_draws = {other_interval_rows: fewer, power_rows: fewer, change_rows: few}
+    kept = read("coverage") if only else None
+    tables = dict(kept.tables) if kept else {}
+    dates = dict(kept.facts["dates"]) if kept else {}
+    facts = {"draws": draws, "few": few, "fewer": fewer, "shipped": len(shipped_distances())}
+    results = kept
+    for title, _, rows in SECTIONS:
+        if only and title not in only:
+            continue
+
+        def simulate(title: str = title, rows: Callable[[int], Iterator[Row]] = rows) -> None:
+            tables[title] = list(rows(n_draws.get(rows, draws)))
+
+        say(f"{title}: {timed(simulate):.0f} s")
+        dates[title] = date.today().isoformat()
+        results = save("coverage", tables, **facts, dates=dates)
+    if results is not None:
+        print(report(results))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

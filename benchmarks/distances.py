@@ -1,9 +1,9 @@
-"""Our attacks beside those of Foolbox, torchattacks and ART: the same samples, the same judge, in the same run.
+"""Our attacks beside those of Foolbox, torchattacks and ART: the same samples, judge and run.
 
     python -m benchmarks.distances --cifar FOLDER --weights FILE --utkface FOLDER [--n 256] [--long]
 
-Prints tables in Markdown and one line a claim, with the figure it requires and the one measured.
-Our methods are timed as a whole (the clean prediction, the attack, the verification), peers without
+One table a network, and one row a claim, with the figure it requires and the one measured. Our
+methods are timed as a whole (the clean prediction, the attack, the verification), peers without
 either. Our fast and standard tier and Foolbox's DeepFool take turns, and medians count; what is
 slower runs once, and peers' results are kept in the cache with their date. Distances count if
 `benchmarks.peers.judge` says so.
@@ -13,11 +13,9 @@ import datetime
 import hashlib
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -25,44 +23,28 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 
-import rbcore as rb
-from benchmarks.peers import BATCH, LONG, PEERS, REFERENCE, Peer, judge
-from rbcore.datasets import Dataset
-from rbcore.distances import resolve_method
+from benchmarks.peers import LONG, PEERS, REFERENCE, Peer, judge
+from benchmarks.results import Results, Row, command, machine, page, save, say
+from benchmarks.subjects import (
+    CACHE,
+    PEERS_BATCH,
+    Cifar,
+    Faces,
+    Subject,
+    Threads,
+    Weights,
+    engine_for,
+    load_cifar,
+    load_faces,
+)
 from rbcore.distances.batching import in_batches
-from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.samples import Samples
-from rbcore.outputs.modes import evaluating
 
-CACHE = Path("~/.cache/rbcore-benchmarks").expanduser()
 TIERS = "minimal:fast,minimal,minimal:thorough"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-EPOCHS = 12
 WITHIN = 1.005
 TIE = 1e-6
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A network, correctly classified images, shape (n, channels, height, width) in [0, 1], and our images a pass."""
-
-    title: str
-    network: nn.Module
-    images: np.ndarray
-    labels: np.ndarray
-    batch: int | None
-
-    def first(self, n: int | None) -> "Subject":
-        """Return the same with its first `n` images only."""
-        return replace(self, images=self.images[:n], labels=self.labels[:n])
-
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        """The images and labels."""
-        return torch.as_tensor(self.images), torch.as_tensor(self.labels)
 
 
 @dataclass
@@ -104,82 +86,13 @@ class Measured:
         return float(np.isfinite(self.distance).mean())
 
 
-def correct_rows(
-    title: str,
-    network: nn.Module,
-    images: np.ndarray,
-    labels: np.ndarray,
-    n: int,
-    batch: int | None,
-) -> Subject:
-    """Return the first `n` images that the network classifies correctly, alone and in a batch."""
-    right = np.ones(len(labels), bool)
-    with evaluating(network, frozen=True), torch.no_grad():
-        for size in (1, BATCH):
-            parts = [
-                network(torch.as_tensor(images[rows]))
-                for rows in in_batches(np.arange(len(labels)), size)
-            ]
-            right &= torch.cat(parts).argmax(1).numpy() == labels
-    chosen = np.flatnonzero(right)[:n]
-    if len(chosen) < n:
-        print(f"{title}: only {len(chosen)} of {len(labels)} test images are classified correctly.")
-    subject = Subject(title, network, images[chosen], labels[chosen], batch)
-    return subject if batch else replace(subject, batch=engine_of(subject, "minimal").batch_size)
-
-
-def load_cifar_network(cifar: Path, weights: Path) -> tuple[Dataset, nn.Module]:
-    """Return CIFAR-10 and a stranger's ResNet-20, imported from its file."""
-    data = rb.load_dataset("cifar10", root=cifar, checksum=False)
-    run = rb.import_weights(
-        data, "resnet20", weights, mean=IMAGENET_MEAN, std=IMAGENET_STD, device="cpu"
-    )
-    return data, rb.load_model("resnet20", data, run=run.name, device="cpu").network
-
-
-def load_cifar(cifar: Path, weights: Path, n: int, batch: int | None = None) -> Subject:
-    """Return CIFAR-10's test images and a stranger's ResNet-20."""
-    data, network = load_cifar_network(cifar, weights)
-    rows = data.rows("test")
-    return correct_rows(
-        "CIFAR-10, ResNet-20", network, data.pixels(rows), data.labels(rows), n, batch
-    )
-
-
-def load_faces(utkface: Path, n: int, batch: int | None = None) -> Subject:
-    """Return UTKFace's test images at 64 pixels and a `utk_classifier`, trained if the cache has none."""
-    data = rb.load_dataset("utkface", root=utkface, size=64)
-    run = rb.train("utk_classifier", data, epochs=EPOCHS, keep="1", weights="none", device="cpu")
-    network = rb.load_model("utk_classifier", data, run=run.name, device="cpu").network
-    rows = data.rows("test")
-    return correct_rows(
-        "UTKFace at 64 pixels, utk_classifier",
-        network,
-        data.pixels(rows),
-        data.labels(rows),
-        n,
-        batch,
-    )
-
-
-def engine_of(subject: Subject, spelled: str) -> Engine:
-    """Return a new engine for a subject and one of our methods."""
-    method, parameters = resolve_method(spelled)
-    rows, images = np.arange(len(subject.labels)), subject.images
-    return Engine(
-        subject.network,
-        Samples.of_arrays(images, subject.labels, rows),
-        method,
-        parameters,
-        batch_size=subject.batch,
-    )
-
-
 def measure_ours(subject: Subject, spelled: str) -> Measured:
     """Run one of our methods once, engine and all, and judge what it calls found."""
     rows = np.arange(len(subject.labels))
     started = time.perf_counter()
-    engine = engine_of(subject, spelled)
+    engine = engine_for(
+        subject.network, subject.images, subject.labels, spelled, batch_size=subject.batch
+    )
     parts = [engine.estimate(batch) for batch in in_batches(rows, engine.rows_a_batch)]
     seconds = time.perf_counter() - started
     perturbed = np.concatenate([part.perturbed for part in parts])
@@ -272,11 +185,7 @@ def measure(
     found |= taking_turns(in_turns(subject, tiers[2:]), 1)
     for name in peers:
         found[name] = kept_peer(subject, name, folder)
-        print(
-            f"{found[name].title} on {subject.title}: {found[name].seconds[0]:.1f} s",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"{found[name].title} on {subject.title}: {found[name].seconds[0]:.1f} s")
     return found
 
 
@@ -291,61 +200,50 @@ def best_known(found: Iterable[Measured], n: int) -> np.ndarray:
     return best
 
 
-def table(subject: Subject, found: dict[str, Measured], best: np.ndarray) -> str:
-    """Return one row a method in Markdown: its cost, its distances, and these over the best known."""
-    lines = [
-        (
-            f"### {subject.title}: {len(subject.labels)} images, ours in passes of "
-            f"{subject.batch}, peers of {BATCH}"
-        ),
-        "",
-        (
-            "| method | n | s | samples/s | forward, backward a sample | success | mean L2 | "
-            "median | over best known: p50, p95, max | within 0.5% | wins | date, turns, threads |"
-        ),
-        "|" + "---|" * 12,
-    ]
+def rows_of(found: dict[str, Measured], best: np.ndarray) -> list[Row]:
+    """Return one row a method: its cost, its distances, and these over the best known."""
+    rows = []
     for one in found.values():
         n, is_found = len(one.distance), np.isfinite(one.distance)
-        distance, ratio = (
-            one.distance[is_found],
-            (one.distance / best[: len(one.distance)])[is_found],
-        )
-        spread = (
-            "-"
-            if not len(ratio)
-            else f"{np.median(ratio):.4f}, {np.quantile(ratio, 0.95):.3f}, {ratio.max():.3f}"
-        )
-        mean, median = (
-            (f"{distance.mean():.4f}", f"{np.median(distance):.4f}")
-            if len(distance)
-            else ("-", "-")
-        )
-        success = f"{one.success:.1%}" + (
-            f" ({one.fallbacks} by fallback)" if one.fallbacks else ""
-        )
-        wins = int((one.distance <= best[:n] + TIE).sum())
-        lines.append(
-            f"| {one.title} | {n} | {np.median(one.seconds):.2f} | {one.rate:.2f} | "
-            f"{one.n_forward / n:.1f}, {one.n_backward / n:.1f} | {success} | {mean} | {median} | "
-            f"{spread} | {(ratio <= WITHIN).sum() / n:.1%} | {wins} | {one.date}, "
-            f"{len(one.seconds)}x, {one.threads} |"
-        )
-    return "\n".join(lines)
+        distance, ratio = one.distance[is_found], (one.distance / best[:n])[is_found]
+        row = {
+            "method": one.title,
+            "n": n,
+            "s": np.median(one.seconds),
+            "samples/s": one.rate,
+            "forward, backward a sample": f"{one.n_forward / n:.1f}, {one.n_backward / n:.1f}",
+            "success": one.success,
+            "by fallback": one.fallbacks,
+        }
+        if len(ratio):
+            row |= {
+                "mean L2": distance.mean(),
+                "median": np.median(distance),
+                "over best known: p50": np.median(ratio),
+                "p95": np.quantile(ratio, 0.95),
+                "max": ratio.max(),
+            }
+        row |= {
+            "within 0.5%": (ratio <= WITHIN).sum() / n,
+            "wins": int((one.distance <= best[:n] + TIE).sum()),
+            "date, turns, threads": f"{one.date}, {len(one.seconds)}x, {one.threads}",
+        }
+        rows.append(row)
+    return rows
 
 
 def claim(
     what: str, required: float, measured: float, *, at_least: bool, turns: Iterable[float] = ()
-) -> str:
-    """Return a row: the claim, what it requires, what was measured (and in each turn), and whether it holds."""
+) -> Row:
+    """Return a row: the claim, what it requires, what was measured, and whether it holds."""
     is_met = measured >= required if at_least else measured <= required
-    each = ", ".join(f"{one:.2f}" for one in turns)
-    sign = "at least" if at_least else "at most"
-    spread = f" (turns: {each})" if each else ""
-    return (
-        f"| {what} | {sign} {required:g} | {measured:.4g}{spread} | "
-        f"{'PASS' if is_met else '**FAIL**'} |"
-    )
+    return {
+        "claim": what,
+        "required": f"{'at least' if at_least else 'at most'} {required:g}",
+        "measured": measured,
+        "in each turn": ", ".join(f"{one:.2f}" for one in turns),
+        "": "PASS" if is_met else "**FAIL**",
+    }
 
 
 def speed_ratios(one: Measured, other: Measured) -> list[float]:
@@ -365,7 +263,7 @@ def paired(one: Measured, other: Measured, statistic: Callable[[np.ndarray], flo
     )
 
 
-def fast_claims(subject: Subject, fast: Measured, reference: Measured, times: float) -> list[str]:
+def fast_claims(subject: Subject, fast: Measured, reference: Measured, times: float) -> list[Row]:
     """Must show, 1."""
     name = f"fast, {subject.title}"
     speed = fast.rate / reference.rate
@@ -386,7 +284,7 @@ def fast_claims(subject: Subject, fast: Measured, reference: Measured, times: fl
 
 def standard_claims(
     subject: Subject, standard: Measured, reference: Measured, best: np.ndarray
-) -> list[str]:
+) -> list[Row]:
     """Must show, 2, without the long run."""
     name = f"standard, {subject.title}"
     share = float(np.median(standard.seconds) / np.median(reference.seconds))
@@ -417,7 +315,7 @@ def standard_claims(
     ]
 
 
-def thorough_claims(subject: Subject, thorough: Measured, best: np.ndarray) -> list[str]:
+def thorough_claims(subject: Subject, thorough: Measured, best: np.ndarray) -> list[Row]:
     """Must show, 3."""
     share = float((thorough.distance <= WITHIN * best).mean())
     return [
@@ -430,7 +328,7 @@ def thorough_claims(subject: Subject, thorough: Measured, best: np.ndarray) -> l
     ]
 
 
-def long_claims(standard: Measured, slow: list[Measured], long: Measured) -> list[str]:
+def long_claims(standard: Measured, slow: list[Measured], long: Measured) -> list[Row]:
     """Must show, 2, against Foolbox's CW of 9 x 1000 steps."""
     name = f"CIFAR-10, ResNet-20, first {len(long.distance)}"
     mean = "paired mean over Foolbox CW's, 9 x 1000"
@@ -447,39 +345,22 @@ def long_claims(standard: Measured, slow: list[Measured], long: Measured) -> lis
     ]
 
 
-def command() -> str:
-    """Return the command that is running."""
-    return "python -m benchmarks." + Path(sys.argv[0]).stem + " " + shlex.join(sys.argv[1:])
-
-
-def machine() -> str:
-    """Return processor, threads, torch's version and how busy the machine is."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    processor = next(
-        (line.split(": ")[1] for line in lines if line.startswith("model name")),
-        "an unnamed processor",
-    )
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    return (
-        f"{os.cpu_count()} cores of {processor}, {torch.get_num_threads()} threads, torch "
-        f"{torch.__version__}, load {load}"
-    )
+def report(results: Results) -> str:
+    """Return the tables and the claims in Markdown."""
+    forms = {"s": ".2f", "samples/s": ".2f", "mean L2": ".4f", "median": ".4f"}
+    forms |= {"over best known: p50": ".4f", "p95": ".3f", "max": ".3f", "measured": ".4g"}
+    return page(results, forms | {"success": ".1%", "within 0.5%": ".1%"})
 
 
 def main(
-    cifar: Annotated[
-        Path,
-        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
-    ],
-    weights: Annotated[Path, typer.Option(help="State dict of ResNet-20, resnet20-12fca82f.th.")],
-    utkface: Annotated[
-        Path | None, typer.Option(help="Folder of UTKFace; loaded at 64 pixels.")
-    ] = None,
+    cifar: Cifar,
+    weights: Weights,
+    utkface: Faces = None,
     n: Annotated[int, typer.Option(help="Correctly classified test images.")] = 256,
     repeats: Annotated[
         int, typer.Option(help="Turns of our fast and standard tier and Foolbox's DeepFool.")
     ] = 3,
-    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
+    threads: Threads = 2,
     batch: Annotated[
         int | None, typer.Option(help="Our images a pass; found by measuring where not given.")
     ] = None,
@@ -496,7 +377,7 @@ def main(
         Path, typer.Option(help="Folder for runs and for the peers' results.")
     ] = CACHE,
 ) -> None:
-    """Measure, and print the tables and the claims."""
+    """Measure every method, and check the claims."""
     os.environ["RBCORE_CACHE"] = str(cache)
     torch.set_num_threads(threads)
     kept = cache / "peers"
@@ -504,12 +385,8 @@ def main(
     others = [name for name in names if name not in (REFERENCE, LONG)]
     ours = tiers.split(",")
     fast, standard, *slow = ours
-    print(
-        f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}. Peers' "
-        "dates are their own.\n",
-        flush=True,
-    )
-    claims = []
+    claims: list[Row] = []
+    tables: dict[str, list[Row]] = {}
     subjects = [(load_cifar(cifar, weights, n, batch), 8.0)]
     if utkface is not None:
         subjects.append((load_faces(utkface, n, batch), 3.0))
@@ -517,7 +394,7 @@ def main(
         is_first = subject is subjects[0][0]
         found = measure(subject, ours, others + [LONG] * (long and is_first), repeats, kept)
         best = best_known(found.values(), len(subject.labels))
-        print(table(subject, found, best) + "\n", flush=True)
+        tables[title_of(subject)] = rows_of(found, best)
         claims += fast_claims(subject, found[fast], found[REFERENCE], times)
         if is_first:
             claims += standard_claims(subject, found[standard], found[REFERENCE], best)
@@ -530,11 +407,19 @@ def main(
                 **taking_turns(in_turns(part, slow), 1),
             }
             best = np.fmin(best[: len(part.labels)], best_known(again.values(), len(part.labels)))
-            print(table(part, {**again, LONG: found[LONG]}, best) + "\n", flush=True)
+            tables[title_of(part)] = rows_of({**again, LONG: found[LONG]}, best)
             claims += long_claims(
                 again[standard], [again[thorough] for thorough in slow], found[LONG]
             )
-    print("| claim | required | measured | |\n|---|---|---|---|\n" + "\n".join(claims))
+    print(report(save("distances", {**tables, "Claims": claims})))
+
+
+def title_of(subject: Subject) -> str:
+    """Return the title of a subject's table."""
+    return (
+        f"{subject.title}: {len(subject.labels)} images, ours in passes of {subject.batch}, "
+        f"peers of {PEERS_BATCH}; peers' dates are their own"
+    )
 
 
 if __name__ == "__main__":

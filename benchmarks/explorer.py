@@ -1,9 +1,9 @@
-"""How fast the explorer answers, and what many visitors at once cost: milliseconds at the server, and memory.
+"""How fast the explorer answers, and what many visitors at once cost: milliseconds and memory.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.explorer`` prints two Markdown tables: medians of several
-calls without a browser, for every page in ``pages/`` and for the heatmap of 151 groups x 9 models x
-3 epochs x 3 methods (synthetic tables in a temporary cache); and the resident memory of one server
-before and after many sessions asked it for pages at once.
+``OMP_NUM_THREADS=1 python -m benchmarks.explorer`` has two tables: medians of several calls without
+a browser, for every page in ``pages/`` and for the heatmap of 151 groups x 9 models x 3 epochs x 3
+methods (synthetic tables in a temporary cache); and the resident memory of one server before and
+after many sessions asked it for pages at once.
 
 What is measured but not waited for: the first measure of a table of distances. It runs a second at
 a time, with a bar on the page, once for all visitors; its time is in the table, and the heatmap's
@@ -28,6 +28,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 import rbcore as rb
+from benchmarks.results import Results, Row, memory, page, save, timed
+from benchmarks.serving import ROOT, serve
 from pages.shell.cache import cache_key, etags, keep, measure_some, measured
 from pages.shell.selection import Selection
 from rbcore import store
@@ -36,7 +38,6 @@ from rbcore.models import MODELS
 from rbcore.runs.checkpoints import find_run
 from rbcore.sampling import SPLIT
 from rbcore.store import Provenance, TableKey
-from tests.browser.serving import ROOT, serve
 
 N_GROUPS, N_PER_GROUP, N_CALLS, N_SESSIONS = 151, 20, 5, 30
 EPOCHS = (1, 6, 12)
@@ -46,19 +47,22 @@ PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
 
 
 def main() -> None:
-    """Print the tables."""
+    """Measure both."""
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
         os.environ["RBCORE_CACHE"] = str(cache)
-        print_speed(cache)
-        print(
-            "\n| sessions | all answered | s | MiB before | MiB after | MiB a session |\n"
-            "|---|---|---|---|---|---|"
-        )
-        print(asyncio.run(many_sessions(cache)))
+        rows = speed(cache)
+        sessions = [asyncio.run(many_sessions(cache))]
+    print(report(save("explorer", {"Speed": rows, "Sessions at once": sessions})))
 
 
-def print_speed(cache: Path) -> None:
+def report(results: Results) -> str:
+    """Return both tables in Markdown."""
+    forms = {"ms at the server": ",.0f", "s": ".1f", "MiB a session": ".1f"}
+    return page(results, forms | dict.fromkeys(("MiB before", "MiB after"), ",.0f"))
+
+
+def speed(cache: Path) -> list[Row]:
     """Time pages and pickers, each as the median of several calls."""
     os.environ["STREAMLIT_LOG_LEVEL"] = "error"
     created = PagesManager.__init__
@@ -101,16 +105,7 @@ def print_speed(cache: Path) -> None:
         (f"heatmap of {name}, metadata of the tables read anew", statistics.median(cold) * 1000)
     ]
     lines += [(f"heatmap of {name}, warm", statistics.median(warm) * 1000)]
-    print("| what | ms at the server |\n|---|---|")
-    for what, milliseconds in lines:
-        print(f"| {what} | {milliseconds:,.0f} |")
-
-
-def timed(call) -> float:
-    """Return the seconds that a call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return [{"what": what, "ms at the server": milliseconds} for what, milliseconds in lines]
 
 
 def opened(page: str, **query: str) -> AppTest:
@@ -122,7 +117,7 @@ def opened(page: str, **query: str) -> AppTest:
 
 
 def switch(page: str) -> float:
-    """Return the median milliseconds of coming to a page from another one, when it was shown before."""
+    """Return the median milliseconds of coming to a page that was shown before."""
     app = opened(page, dataset="digits")
     other = "curves" if page != "curves" else "heatmap"
     seconds = []
@@ -223,8 +218,8 @@ def write_tables(cache: Path) -> float:
     return seconds
 
 
-async def many_sessions(cache: Path) -> str:
-    """Open sessions at once on one real server, a page each; return a line of the table."""
+async def many_sessions(cache: Path) -> Row:
+    """Open sessions at once on one real server, a page each; return a row of the table."""
     with serve(ROOT, cache) as address:
         await session(address, PAGES[0])  # the first visitor makes the server load its libraries
         before = server_memory()
@@ -235,15 +230,18 @@ async def many_sessions(cache: Path) -> str:
         )
         seconds, after = time.perf_counter() - start, server_memory()
     n_answered = sum(end is True for end in ended)
-    each = (after - before) / N_SESSIONS
-    return (
-        f"| {N_SESSIONS} | {n_answered} of {N_SESSIONS} | {seconds:.1f} | {before:,.0f} | "
-        f"{after:,.0f} | {each:.1f} |"
-    )
+    return {
+        "sessions": N_SESSIONS,
+        "all answered": f"{n_answered} of {N_SESSIONS}",
+        "s": seconds,
+        "MiB before": before,
+        "MiB after": after,
+        "MiB a session": (after - before) / N_SESSIONS,
+    }
 
 
 async def session(address: str, page: str) -> bool:
-    """Be one visitor: open a page of the shipped digits, and wait until the server has drawn all of it."""
+    """Be one visitor: open a page of the shipped digits, and wait until all of it is drawn."""
     stream = address.replace("http", "ws") + "/_stcore/stream"
     async with websockets.connect(
         stream, max_size=None, subprotocols=["streamlit"], open_timeout=120
@@ -271,11 +269,7 @@ def shipped_run() -> str:
 def server_memory() -> float:
     """Return the resident memory in MiB of the server that this process has started."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    status = "".join(Path(f"/proc/{child}/status").read_text() for child in children)
-    return (
-        sum(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        / 1024
-    )
+    return sum(memory("VmRSS", int(child)) for child in children) * 1e6 / 2**20
 
 
 if __name__ == "__main__":

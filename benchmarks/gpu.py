@@ -1,4 +1,4 @@
-"""On a GPU: samples a second of our attack and of Foolbox's DeepFool, evaluations a second of smoothing, beside the ceiling.
+"""On a GPU: samples a second of our attack and Foolbox's, evaluations a second of smoothing.
 
     python -m benchmarks.gpu [--device cuda]
 
@@ -10,7 +10,6 @@ is what the folded network does alone, at its best size, in the same precision. 
 it says so and ends.
 """
 
-import datetime
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from benchmarks.distances import IMAGENET_MEAN, IMAGENET_STD, command, machine
 from benchmarks.peers import PEERS, REFERENCE, judge
-from rbcore.distances import resolve_method
+from benchmarks.results import Results, Row, page, save
+from benchmarks.subjects import IMAGENET_MEAN, IMAGENET_STD, engine_for
 from rbcore.distances.batching import in_batches, largest_size
 from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CheckedNetwork, CountedNetwork
-from rbcore.distances.samples import Samples
 from rbcore.distances.smoothing.voting import voting_network
 from rbcore.models import build_network
 from rbcore.outputs.modes import evaluating
@@ -39,6 +37,7 @@ SMOOTHED = {"resnet20": 64, "resnet50": 8}
 """Images of which smoothing counts the votes."""
 PATCHES = 8
 CALIBRATION = 64
+FOUND = "found, certified or judged adversarial"
 CEILING_SECONDS = 0.5
 CLEARLY_SLOWER = 0.8
 """A size this much slower than the best one ends the search."""
@@ -46,7 +45,7 @@ CLEARLY_SLOWER = 0.8
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Images a second that a network does alone, at its best size: forward, and forward with backward (0 if not measured)."""
+    """Images a second of a network alone at its best size: forward, and with backward (0: not)."""
 
     forward: float
     both: float = 0.0
@@ -59,7 +58,7 @@ class Ceiling:
 
 @dataclass
 class Measured:
-    """Seconds of each turn, passes of one turn, and the share of the samples that were found, certified or judged adversarial."""
+    """Seconds of each turn, passes of one, and the share found, certified or judged adversarial."""
 
     n: int
     seconds: list[float]
@@ -78,7 +77,7 @@ def patches(n: int, size: int) -> np.ndarray:
 
 
 def random_network(name: str, images: np.ndarray, device: torch.device) -> nn.Module:
-    """Return a network of random weights whose BatchNorm has the statistics of some of the images."""
+    """Return a network of random weights with BatchNorm's statistics of some of the images."""
     torch.manual_seed(0)
     network = build_network(name, images.shape[1:], CLASSES[name], IMAGENET_MEAN, IMAGENET_STD).to(
         device
@@ -110,7 +109,7 @@ def finish(device: torch.device) -> None:
 
 
 def best_rate(run: Callable[[Tensor], object], image: Tensor, most: int, seconds: float) -> float:
-    """Return images a second of a pass at its best size, powers of two up to `most`, each for so many seconds."""
+    """Return images a second at the best size of a pass, of powers of two up to `most`."""
     best, size = 0.0, 1
     while size <= most:
         images = image.expand(size, -1, -1, -1).contiguous()
@@ -130,7 +129,7 @@ def best_rate(run: Callable[[Tensor], object], image: Tensor, most: int, seconds
 
 
 def ceiling(network: nn.Module, image: Tensor, *, backward: bool, seconds: float) -> Ceiling:
-    """Measure the network alone: forward in inference mode, and forward with backward to the image if asked."""
+    """Measure the network alone: forward in inference mode, and with backward if asked."""
 
     def forward(images: Tensor) -> None:
         with torch.inference_mode():
@@ -176,29 +175,39 @@ def measure_foolbox(network: nn.Module, images: Tensor, labels: Tensor, batch: i
     )
 
 
-def row(title: str, unit: str, done: Measured, top: Ceiling) -> str:
-    """Return a row of the table: rate, passes, and the share of the time that its passes would take at the ceiling."""
+def row(title: str, done: Measured, top: Ceiling) -> Row:
+    """Return a row of the table, with the share of the time that its passes take at the ceiling."""
     seconds = float(np.median(done.seconds))
-    count = done.n if unit == "samples" else done.n_forward
-    share = top.seconds(done.n_forward, done.n_backward) / seconds
-    return (
-        f"| {title} | {done.n} | {seconds:.2f} | {count / seconds:,.1f} {unit}/s | "
-        f"{done.n_forward / done.n:.1f}, {done.n_backward / done.n:.1f} | {share:.1%} | "
-        f"{done.found:.1%} |"
-    )
+    is_smoothing = title.startswith("smoothing")
+    count = done.n_forward if is_smoothing else done.n
+    passes = f"{done.n_forward / done.n:.1f}, {done.n_backward / done.n:.1f}"
+    return {
+        "method": title,
+        "n": done.n,
+        "s": seconds,
+        "evaluations/s" if is_smoothing else "samples/s": count / seconds,
+        "forward, backward a sample": passes,
+        "share of the ceiling": top.seconds(done.n_forward, done.n_backward) / seconds,
+        FOUND: done.found,
+    }
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much is measured: images attacked and certified, noisy copies, turns, seconds a size."""
+
+    n: int
+    n_smoothed: int
+    draws: int
+    repeats: int
+    seconds: float
 
 
 def measure(
-    name: str,
-    device: torch.device,
-    n: int,
-    n_smoothed: int,
-    draws: int,
-    methods: list[str],
-    repeats: int,
-    seconds: float,
-) -> str:
-    """Return the table of one network: our methods and Foolbox in turns, beside the ceilings."""
+    name: str, device: torch.device, amounts: Amounts, methods: list[str]
+) -> tuple[str, list[Row]]:
+    """Return title and rows of one network: our methods and Foolbox in turns, and the ceilings."""
+    n = amounts.n
     images = patches(n, PIXELS[name])
     network = random_network(name, images, device)
     labels = predicted(network, images, device)
@@ -210,63 +219,49 @@ def measure(
             alone = voting_network(counted, image, precision).network
             fitting = image.bfloat16() if precision == "bfloat16" else image
             tops[precision] = ceiling(
-                alone, fitting, backward=precision == "float32", seconds=seconds
+                alone, fitting, backward=precision == "float32", seconds=amounts.seconds
             )
     rows = np.arange(n)
 
     def engine(spelled: str, **given: object) -> Engine:
-        method, parameters = resolve_method(spelled, given)
-        return Engine(
-            CheckedNetwork(network, device=device),
-            Samples.of_arrays(images, labels, rows),
-            method,
-            parameters,
-        )
+        checked = CheckedNetwork(network, device=device)
+        return engine_for(checked, images, labels, spelled, given)
 
     engines = {spelled: (engine(spelled), n) for spelled in methods}
     for precision in precisions:
-        engines[f"smoothing, {precision}"] = (
-            engine("smoothing", n=draws, precision=precision),
-            n_smoothed,
-        )
-    for (
-        made,
-        most,
-    ) in engines.values():  # sizes are found, the network is folded, kernels are chosen
-        made.estimate(rows[: min(most, made.batch_size)])
+        made = engine("smoothing", n=amounts.draws, precision=precision)
+        engines[f"smoothing, {precision}"] = (made, amounts.n_smoothed)
+    for made, most in engines.values():
+        made.estimate(rows[: min(most, made.batch_size)])  # finds sizes, folds, chooses kernels
     batch = next(iter(engines.values()))[0].batch_size
     tensors = torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
     measure_foolbox(network, tensors[0][:batch], tensors[1][:batch], batch)
     done: dict[str, Measured] = {}
-    for _ in range(repeats):
+    for _ in range(amounts.repeats):
         now = {title: measure_ours(made, most) for title, (made, most) in engines.items()}
         now[PEERS[REFERENCE].title] = measure_foolbox(network, *tensors, batch)
         for title, one in now.items():
             one.seconds = (done[title].seconds if title in done else []) + one.seconds
             done[title] = one
-    lines = [
-        (
-            f"### {name} at {PIXELS[name]} pixels, {CLASSES[name]} classes, random weights and "
-            f"images, passes of {batch}"
-        ),
-        "",
-        (
-            f"Ceiling: {tops['float32'].forward:,.0f} images/s forward, "
-            f"{tops['float32'].both:,.0f} with backward, {tops['bfloat16'].forward:,.0f} "
-            "forward in bfloat16."
-        ),
-        "",
-        (
-            "| method | n | s | rate | forward, backward a sample | share of the ceiling | found, "
-            "certified or judged adversarial |"
-        ),
-        "|" + "---|" * 7,
+    title = (
+        f"{name} at {PIXELS[name]} pixels, {CLASSES[name]} classes, random weights and images, "
+        f"passes of {batch}"
+    )
+    ceilings = [
+        {"method": "ceiling: forward", "samples/s": tops["float32"].forward},
+        {"method": "ceiling: forward and backward", "samples/s": tops["float32"].both},
+        {"method": "ceiling: forward in bfloat16", "samples/s": tops["bfloat16"].forward},
     ]
-    for title, one in done.items():
-        is_smoothing = title.startswith("smoothing")
-        top = tops["bfloat16" if title.endswith("bfloat16") else "float32"]
-        lines.append(row(title, "evaluations" if is_smoothing else "samples", one, top))
-    return "\n".join(lines)
+    of = {title: tops["bfloat16" if title.endswith("bfloat16") else "float32"] for title in done}
+    return title, [*ceilings, *(row(title, one, of[title]) for title, one in done.items())]
+
+
+def report(results: Results) -> str:
+    """Return one table a network in Markdown."""
+    forms = {"s": ".2f", "samples/s": ",.1f", "evaluations/s": ",.1f"}
+    forms |= {"share of the ceiling": ".1%", FOUND: ".1%"}
+    said = f"{results.facts['device']}, TF32 in convolutions: {results.facts['tf32']}."
+    return f"{said} {page(results, forms)}"
 
 
 def main(
@@ -291,24 +286,22 @@ def main(
         float, typer.Option(help="Time for each size of the ceiling.")
     ] = CEILING_SECONDS,
 ) -> None:
-    """Measure each network and print its table."""
+    """Measure each network."""
     if device != "cpu" and not torch.cuda.is_available():
         print("no GPU")
         return
     where = torch.device(device)
-    on = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
-    tf32 = torch.backends.cudnn.allow_tf32
-    print(
-        f"{datetime.date.today().isoformat()}, `{command()}`, {on}, {machine()}, TF32 in "
-        f"convolutions: {tf32}\n",
-        flush=True,
-    )
+    tables = {}
     for name in models.split(","):
         sizes = n or IMAGES[name], smoothed or SMOOTHED[name]
-        print(
-            measure(name, where, *sizes, draws, methods.split(","), repeats, seconds) + "\n",
-            flush=True,
-        )
+        amounts = Amounts(*sizes, draws, repeats, seconds)
+        title, rows = measure(name, where, amounts, methods.split(","))
+        tables[title] = rows
+    facts = {
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU",
+        "tf32": torch.backends.cudnn.allow_tf32,
+    }
+    print(report(save("gpu", tables, **facts)))
 
 
 if __name__ == "__main__":

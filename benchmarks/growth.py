@@ -1,21 +1,21 @@
-"""What our attack costs as images and classes grow: processor time a sample and peak memory, each point in a process of its own.
+"""What our attack costs as images and classes grow: processor time a sample and peak memory.
 
     python -m benchmarks.growth --cifar FOLDER --weights FILE
 
-Writes growth.md and growth.svg beside this file. ResNet-20 on CIFAR-10's test images. For 100
-classes the last layer gets 90 more rows, each a trained row with its entries shuffled: the same
-body at the same cost, with more classes to look at. Where fewer test images are at hand than asked
-for, they are repeated with noise of at most 1/255 drawn by the row's number. What counts as the
-label is the network's own prediction, so that every image is attacked. Peak memory is read from
-Linux's /proc; elsewhere it is missing.
+Each point in a process of its own; the report draws growth.svg in the folder of results. ResNet-20
+on CIFAR-10's test images. For 100 classes the last layer gets 90 more rows, each a trained row with
+its entries shuffled: the same body at the same cost, with more classes to look at. Where fewer test
+images are at hand than asked for, they are repeated with noise of at most 1/255 drawn by the row's
+number. What counts as the label is the network's own prediction, so that every image is attacked.
+Peak memory is read from Linux's /proc; elsewhere it is missing.
 """
 
-import datetime
 import json
 import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,17 +26,15 @@ import torch
 import typer
 from torch import nn
 
-from benchmarks.distances import CACHE, command, load_cifar_network, machine
-from rbcore.distances import resolve_method
+from benchmarks.results import FOLDER, Results, as_table, memory, save, say
+from benchmarks.subjects import CACHE, Cifar, Threads, Weights, engine_for, load_cifar_network
+from rbcore.charts.theme import COLORS
 from rbcore.distances.batching import in_batches
-from rbcore.distances.engine import Engine
-from rbcore.distances.samples import Samples
 
 SIZES = (256, 512, 1024, 2048)
 CLASSES = (10, 100)
 METHODS = "minimal:fast,minimal"
 HERE = Path(__file__).parent
-MEGABYTE = 1e6
 
 
 def widened(network: nn.Module, n_classes: int) -> nn.Module:
@@ -80,18 +78,11 @@ def pixels_of(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def peak_bytes(*, reset: bool = False) -> float:
-    """Return the most memory this process has held since the last reset.
-
-    NaN where Linux's /proc is not there.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")
-    if reset:
+def reset_peak() -> float:
+    """Begin to count the peak memory of this process anew, and return what it holds, in MB."""
+    if Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return 1024.0 * int(line.split()[1])
+    return memory("VmHWM")
 
 
 def measure(
@@ -99,7 +90,7 @@ def measure(
 ) -> dict[str, float]:
     """Estimate n distances in this process, keeping nothing of them but their sum.
 
-    Return seconds and bytes.
+    Return processor seconds and MB.
     """
     data, network = load_cifar_network(cifar, weights)
     images = data.pixels(data.rows("test"))
@@ -111,20 +102,11 @@ def measure(
             for part in in_batches(rows, batch)
         ]
     labels = torch.cat(parts).numpy()
-    method, parameters = resolve_method(spelled)
-    fallback_targets = rows[: min(n, SIZES[0])]
-    engine = Engine(
-        network,
-        Samples(
-            lambda which: pixels_of(images, which), labels, fallback_targets, np.arange(len(labels))
-        ),
-        method,
-        parameters,
-        batch_size=batch,
-    )
+    options = {"targets": rows[: min(n, SIZES[0])], "batch_size": batch}
+    engine = engine_for(network, partial(pixels_of, images), labels, spelled, **options)
     engine.estimate(rows[:8])  # torch's own start
     engine.network.take_counts()
-    before = peak_bytes(reset=True)
+    before = reset_peak()
     n_found, started = 0, time.process_time()  # a shared machine's other work is not ours
     for part in in_batches(rows, engine.rows_a_batch):
         n_found += int((engine.estimate(part).status == "found").sum())
@@ -133,7 +115,7 @@ def measure(
     return {
         "seconds": seconds,
         "before": before,
-        "peak": peak_bytes(),
+        "peak": memory("VmHWM"),
         "found": n_found / n,
         **passes,
     }
@@ -156,41 +138,47 @@ def slope(rows: pd.DataFrame) -> float:
     return float(np.polyfit(np.log(rows["n"]), np.log(rows["seconds"]), 1)[0])
 
 
-def report(table: pd.DataFrame) -> str:
-    """Return the points and the slopes in Markdown."""
-    lines = [
-        (
-            "| method | classes | n | processor s | ms a sample | forward, backward a sample | "
-            "found | peak MB | of it by the estimate |"
-        ),
-        "|" + "---|" * 9,
-    ]
-    lines += [
-        (
-            f"| {row.method} | {row.classes} | {row.n} | {row.seconds:.1f} | "
-            f"{1000 * row.seconds / row.n:.1f} | {row.n_forward:.1f}, {row.n_backward:.1f} | "
-            f"{row.found:.1%} | {row.peak / MEGABYTE:.0f} | "
-            f"{(row.peak - row.before) / MEGABYTE:.0f} |"
-        )
+def report(results: Results) -> str:
+    """Return the points and the slopes in Markdown, and draw the figure beside the results."""
+    table = pd.DataFrame(results.tables["points"])
+    points = [
+        {
+            "method": row.method,
+            "classes": row.classes,
+            "n": row.n,
+            "processor s": row.seconds,
+            "ms a sample": 1000 * row.seconds / row.n,
+            "forward, backward a sample": f"{row.n_forward:.1f}, {row.n_backward:.1f}",
+            "found": row.found,
+            "peak MB": row.peak,
+            "of it by the estimate": row.peak - row.before,
+        }
         for row in table.itertuples()
     ]
-    lines += [
-        "",
-        "| method | classes | slope of log time on log n | peak memory, largest over smallest n |",
-        "|---|---|---|---|",
-    ]
+    forms = {"processor s": ".1f", "ms a sample": ".1f", "found": ".1%"}
+    forms |= {"peak MB": ".0f", "of it by the estimate": ".0f"}
+    slopes = []
     for (method, classes), rows in table.groupby(["method", "classes"], sort=False):
         peaks = rows.set_index("n")["peak"]
         growth = peaks[peaks.index.max()] / peaks[peaks.index.min()]
-        lines.append(f"| {method} | {classes} | {slope(rows):.3f} | {growth:.3f} |")
-    return "\n".join(lines)
+        own = {"method": method, "classes": classes, "slope of log time on log n": slope(rows)}
+        slopes.append({**own, "peak memory, largest over smallest n": growth})
+    ends = dict.fromkeys(slopes[0], ".3f") | {"method": "", "classes": ""}
+    figure(table).save(FOLDER / "growth.svg")
+    heading = (
+        f"{results.heading} Passes of {results.facts['batch']} images, "
+        f"{results.facts['repeats']} run(s) a point. {results.facts['at_hand']:,} test images at "
+        "hand, repeated with noise of at most 1/255 beyond that; with more than 10 classes the "
+        "further rows of the last layer are shuffled ones; the network's own predictions count as "
+        "labels."
+    )
+    return "\n\n".join([heading, as_table(points, forms), as_table(slopes, ends)])
 
 
 def figure(table: pd.DataFrame) -> alt.HConcatChart:
     """Draw time a sample and peak memory against n, one line a method and number of classes."""
     table = table.assign(
         milliseconds=1000 * table["seconds"] / table["n"],
-        megabytes=table["peak"] / MEGABYTE,
         classes=table["classes"].astype(str) + " classes",
     )
     sizes = sorted(set(table["n"]))
@@ -200,14 +188,14 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
         scale=alt.Scale(type="log", base=2),
         axis=alt.Axis(values=sizes, format="d"),
     )
-    colors = alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
+    colors = alt.Scale(range=list(COLORS[:4]))
     base = alt.Chart(table).encode(
         x=x,
         color=alt.Color("method:N", scale=colors),
         strokeDash=alt.StrokeDash("classes:N", legend=alt.Legend(symbolType="stroke")),
     )
     panels = []
-    for column, title in (("milliseconds", "time a sample, ms"), ("megabytes", "peak memory, MB")):
+    for column, title in (("milliseconds", "time a sample, ms"), ("peak", "peak memory, MB")):
         y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(domainMin=0))
         lines = base.mark_line(point=True).encode(y=y)
         panels.append(lines.properties(width=280, height=240, title=title))
@@ -215,27 +203,23 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
 
 
 def main(
-    cifar: Annotated[
-        Path,
-        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
-    ],
-    weights: Annotated[Path, typer.Option(help="State dict of ResNet-20, resnet20-12fca82f.th.")],
+    cifar: Cifar,
+    weights: Weights,
     sizes: Annotated[str, typer.Option(help="Numbers of images.")] = ",".join(map(str, SIZES)),
     classes: Annotated[str, typer.Option(help="Numbers of classes, from 10.")] = ",".join(
         map(str, CLASSES)
     ),
     methods: Annotated[str, typer.Option(help="Methods, as they are spelled.")] = METHODS,
     repeats: Annotated[int, typer.Option(help="Processes a point, in turns; medians count.")] = 1,
-    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
+    threads: Threads = 2,
     batch: Annotated[int, typer.Option(help="Images a pass.")] = 64,
     cache: Annotated[Path, typer.Option(help="Folder for the imported run.")] = CACHE,
-    out: Annotated[Path, typer.Option(help="Folder for growth.md and growth.svg.")] = HERE,
     point: Annotated[
         str | None,
         typer.Option(hidden=True, help="One method,n,classes: measure it in this process."),
     ] = None,
 ) -> None:
-    """Measure every point, print and write the table and the figure."""
+    """Measure every point."""
     torch.set_num_threads(threads)
     if point is not None:
         spelled, n, n_classes = point.split(",")
@@ -249,37 +233,18 @@ def main(
     ]
     os.environ["RBCORE_CACHE"] = str(cache)
     data, _ = load_cifar_network(cifar, weights)  # imported once, before the processes that measure
-    n_at_hand = len(data.rows("test"))
+    arguments = {"cifar": cifar.resolve(), "weights": weights.resolve()}
+    arguments |= {"threads": threads, "batch": batch}
     found = []
     for _ in range(repeats):
         for method, n_classes, n in points:
-            arguments = {
-                "cifar": cifar.resolve(),
-                "weights": weights.resolve(),
-                "threads": threads,
-                "batch": batch,
-            }
             result = in_own_process({**arguments, "point": f"{method},{n},{n_classes}"}, cache)
             found.append({"method": method, "classes": n_classes, "n": n, **result})
-            print(
-                f"{method}, {n_classes} classes, {n} images: {result['seconds']:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-    table = (
-        pd.DataFrame(found).groupby(["method", "classes", "n"], sort=False).median().reset_index()
-    )
-    table = table.sort_values(["method", "classes", "n"], ignore_index=True)
-    heading = (
-        f"{datetime.date.today().isoformat()}, `{command()}`, {machine()}; passes of {batch} "
-        f"images, {repeats} run(s) a point. {n_at_hand:,} test images at hand, repeated with "
-        "noise of at most 1/255 beyond that; with more than 10 classes the further rows of the "
-        "last layer are shuffled ones; the network's own predictions count as labels."
-    )
-    text = f"{heading}\n\n{report(table)}\n"
-    print(text)
-    (out / "growth.md").write_text(text, encoding="utf-8")
-    figure(table).save(out / "growth.svg")
+            say(f"{method}, {n_classes} classes, {n} images: {result['seconds']:.1f} s")
+    medians = pd.DataFrame(found).groupby(["method", "classes", "n"], sort=False).median()
+    table = medians.reset_index().sort_values(["method", "classes", "n"], ignore_index=True)
+    facts = {"batch": batch, "repeats": repeats, "at_hand": len(data.rows("test"))}
+    print(report(save("growth", {"points": table.to_dict("records")}, **facts)))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""How often the permutation test rejects where sigma is 0 and tails are heavy, and how often the check of the tail fires.
+"""How often the permutation test rejects where sigma is 0 and tails are heavy.
 
-    python -m benchmarks.heavy_tails
+    python -m benchmarks.heavy_tails [--draws 200]
 
-prints the table of `benchmarks/heavy_tails.md`: a group against a rest four times as large,
-gamma(5), both of mean 1.
+And how often the check of the tail fires: a group against a rest four times as large, gamma(5),
+both of mean 1.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import typer
 
+from benchmarks.results import Results, Row, page, save
 from rbcore.inference.significance import is_heavy_tailed, permutation_tests
 from rbcore.measures import DEFAULT_POLICY, Grouped
 
-N, N_TABLES, N_PERMUTATIONS = (50, 200, 1000), 200, 199
+SIZES, N_PERMUTATIONS = (50, 200, 1000), 199
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -39,11 +41,11 @@ SHAPES: dict[str, Draw] = {
 }
 
 
-def row(shape: str, n: int) -> str:
+def row(shape: str, n: int, n_draws: int) -> Row:
     """Return one row of the table."""
     random = np.random.default_rng(0)
     rejected = fired = 0
-    for _ in range(N_TABLES):
+    for _ in range(n_draws):
         values = [SHAPES[shape](random, n), SHAPES["gamma(5)"](random, 4 * n)]
         sizes = np.array([n, 4 * n])
         correct = [np.ones(size, bool) for size in sizes]
@@ -55,11 +57,24 @@ def row(shape: str, n: int) -> str:
         )
         rejected += tests.p[0] <= 0.05
         fired += is_heavy_tailed(values[0])
-    return f"| {shape} | {n:,} | {rejected / N_TABLES:.1%} | {fired / N_TABLES:.1%} |"
+    return {
+        "distances of the group": shape,
+        "n": n,
+        "rejected at 5%": rejected / n_draws,
+        "check fires": fired / n_draws,
+    }
+
+
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    return page(results, {"n": ",", "rejected at 5%": ".1%", "check fires": ".1%"})
+
+
+def main(draws: int = 200) -> None:
+    """Simulate every shape at every size."""
+    rows = [row(shape, n, draws) for n in SIZES for shape in SHAPES]
+    print(report(save("heavy_tails", {f"Of {draws} tables": rows})))
 
 
 if __name__ == "__main__":
-    print("| distances of the group | n | rejected at 5% | check fires |\n|---|---|---|---|")
-    for n in N:
-        for shape in SHAPES:
-            print(row(shape, n), flush=True)
+    typer.run(main)

@@ -1,16 +1,16 @@
-"""How fast are 10,000 resamples of sigma for all 100 groups of 10,000 samples, and what a page asks for: one core, peak memory.
+"""How fast are 10,000 resamples of sigma for 100 groups of 10,000 samples, and a page's measures.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.inference_speed`` prints a Markdown table: the best
-of three calls each.
+``OMP_NUM_THREADS=1 python -m benchmarks.inference_speed``: the best of three calls each, and the
+peak memory so far.
 """
 
-import resource
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import typer
 
+from benchmarks.results import Results, Row, memory, page, save, timed
 from rbcore.inference import bootstrap_sigma, permutation_tests, robustness_bias
 from rbcore.inference.intervals import group_sizes
 from rbcore.inference.resampling import N_PERMUTATIONS, N_RESAMPLES, resampled_means
@@ -37,7 +37,7 @@ def made_up(n: int, n_groups: int) -> pd.DataFrame:
 
 
 def percentile_sigma(grouped: Grouped, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return percentiles of resampled sigma without studentizing: no interval of ours, the cost to compare with."""
+    """Return percentiles of resampled sigma without studentizing: the cost to compare with."""
     random = np.random.default_rng(0)
     areas = np.stack(
         [resampled_means(values[None], n_resamples, random)[0] for values in grouped.capped()],
@@ -50,43 +50,45 @@ def percentile_sigma(grouped: Grouped, n_resamples: int) -> tuple[np.ndarray, np
     return low, high
 
 
-def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def row(what: str, call: Callable[[], object]) -> Row:
+    """Return the best time of several calls, and the peak memory since the process began."""
+    seconds = min(timed(call) for _ in range(N_CALLS))
+    return {"what": what, "s": seconds, "peak memory so far, MB": memory("VmHWM")}
 
 
-def measure(name: str, call: Callable[[], object]) -> None:
-    """Print the best time of several calls, and the peak memory since the process began."""
-    seconds = []
-    for _ in range(N_CALLS):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    print(f"| {name} | {min(seconds):.2f} | {peak_memory():.0f} |", flush=True)
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    return page(results, {"s": ".2f", "peak memory so far, MB": ".0f"})
 
 
-def main() -> None:
-    """Measure and print."""
-    many = split_groups(made_up(10_000, 100), "group")
-    print("| what | s | peak memory so far, MB |\n|---|---|---|")
-    print(f"| imports (torch among them) and data | | {peak_memory():.0f} |")
-    measure(
-        f"{RESAMPLES:,} resamples, 100 groups of 100, not studentized",
-        lambda: percentile_sigma(many, RESAMPLES),
-    )
-    measure(
-        f"{RESAMPLES:,} resamples, 100 groups of 100, bootstrap-t of sigma and AUC",
-        lambda: bootstrap_sigma(many, n_resamples=RESAMPLES),
-    )
-    measure(f"{N_PERMUTATIONS:,} permutations, 100 groups of 100", lambda: permutation_tests(many))
+def main(resamples: int = RESAMPLES) -> None:
+    """Measure all."""
+    many, groups = split_groups(made_up(10_000, 100), "group"), "100 groups of 100"
+    start = {
+        "what": "imports (torch among them) and data",
+        "peak memory so far, MB": memory("VmHWM"),
+    }
+    rows = [
+        start,
+        row(
+            f"{resamples:,} resamples, {groups}, not studentized",
+            lambda: percentile_sigma(many, resamples),
+        ),
+        row(
+            f"{resamples:,} resamples, {groups}, bootstrap-t of sigma and AUC",
+            lambda: bootstrap_sigma(many, n_resamples=resamples),
+        ),
+        row(f"{N_PERMUTATIONS:,} permutations, {groups}", lambda: permutation_tests(many)),
+    ]
     for n_groups in (2, 10):
-        rows = made_up(1600, n_groups)
-        measure(
+        table = made_up(1600, n_groups)
+        what = (
             f"robustness_bias, 1,600 samples in {n_groups} groups ({N_RESAMPLES:,} resamples, "
-            f"{N_PERMUTATIONS:,} permutations)",
-            lambda rows=rows: robustness_bias(rows, "group"),
+            f"{N_PERMUTATIONS:,} permutations)"
         )
+        rows.append(row(what, lambda table=table: robustness_bias(table, "group")))
+    print(report(save("inference_speed", {"Speed": rows})))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

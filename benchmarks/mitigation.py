@@ -1,4 +1,6 @@
-"""Does the fairness regularizer do more than simpler remedies? Settings chosen on a validation split, the test split looked at once.
+"""What the fairness regularizer does beside simpler remedies.
+
+Settings are chosen on a validation split, and the test split is looked at once.
 
     python -m benchmarks.mitigation toyfaces --by lighting --group dim [--seeds 5] [--alphas
     0.3,1,3] [--tau 0.5]
@@ -13,15 +15,15 @@ that lose at most 2 points of validation accuracy against the plain network; whe
 the plain network stands in. Only the plain network and the chosen ones are then measured on the
 test split, with the standard tier.
 
-Prints Markdown. Runs and distances are kept in the cache, so a killed call goes on, and processes
-can share the work by seed (``--only-seed``) before a last call prints all of it.
+Runs and distances are kept in the cache, so a killed call goes on, and processes
+can share the work by seed (``--only-seed``) before a last call writes the results of all.
 """
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,7 @@ import typer
 from scipy import stats
 
 import rbcore as rb
+from benchmarks.results import Results, Row, page, save, say
 from rbcore.datasets import Dataset
 from rbcore.inference import CONFIDENCE, compare_bias
 from rbcore.measures import sigma_bias, split_groups
@@ -50,7 +53,9 @@ STEPS = ("train", "validate", "test")
 
 @dataclass(frozen=True)
 class GroupAssignment:
-    """A group and its rest on one split, under the default policy: misclassified images count with distance 0.
+    """A group and its rest on one split, under the default policy.
+
+    Misclassified images count with distance 0.
 
     Attributes
     ----------
@@ -154,7 +159,7 @@ class Seed:
         return runs
 
     def distances(self, label: str, split: str) -> pd.DataFrame:
-        """Return distances on a split: by the fast tier on validation images, by the standard one on test images."""
+        """Return distances on a split: by the standard tier on test images, or fast."""
         if (label, split) not in self.tables:
             method = STANDARD if split == "test" else FAST
             say(f"seed {self.seed}: {method} on the {split} images of {label}")
@@ -198,13 +203,8 @@ class Seed:
                 self.distances(label, "test")
 
 
-def say(text: str) -> None:
-    """Tell how far it is."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def mean_and_interval(values: list[float], form: str) -> str:
-    """Return the mean over seeds with its 95% interval by Student's t, which one value alone does not have."""
+    """Return the mean over seeds with its 95% interval by Student's t; one value has none."""
     mean, n = float(np.mean(values)), len(values)
     if n < 2:
         return form.format(mean)
@@ -220,127 +220,144 @@ def signed(sigma: float) -> str:
     return "undefined" if math.isnan(sigma) else f"{sigma:+.3f}"
 
 
-def header(*cells: str) -> str:
-    """Return the head of a Markdown table."""
-    return f"{line(*cells)}\n|{'---|' * len(cells)}"
-
-
-def line(*cells: str) -> str:
-    """Return a line of a Markdown table."""
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def print_validation(study: Study, seeds: list[Seed]) -> None:
-    """Print sigma and accuracy of every setting on the validation split, and the settings chosen."""
+def tables_of_validation(study: Study, seeds: list[Seed]) -> dict[str, list[Row]]:
+    """Return sigma and accuracy of every setting on the validation split, and those chosen."""
     n = ", ".join(str(seed.sides(PLAIN, "validation").n) for seed in seeds)
     n_all = len(seeds[0].data.rows("validation"))
-    print(f"\n### Validation split ({FAST}): sigma of {study.by}={study.group}, accuracy\n")
-    print(f"{n_all:,} images a seed, of which in the group: {n}.\n")
-    seconds = "seconds an epoch, of plain"
-    print(
-        header(
-            "setting",
-            "mean sigma",
-            "mean accuracy",
-            seconds,
-            *(f"seed {seed.seed}" for seed in seeds),
-        )
-    )
+    rows = []
     for label in study.labels:
-        found = [seed.sides(label, "validation") for seed in seeds]
-        means = (
-            signed(float(np.mean([s.sigma for s in found]))),
-            f"{np.mean([s.total_accuracy for s in found]):.1%}",
+        found = {seed.seed: seed.sides(label, "validation") for seed in seeds}
+        ratios = [seed.seconds(label) / seed.seconds(PLAIN) for seed in seeds]
+        rows.append(
+            {
+                "setting": label,
+                "mean sigma": signed(float(np.mean([side.sigma for side in found.values()]))),
+                "mean accuracy": np.mean([side.total_accuracy for side in found.values()]),
+                "seconds an epoch, of plain": np.mean(ratios),
+                **{
+                    f"seed {seed}": f"{signed(side.sigma)}, {side.total_accuracy:.1%}"
+                    for seed, side in found.items()
+                },
+            }
         )
-        ratio = f"{np.mean([seed.seconds(label) / seed.seconds(PLAIN) for seed in seeds]):.2f}"
-        print(
-            line(
-                label,
-                *means,
-                ratio,
-                *(f"{signed(sides.sigma)}, {sides.total_accuracy:.1%}" for sides in found),
-            )
-        )
-    print(
-        f"\n### Chosen: the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of "
-        "validation accuracy\n"
+    title = (
+        f"Validation split ({FAST}): sigma of {study.by}={study.group}, accuracy; {n_all:,} images "
+        f"a seed, of which in the group: {n}"
     )
-    print(header("method", *(f"seed {seed.seed}" for seed in seeds)))
-    for method in study.settings:
-        print(line(method, *(seed.chosen(method) for seed in seeds)))
+    least = f"the smallest |sigma| that loses at most {LARGEST_LOSS:.0%} of validation accuracy"
+    chosen = [
+        {"method": method, **{f"seed {seed.seed}": seed.chosen(method) for seed in seeds}}
+        for method in study.settings
+    ]
+    return {title: rows, f"Chosen: {least}": chosen}
 
 
-def print_test(study: Study, seeds: list[Seed], also: list[str]) -> None:
-    """Print what the chosen settings did on the test split, method by method."""
+def tables_of_test(study: Study, seeds: list[Seed], also: list[str]) -> dict[str, list[Row]]:
+    """Return what the chosen settings did on the test split, method by method."""
     n = ", ".join(str(seed.sides(PLAIN, "test").n) for seed in seeds)
-    print(
-        f"\n### Test split ({STANDARD}): mean over {len(seeds)} seeds, 95% "
-        "interval over seeds (t)\n"
+    title = (
+        f"Test split ({STANDARD}): mean over {len(seeds)} seeds, 95% interval over seeds (t); "
+        f"{len(seeds[0].data.rows('test')):,} images a seed, of which in the group: {n}"
     )
-    print(f"{len(seeds[0].data.rows('test')):,} images a seed, of which in the group: {n}.")
-    for method in study.settings:
-        print(f"\n**{method}**, as chosen\n")
-        print(header("", PLAIN, method, "change"))
-        before = [seed.sides(PLAIN, "test") for seed in seeds]
-        after = [seed.sides(seed.chosen(method), "test") for seed in seeds]
-        own, rest = f"{study.by}={study.group}", "the rest"
-        compare(f"sigma of {own}", [s.sigma for s in before], [s.sigma for s in after], "{:+.3f}")
-        sizes = [abs(s.sigma) for s in before], [abs(s.sigma) for s in after]
-        compare("|sigma|", *sizes, "{:+.3f}", is_relative=True)
-        for what, name in ((own, "auc"), (rest, "rest_auc")):
-            values = ([getattr(s, name) for s in side] for side in (before, after))
-            compare(f"mean distance (AUC) of {what}", *values, "{:.3f}", is_relative=True)
-        for what, name in (("all", "total_accuracy"), (own, "accuracy"), (rest, "rest_accuracy")):
-            compare(
-                f"accuracy of {what}",
-                *([getattr(s, name) for s in side] for side in (before, after)),
-                "{:.1%}",
-            )
-        for other in also:
-            by, group = split_spelling(other)
-            found = [
-                [seed.sides(label(seed), "test", by, group) for seed in seeds]
-                for label in picks(method)
-            ]
-            size = ", ".join(str(s.n) for s in found[0])
-            compare(
-                f"sigma of {other} (n = {size})",
-                *([s.sigma for s in side] for side in found),
-                "{:+.3f}",
-            )
-        ratios = [seed.seconds(seed.chosen(method)) / seed.seconds(PLAIN) for seed in seeds]
-        print(line("seconds an epoch, of plain", "1", mean_and_interval(ratios, "{:.2f}"), ""))
-        n_failed = [sum(s.n_failed for s in side) for side in (before, after)]
-        print(line("images without a distance", *map(str, n_failed), ""))
-    print(
-        "\n### Test split, seed by seed: change of sigma with its paired 95% interval "
-        "over test images\n"
-    )
-    print(header("method", "seed", "setting", "sigma, plain", "sigma, chosen", "change", "n"))
-    for method in study.settings:
-        for seed in seeds:
-            label = seed.chosen(method)
-            tables = seed.distances(PLAIN, "test"), seed.distances(label, "test")
-            row = compare_bias(*tables, study.by).set_index("group").loc[study.group]
-            change = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-            sigmas = f"{row['sigma_first']:+.3f}", f"{row['sigma_second']:+.3f}"
-            print(line(method, str(seed.seed), label, *sigmas, change, str(row["n"])))
+    tables = {
+        f"{title}. {method}, as chosen": method_rows(study, seeds, method, also)
+        for method in study.settings
+    }
+    return tables | {
+        "Test split, seed by seed: change of sigma with its paired 95% interval over test images": [
+            seed_row(study, seed, method) for method in study.settings for seed in seeds
+        ]
+    }
+
+
+def method_rows(study: Study, seeds: list[Seed], method: str, also: list[str]) -> list[Row]:
+    """Return what the chosen settings of one method did."""
+    before = [seed.sides(PLAIN, "test") for seed in seeds]
+    after = [seed.sides(seed.chosen(method), "test") for seed in seeds]
+    own, rest = f"{study.by}={study.group}", "the rest"
+
+    def row(what: str, form: str, of: Callable[[GroupAssignment], float], **more: bool) -> Row:
+        values = [[of(side) for side in sides] for sides in (before, after)]
+        return compared(method, what, *values, form, **more)
+
+    rows = [
+        row(f"sigma of {own}", "{:+.3f}", lambda side: side.sigma),
+        row("|sigma|", "{:+.3f}", lambda side: abs(side.sigma), is_relative=True),
+    ]
+    for what, name in ((own, "auc"), (rest, "rest_auc")):
+        title = f"mean distance (AUC) of {what}"
+        rows.append(row(title, "{:.3f}", attrgetter(name), is_relative=True))
+    for what, name in (("all", "total_accuracy"), (own, "accuracy"), (rest, "rest_accuracy")):
+        rows.append(row(f"accuracy of {what}", "{:.1%}", attrgetter(name)))
+    for other in also:
+        by, group = split_spelling(other)
+        found = [
+            [seed.sides(label(seed), "test", by, group) for seed in seeds]
+            for label in picks(method)
+        ]
+        size = ", ".join(str(side.n) for side in found[0])
+        sigmas = [[side.sigma for side in sides] for sides in found]
+        rows.append(compared(method, f"sigma of {other} (n = {size})", *sigmas, "{:+.3f}"))
+    ratios = [seed.seconds(seed.chosen(method)) / seed.seconds(PLAIN) for seed in seeds]
+    cost = {PLAIN: "1", method: mean_and_interval(ratios, "{:.2f}")}
+    failed = {
+        name: sum(side.n_failed for side in sides)
+        for name, sides in ((PLAIN, before), (method, after))
+    }
+    return [
+        *rows,
+        {"": "seconds an epoch, of plain", **cost},
+        {"": "images without a distance", **failed},
+    ]
+
+
+def seed_row(study: Study, seed: Seed, method: str) -> Row:
+    """Return the change of sigma of one seed by the setting chosen of a method."""
+    label = seed.chosen(method)
+    tables = seed.distances(PLAIN, "test"), seed.distances(label, "test")
+    row = compare_bias(*tables, study.by).set_index("group").loc[study.group]
+    return {
+        "method": method,
+        "seed": seed.seed,
+        "setting": label,
+        "sigma, plain": row["sigma_first"],
+        "sigma, chosen": row["sigma_second"],
+        "change": f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
+        "n": row["n"],
+    }
 
 
 def picks(method: str) -> tuple[Callable[[Seed], str], Callable[[Seed], str]]:
-    """Return the two functions that pick, of a seed, the labels to compare: the plain network's and the method's."""
+    """Return functions that pick the labels to compare of a seed: plain, and the method's."""
     return (lambda seed: PLAIN), (lambda seed: seed.chosen(method))
 
 
-def compare(
-    what: str, before: list[float], after: list[float], form: str, *, is_relative: bool = False
-) -> None:
-    """Print one line: a quantity before and after, and its change from seed to seed, in shares of itself where asked for."""
-    signed = form.replace("{:.", "{:+.")
-    change = mean_and_interval([b - a for a, b in zip(before, after, strict=True)], signed)
+def compared(
+    method: str,
+    what: str,
+    before: list[float],
+    after: list[float],
+    form: str,
+    *,
+    is_relative: bool = False,
+) -> Row:
+    """Return a quantity before and after, and its change from seed to seed.
+
+    In shares of itself too, where asked for.
+    """
+    pairs = list(zip(before, after, strict=True))
+    change = mean_and_interval([b - a for a, b in pairs], form.replace("{:.", "{:+."))
     if is_relative:
-        change += f"; {mean_and_interval([b / a - 1 for a, b in zip(before, after, strict=True)], '{:+.0%}')}"
-    print(line(what, mean_and_interval(before, form), mean_and_interval(after, form), change))
+        change += f"; {mean_and_interval([b / a - 1 for a, b in pairs], '{:+.0%}')}"
+    means = {PLAIN: mean_and_interval(before, form), method: mean_and_interval(after, form)}
+    return {"": what, **means, "change": change}
+
+
+def report(results: Results) -> str:
+    """Return all tables in Markdown."""
+    forms = {"mean accuracy": ".1%", "seconds an epoch, of plain": ".2f"}
+    forms |= dict.fromkeys(("sigma, plain", "sigma, chosen"), "+.3f")
+    return f"{results.facts['study']}\n\n{page(results, forms)}"
 
 
 def settings_of(
@@ -393,11 +410,11 @@ def main(
     ] = False,
     until: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     only_seed: Annotated[
-        int | None, typer.Option(help="Do this seed's work and print nothing.")
+        int | None, typer.Option(help="Do this seed's work and write no results.")
     ] = None,
     device: str = "auto",
 ) -> None:
-    """Train, choose, measure and print."""
+    """Train, choose and measure."""
     if until not in STEPS:
         raise SystemExit(f"--until {until} is none of {', '.join(STEPS)}")
     settings = settings_of(by, group, alphas, taus, epsilons, shares)
@@ -412,14 +429,15 @@ def main(
     if only_seed is not None or until == "train":
         return
     facts = measured[0].runs[PLAIN].facts
-    print(
+    said = (
         f"{dataset}, {model}, {facts.n_epochs} epochs, {len(measured)} seeds; images: "
         f"{facts.n_train:,} for training, {facts.n_validation:,} for validation, "
         f"{facts.n_test:,} for the test."
     )
-    print_validation(study, measured)
+    tables = tables_of_validation(study, measured)
     if until == "test":
-        print_test(study, measured, also or [])
+        tables |= tables_of_test(study, measured, also or [])
+    print(report(save("mitigation", tables, study=said)))
 
 
 if __name__ == "__main__":

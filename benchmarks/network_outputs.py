@@ -1,31 +1,27 @@
-"""Linear networks whose output comes in every odd form: what is found against the exact distance, or the refusal.
+"""Linear networks whose output comes in every odd form: found against exact, or the refusal.
 
-``python -m benchmarks.network_outputs`` writes benchmarks/network_outputs.md. Images and margins
+``python -m benchmarks.network_outputs``. Images and margins
 are so made that no bound of [0, 1] clips: the nearest boundary of every image lies inside. The
 exact distance is |f_0 - f_1| / |w_0 - w_1|, worked out here in float64.
 """
 
-import argparse
-import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rbcore.distances import resolve_method
-from rbcore.distances.engine import Engine
+from benchmarks.results import Results, Row, as_table, save
+from benchmarks.subjects import engine_for
 from rbcore.distances.networks import CheckedNetwork
-from rbcore.distances.samples import Samples
 from rbcore.errors import MethodError
 from rbcore.outputs import read_outputs
 
-REPORT = Path(__file__).with_suffix(".md")
 SIDE, CHANNELS = 6, 3
 N_PIXELS = CHANNELS * SIDE * SIDE
 METHODS = {
@@ -37,6 +33,7 @@ METHODS = {
 }
 """How much of the exact distance each may find at most; a certificate stays below it."""
 ATTACK_LEAST = 0.9999
+DONE, RIGHT = "what is done", "as it should be"
 
 
 class Linear(nn.Module):
@@ -92,13 +89,13 @@ class Case:
 
 
 def planes() -> tuple[Tensor, Tensor]:
-    """Return weights (2, n_pixels) and biases (2,) of a linear network whose boundary goes through the middle of the box."""
+    """Return weights (2, n_pixels) and biases (2,) whose boundary halves the box [0, 1]."""
     weights = torch.randn(2, N_PIXELS, generator=torch.Generator().manual_seed(0)) / 8
     return weights, -weights.sum(1) / 2
 
 
 def images_of(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return images (n, channels, side, side) well inside [0, 1], their labels, and the exact distances of `planes`.
+    """Return images (n, channels, side, side), their labels, and the exact distances of `planes`.
 
     Pixels lie within 0.35 to 0.65 but for a step of at most 0.4 along a unit vector of 108 entries,
     so no way to the boundary clips.
@@ -117,7 +114,7 @@ def images_of(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cases(n: int) -> Iterator[Case]:
-    """Yield every odd form, those that are taken first, with the exact distances of `images_of`."""
+    """Yield every odd form, those that are taken first, with exact distances of `images_of`."""
     weights, biases = planes()
     expected = images_of(n)[2]
     one = (weights[1:] - weights[:1], biases[1:] - biases[:1])
@@ -224,14 +221,8 @@ def ratios(case: Case, spelled: str, n: int) -> np.ndarray:
     Raises `MethodError` where the network is refused.
     """
     images, labels, exact = images_of(n)
-    method, parameters = resolve_method(spelled)
-    engine = Engine(
-        CheckedNetwork(case.network, n_classes=2, outputs=case.outputs),
-        Samples.of_arrays(images, labels),
-        method,
-        parameters,
-        batch_size=32,
-    )
+    network = CheckedNetwork(case.network, n_classes=2, outputs=case.outputs)
+    engine = engine_for(network, images, labels, spelled, batch_size=32)
     found = engine.estimate(np.arange(n))
     ratio: np.ndarray = found.distance / exact
     return ratio
@@ -249,49 +240,44 @@ def is_right(spelled: str, ratio: np.ndarray) -> bool:
     )
 
 
-def row(case: Case, n: int) -> tuple[str, bool]:
-    """Return a line of the table, and whether it is as it should be."""
+def row(case: Case, n: int) -> Row:
+    """Return a row of the table, with whether it is as it should be."""
     images = torch.as_tensor(images_of(n)[0])
+    start = {"what the network returns": case.name}
     try:
-        notes = (
-            " ".join(read_outputs(case.network, images, 2, case.outputs).notes) or "taken as it is"
-        )
+        notes = " ".join(read_outputs(case.network, images, 2, case.outputs).notes)
         found = {spelled: ratios(case, spelled, n) for spelled in METHODS}
     except MethodError as error:
-        return f"| {case.name} | refused: {error} |" + " |" * len(METHODS), case.expected is None
-    cells = [f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}" for ratio in found.values()]
-    good = case.expected is not None and all(
-        is_right(spelled, ratio) for spelled, ratio in found.items()
-    )
-    return f"| {case.name} | {notes} | {' | '.join(cells)} |", good
+        return {**start, DONE: f"refused: {error}", RIGHT: case.expected is None}
+    cells = {
+        spelled: f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}"
+        for spelled, ratio in found.items()
+    }
+    good = all(is_right(spelled, ratio) for spelled, ratio in found.items())
+    right = {RIGHT: case.expected is not None and good}
+    return {**start, DONE: notes or "taken as it is", **cells, **right}
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=200, help="images a case")
-    n = parser.parse_args().n
-    rows = [row(case, n) for case in cases(n)]
-    wrong = [line for line, good in rows if not good]
-    head = ["what the network returns", "what is done", *METHODS]
-    REPORT.write_text(
-        (
-            "# What a network may return\n\n"
-            f"{datetime.date.today().isoformat()}, `python -m benchmarks.network_outputs --n "
-            f"{n}`, torch {torch.__version__}, CPU. Linear networks of {N_PIXELS} pixels and 2 "
-            f"classes, {n} images whose boundary lies inside [0, 1]; smallest and largest found / "
-            "exact distance. Right: an attack from 1.00 to 1.03 (`minimal`) or 1.06 (`deepfool`, "
-            "`ddn`), a certificate never above 1, or a refusal. Rows that are not: "
-            f"**{len(wrong)}** of {len(rows)}.\n\n"
-            f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
-        )
-        + "\n".join(line for line, _ in rows)
-        + "\n",
-        encoding="utf-8",
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    rows = results.tables["forms"]
+    wrong = [row for row in rows if not row[RIGHT]]
+    shown = [{title: cell for title, cell in row.items() if title != RIGHT} for row in rows]
+    return (
+        f"# What a network may return\n\n{results.heading} Linear networks of {N_PIXELS} pixels "
+        f"and 2 classes, {results.facts['n']} images whose boundary lies inside [0, 1]; smallest "
+        "and largest found / exact distance. Right: an attack from 1.00 to 1.03 (`minimal`) or "
+        "1.06 (`deepfool`, `ddn`), a certificate never above 1, or a refusal. Rows that are not: "
+        f"**{len(wrong)}** of {len(rows)}.\n\n{as_table(shown)}"
     )
-    print(f"{REPORT}: {len(rows)} rows, {len(wrong)} wrong", *wrong, sep="\n")
-    raise SystemExit(bool(wrong))
+
+
+def main(n: Annotated[int, typer.Option(help="Images a case.")] = 200) -> None:
+    """Try every form; exit with 1 if one is not as it should be."""
+    results = save("network_outputs", {"forms": [row(case, n) for case in cases(n)]}, n=n)
+    print(report(results))
+    raise SystemExit(not all(row[RIGHT] for row in results.tables["forms"]))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,4 +1,4 @@
-"""Attacks of other libraries with one signature, and the judge that every method's output has to pass.
+"""Attacks of other libraries with one signature, and the judge of every method's output.
 
 What a peer needs that a user may miss is done here: bounds (0, 1), parameters frozen, evaluation
 mode, logits. torchattacks and ART are for benchmarks only; `benchmarks/requirements.txt` says how
@@ -7,19 +7,17 @@ they are installed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.subjects import PEERS_BATCH
 from rbcore.outputs.modes import evaluating
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """From a network, images in [0, 1] and their labels to perturbed images."""
-BATCH = 64
-"""Images a peer gets at a time: where Foolbox's DeepFool was fastest of 8, 16, 32, 64 and 128 on
-both networks here.
-"""
 OUTSIDE = 1e-5
 """How far outside [0, 1] a pixel may lie, by rounding, before an output counts as failed."""
 
@@ -42,7 +40,9 @@ class Peer:
     attack: Attack
     rows: int | None = None
 
-    def run(self, network: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
+    def run(
+        self, network: nn.Module, images: Tensor, labels: Tensor, batch: int = PEERS_BATCH
+    ) -> Tensor:
         """Return the perturbed images, `batch` at a time, with the network's parameters frozen."""
         with evaluating(network, frozen=True), torch.enable_grad():
             parts = [
@@ -55,7 +55,7 @@ class Peer:
 
 
 def judge(network: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor) -> np.ndarray:
-    """Return the L2 distance of each perturbed image, float64, shape (n,); NaN where it is no adversarial.
+    """Return the L2 distance of each perturbed image, float64, shape (n,); NaN where it fails.
 
     It has to be finite, not constant, inside [0, 1] up to rounding (and is clipped), and
     misclassified both alone and among all others: an image on the boundary flips with the
@@ -66,7 +66,7 @@ def judge(network: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor)
     usable &= (flat.amin(1) >= -OUTSIDE) & (flat.amax(1) <= 1 + OUTSIDE)
     shown = perturbed.nan_to_num().clamp(0, 1)
     with evaluating(network, frozen=True), torch.no_grad():
-        for size in (1, BATCH):
+        for size in (1, PEERS_BATCH):
             logits = torch.cat(
                 [network(shown[start : start + size]) for start in range(0, len(shown), size)]
             )
@@ -93,7 +93,7 @@ def foolbox_ddn(steps: int = 100) -> Attack:
 
 
 def foolbox_carlini_wagner(binary_search_steps: int, steps: int) -> Attack:
-    """Foolbox's ``L2CarliniWagnerAttack``, never stopped early, since that depends on a sample's neighbors."""
+    """Foolbox's ``L2CarliniWagnerAttack``, never stopped early: that depends on neighbors."""
     from foolbox.attacks import L2CarliniWagnerAttack
 
     def make() -> L2CarliniWagnerAttack:
@@ -104,7 +104,7 @@ def foolbox_carlini_wagner(binary_search_steps: int, steps: int) -> Attack:
     return _foolbox(make)
 
 
-def _foolbox(make: Callable[[], object]) -> Attack:
+def _foolbox(make: Callable[[], Any]) -> Attack:
     from foolbox.criteria import Misclassification
     from foolbox.models.pytorch import PyTorchModel
 
@@ -112,7 +112,7 @@ def _foolbox(make: Callable[[], object]) -> Attack:
         wrapped = PyTorchModel(
             network, bounds=(0, 1), device=images.device
         )  # it takes cuda:0 where none is given
-        perturbed: Tensor = make().run(wrapped, images, Misclassification(labels))  # type: ignore[attr-defined]
+        perturbed: Tensor = make().run(wrapped, images, Misclassification(labels))
         return perturbed
 
     return attack
@@ -157,7 +157,7 @@ def art_deepfool(steps: int = 50) -> Attack:
 
 
 def art_carlini_wagner(binary_search_steps: int = 5, steps: int = 10) -> Attack:
-    """ART's ``CarliniL2Method`` on a small budget: each step is a line search of up to ten forward passes."""
+    """ART's ``CarliniL2Method`` on a small budget: a step searches a line of ten forward passes."""
 
     def make(classifier: object, size: int) -> object:
         from art.attacks.evasion import CarliniL2Method
@@ -170,7 +170,7 @@ def art_carlini_wagner(binary_search_steps: int = 5, steps: int = 10) -> Attack:
     return _art(make)
 
 
-def _art(make: Callable[[object, int], object]) -> Attack:
+def _art(make: Callable[[object, int], Any]) -> Attack:
     def attack(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         from art.estimators.classification import PyTorchClassifier
 
@@ -185,7 +185,7 @@ def _art(make: Callable[[object, int], object]) -> Attack:
             device_type="gpu" if images.device.type == "cuda" else "cpu",
         )
         made = make(classifier, len(images))
-        perturbed = made.generate(images.cpu().numpy(), labels.cpu().numpy())  # type: ignore[attr-defined]
+        perturbed = made.generate(images.cpu().numpy(), labels.cpu().numpy())
         return torch.as_tensor(perturbed, device=images.device)
 
     return attack

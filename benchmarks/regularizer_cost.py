@@ -1,6 +1,6 @@
-"""What the fairness term costs: time and memory of a regularized training step against a plain one, per model and form.
+"""What the fairness term costs: time and memory of a regularized training step against a plain one.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost`` prints a Markdown table. The images are
+``OMP_NUM_THREADS=1 python -m benchmarks.regularizer_cost``, per model and form. The images are
 synthetic (uniform noise of the right shape, UTKFace's five classes), since time and memory depend
 on shapes alone, and on how many images are classified correctly, for which the distances are
 computed. Three settings are measured in turns, batch by batch, so that a busy machine slows all
@@ -9,16 +9,17 @@ of three right (a network in training). Every step is a whole step of
 `rbcore.training.loop.Trainer`, optimizer included.
 """
 
-import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
+import typer
 
+from benchmarks.results import Results, Row, memory, page, save, say
 from rbcore.datasets import Dataset
 from rbcore.models import build_network
 from rbcore.training.hooks import PLAIN
@@ -28,6 +29,7 @@ from rbcore.training.recipes import recipe_for
 
 SIZE = 64
 N_CLASSES = 5
+RIGHT, MEMORY = "ms, all right", "MB above the start"
 MODELS = ("utk_classifier", "small_cnn")
 SHARES = (1.0, 2 / 3)
 """Shares of correctly classified images."""
@@ -71,7 +73,7 @@ class Stepper:
         rows = np.arange(len(labels))
         for_term = (self.images, labels, rows) if self.has_term else None
         start = time.perf_counter()
-        _, term = self.trainer._step(Batch(self.images, labels, for_term=for_term))
+        _, term = self.trainer.step(Batch(self.images, labels, for_term=for_term))
         seconds = time.perf_counter() - start
         if (term is None) == self.has_term:
             raise RuntimeError("the term was skipped, so nothing was measured")
@@ -79,13 +81,16 @@ class Stepper:
 
 
 def peak_memory(model: str, form: str) -> float:
-    """Return the peak memory in MB of a fresh process that takes two steps (plain for ``plain``)."""
-    command = [sys.executable, "-m", "benchmarks.regularizer_cost", "--memory-of", model, form]
+    """Return the peak memory in MB of a fresh process that takes two steps.
+
+    ``plain`` is the plain step, ``none`` takes none.
+    """
+    command = [sys.executable, "-m", "benchmarks.regularizer_cost", f"--memory-of={model},{form}"]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def measure(model: str, n_steps: int) -> None:
-    """Print the rows of one model."""
+def measure(model: str, n_steps: int) -> list[Row]:
+    """Return the rows of one model."""
     steppers = {("plain", 0.0): Stepper(model, None)}
     steppers |= {(form, share): Stepper(model, form, share) for form in FORMS for share in SHARES}
     for stepper in steppers.values():
@@ -96,44 +101,49 @@ def measure(model: str, n_steps: int) -> None:
             seconds[key].append(stepper.step())
     plain, start = np.array(seconds["plain", 0.0]), peak_memory(model, "none")
     base = peak_memory(model, "plain") - start
-    batch = len(steppers["plain", 0.0].images)
-    print(f"| {model}, {batch} | plain | {np.median(plain) * 1e3:.0f} | | | {base:.0f} | |")
+    title = f"{model}, {len(steppers['plain', 0.0].images)}"
+    first = {"model, batch": title, "step": "plain", RIGHT: 1e3 * np.median(plain)}
+    rows = [{**first, MEMORY: base}]
     for form in FORMS:
         ratios = [np.median(np.array(seconds[form, share]) / plain) for share in SHARES]
-        memory = peak_memory(model, form) - start
-        print(
-            f"| {model}, {batch} | {form} | {np.median(seconds[form, 1.0]) * 1e3:.0f} | "
-            f"{ratios[0]:.2f} | {ratios[1]:.2f} | {memory:.0f} | {memory / base:.2f} |",
-            flush=True,
+        used = peak_memory(model, form) - start
+        rows.append(
+            {
+                "model, batch": title,
+                "step": form,
+                RIGHT: 1e3 * np.median(seconds[form, 1.0]),
+                "of plain, all right": ratios[0],
+                "of plain, 2 of 3 right": ratios[1],
+                MEMORY: used,
+                "of plain": used / base,
+            }
         )
+        say(f"{title}, {form}: {ratios[0]:.2f} of plain")
+    return rows
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=9, help="batches of each kind")
-    parser.add_argument(
-        "--memory-of", nargs=2, metavar=("MODEL", "FORM"), help="used by the command itself"
-    )
-    options = parser.parse_args()
-    if options.memory_of:
-        model, form = options.memory_of
+def report(results: Results) -> str:
+    """Return the table in Markdown."""
+    ratios = ("of plain, all right", "of plain, 2 of 3 right", "of plain")
+    return page(results, {RIGHT: ".0f", MEMORY: ".0f", **dict.fromkeys(ratios, ".2f")})
+
+
+def main(
+    steps: Annotated[int, typer.Option(help="Batches of each kind.")] = 9,
+    models: str = ",".join(MODELS),
+    memory_of: Annotated[str | None, typer.Option(hidden=True, help="MODEL,FORM")] = None,
+) -> None:
+    """Measure each model."""
+    if memory_of is not None:
+        model, form = memory_of.split(",")
         stepper = Stepper(model, None if form in ("plain", "none") else form)
         for _ in range(0 if form == "none" else 2):
             stepper.step()
-        status = Path(
-            "/proc/self/status"
-        ).read_text()  # not getrusage: that begins with what the parent process had
-        print(float(status.partition("VmHWM:")[2].split()[0]) / 1024)
+        print(memory("VmHWM"))  # not getrusage: that begins with what the parent process had
         return
-    print(
-        "| model, batch | step | ms, all right | of plain, all right | of plain, 2 of 3 right | "
-        "MB above the start | of plain |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for model in MODELS:
-        measure(model, options.steps)
+    rows = [row for model in models.split(",") for row in measure(model, steps)]
+    print(report(save("regularizer_cost", {"Steps": rows})))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

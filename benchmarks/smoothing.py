@@ -1,4 +1,4 @@
-"""Randomized smoothing beside the forward pass alone: the same network, folding, layout and number format, in the same run.
+"""Randomized smoothing beside the forward pass alone: the same network, folding, layout, format.
 
     python -m benchmarks.smoothing --cifar FOLDER --weights FILE [--utkface FOLDER]
     [--clock cpu --threads 1]
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -25,11 +24,19 @@ import typer
 from scipy import stats
 from torch import Tensor, nn
 
-from benchmarks.distances import Subject, load_cifar, load_faces
-from rbcore.distances import resolve_method
-from rbcore.distances.engine import Engine, Estimates
+from benchmarks.results import Results, Row, page, save
+from benchmarks.subjects import (
+    Cifar,
+    Faces,
+    Subject,
+    Threads,
+    Weights,
+    engine_for,
+    load_cifar,
+    load_faces,
+)
+from rbcore.distances.engine import Estimates
 from rbcore.distances.networks import CountedNetwork
-from rbcore.distances.samples import Samples
 from rbcore.distances.smoothing.voting import voting_network
 from rbcore.outputs.modes import evaluating
 
@@ -42,7 +49,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 @dataclass
 class Job:
-    """Something to time: what it does, the network evaluations it makes, and what each turn took."""
+    """Something to time: what it does, the evaluations that it makes, what each turn took."""
 
     act: Callable[[], object]
     evaluations: int
@@ -60,7 +67,7 @@ class Job:
 
 
 def forward_job(network: nn.Module, images: Tensor, clock: Callable[[], float]) -> Job:
-    """Return a job that sends the same images through a network again and again, for about `SECONDS_A_TURN`."""
+    """Return a job that sends the same images through a network for about `SECONDS_A_TURN`."""
 
     def act(turns: int) -> None:
         with torch.inference_mode():
@@ -74,25 +81,19 @@ def forward_job(network: nn.Module, images: Tensor, clock: Callable[[], float]) 
     return Job(partial(act, turns), turns * len(images), [])
 
 
-def smoothing_engine(subject: Subject, precision: str, n: int) -> Engine:
-    """Return an engine that certifies the subject's images, at the pass size it finds itself."""
-    method, parameters = resolve_method("smoothing", {"precision": precision, "n": n})
-    rows = np.arange(len(subject.labels))
-    return Engine(
-        subject.network,
-        Samples.of_arrays(subject.images, subject.labels, rows),
-        method,
-        parameters,
-    )
-
-
 def measure(
     subject: Subject, n_certified: int, n: int, turns: int, clock: Callable[[], float]
-) -> None:
-    """Print the table and the verdicts of one network."""
+) -> dict[str, list[Row]]:
+    """Return the table and the claims of one network, by their titles."""
     jobs: dict[tuple[str, str], Job] = {}
     found: dict[str, Estimates] = {}
-    engines = {precision: smoothing_engine(subject, precision, n) for precision in PRECISIONS}
+    images, labels = subject.images, subject.labels
+    engines = {
+        precision: engine_for(
+            subject.network, images, labels, "smoothing", {"precision": precision, "n": n}
+        )
+        for precision in PRECISIONS
+    }
     rows = np.arange(n_certified)
 
     def certify(precision: str) -> None:
@@ -103,10 +104,8 @@ def measure(
         for precision in PRECISIONS:
             voter = voting_network(CountedNetwork(subject.network), image, precision)
             for size in SIZES:
-                images = image.expand(size, -1, -1, -1).contiguous(
-                    memory_format=torch.channels_last
-                )
-                jobs[precision, f"forward, {size} a pass"] = forward_job(voter, images, clock)
+                many = image.expand(size, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+                jobs[precision, f"forward, {size} a pass"] = forward_job(voter, many, clock)
             certify(precision)
             method, parameters = engines[precision].method, engines[precision].parameters
             assert method.passes is not None  # noqa: S101 (for mypy)
@@ -123,65 +122,55 @@ def measure(
                 started = clock()
                 job.act()
                 job.seconds.append(clock() - started)
-    print(
-        f"\n**{subject.title}**, n = {n}, {n_certified} images, {turns} turns, "
-        f"{torch.get_num_threads()} threads\n"
-    )
-    print("| network computes in | what | evaluations/s, median | quartiles |\n|---|---|---|---|")
+    rows = []
     for (precision, what), job in jobs.items():
         low, high = np.quantile(job.rates, [0.25, 0.75])
-        print(f"| {precision} | {what} | {job.rate:,.0f} | {low:,.0f} to {high:,.0f} |")
-    report(jobs)
-    compare_radii(found["float32"], found["bfloat16"], n)
+        own = {"network computes in": precision, "what": what}
+        spread = {"quartiles": f"{low:,.0f} to {high:,.0f}"}
+        rows.append({**own, "evaluations/s, median": job.rate, **spread})
+    title = (
+        f"{subject.title}, n = {n}, {n_certified} images, {turns} turns, "
+        f"{torch.get_num_threads()} threads"
+    )
+    radii = compare_radii(found["float32"], found["bfloat16"], n)
+    return {title: rows, f"{subject.title}: claims": [*claims_of(jobs), radii]}
 
 
-def report(jobs: dict[tuple[str, str], Job]) -> None:
-    """Print what is required and what was measured."""
-    whole, best = {}, {}
+def claims_of(jobs: dict[tuple[str, str], Job]) -> list[Row]:
+    """Return what is required and what was measured."""
+    whole, best, rows = {}, {}, []
     for precision in PRECISIONS:
-        own = {
-            what: job
-            for (of, what), job in jobs.items()
-            if of == precision and "loaded" not in what
-        }
-        best[precision] = max(
-            (job for what, job in own.items() if what.startswith("forward")),
-            key=lambda job: job.rate,
-        )
+        own = {what: job for (of, what), job in jobs.items() if of == precision}
+        forward = [job for what, job in own.items() if what.startswith("forward, ")]
+        best[precision] = max(forward, key=lambda job: job.rate)
         whole[precision] = next(job for what, job in own.items() if what.startswith("smoothing"))
         share = whole[precision].rate / best[precision].rate
         paired = float(np.median(whole[precision].rates / best[precision].rates))
-        verdict(
-            f"{precision}: smoothing over the forward's best rate (turn by turn: {paired:.3f})",
-            share,
-            SHARE,
-        )
-    verdict(
-        "bfloat16 over float32, whole method",
-        whole["bfloat16"].rate / whole["float32"].rate,
-        SPEEDUP,
-    )
-    print(
-        "- bfloat16 over float32, forward's best rates alone: "
-        f"{best['bfloat16'].rate / best['float32'].rate:.2f}"
-    )
+        what = f"{precision}: smoothing over the forward's best rate (turn by turn: {paired:.3f})"
+        rows.append(claim(what, share, SHARE))
     loaded = next(job for (_, what), job in jobs.items() if "loaded" in what)
-    print(
-        "- bfloat16 smoothing over the float32 forward of the network as loaded: "
-        f"{whole['bfloat16'].rate / loaded.rate:.2f}"
-    )
+    over = "bfloat16 over float32"
+    return [
+        *rows,
+        claim(f"{over}, whole method", whole["bfloat16"].rate / whole["float32"].rate, SPEEDUP),
+        claim(f"{over}, forward's best rates alone", best["bfloat16"].rate / best["float32"].rate),
+        claim(
+            "bfloat16 smoothing over the float32 forward of the network as loaded",
+            whole["bfloat16"].rate / loaded.rate,
+        ),
+    ]
 
 
-def verdict(what: str, value: float, required: float) -> None:
-    """Print one figure beside what is required."""
-    print(
-        f"- {what}: {value:.3f}, required {required}: "
-        f"{'reached' if value >= required else 'NOT reached'}"
-    )
+def claim(what: str, value: float, required: float | None = None) -> Row:
+    """Return one figure beside what is required, if anything is."""
+    if required is None:
+        return {"what": what, "measured": value}
+    said = "reached" if value >= required else "NOT reached"
+    return {"what": what, "measured": value, "required": required, "": said}
 
 
-def compare_radii(full: Estimates, half: Estimates, n: int, alpha: float = 0.001) -> None:
-    """Print how many bfloat16 vote shares lie in the two-sided Clopper-Pearson interval of the float32 ones."""
+def compare_radii(full: Estimates, half: Estimates, n: int, alpha: float = 0.001) -> Row:
+    """Return how many bfloat16 vote shares lie in the interval of the float32 ones."""
     same = (full.columns["smoothed_prediction"] == half.columns["smoothed_prediction"]) & (
         full.status == "certified"
     )
@@ -194,42 +183,44 @@ def compare_radii(full: Estimates, half: Estimates, n: int, alpha: float = 0.001
     ]
     moved = np.abs(full.distance - half.distance)[same]
     certified = int((full.status == "certified").sum())
-    print(
-        f"- bfloat16 beside float32, same draws: {int(same.sum())} of {certified} certified "
-        f"images keep their class; of these {sum(inside)} have a vote share inside the float32 "
-        f"one's {1 - alpha:.1%} interval; largest change of p_A "
-        f"{np.abs(votes - others).max() / n:.4f}, of a radius {moved.max():.4f} (median "
-        f"{np.median(moved):.4f})"
-    )
+    return {
+        "what": (
+            f"bfloat16 beside float32, same draws: {int(same.sum())} of {certified} certified "
+            f"images keep their class; of these {sum(inside)} have a vote share inside the float32 "
+            f"one's {1 - alpha:.1%} interval (Clopper-Pearson); largest change of p_A "
+            f"{np.abs(votes - others).max() / n:.4f}, of a radius {moved.max():.4f} (median "
+            f"{np.median(moved):.4f})"
+        )
+    }
+
+
+def report(results: Results) -> str:
+    """Return the tables and the claims in Markdown."""
+    said = f"{results.facts['capability']}, {results.facts['clock']} clock."
+    return f"{said} {page(results, {'evaluations/s, median': ',.0f', 'measured': '.3f'})}"
 
 
 def main(
-    cifar: Annotated[
-        Path,
-        typer.Option(help="Folder of CIFAR-10 in the official layout; its checksums are waived."),
-    ],
-    weights: Annotated[Path, typer.Option(help="State dict of ResNet-20, resnet20-12fca82f.th.")],
-    utkface: Annotated[
-        Path | None,
-        typer.Option(help="Folder of UTKFace; its network is trained if the cache has none."),
-    ] = None,
+    cifar: Cifar,
+    weights: Weights,
+    utkface: Faces = None,
     images: Annotated[int, typer.Option(help="Images certified in each turn.")] = 8,
     n: Annotated[int, typer.Option(help="Noisy copies of an image that are counted.")] = 1000,
     turns: Annotated[int, typer.Option(help="Turns of each.")] = 7,
-    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 2,
+    threads: Threads = 2,
     clock: Annotated[str, typer.Option(help="wall or cpu.")] = "wall",
 ) -> None:
-    """Print a table and the verdicts for each network."""
+    """Measure each network."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("RBCORE_CACHE", folder)
-        print(
-            f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {clock} "
-            f"clock, {time.strftime('%Y-%m-%d')}"
-        )
-        measure(load_cifar(cifar, weights, images, batch=128), images, n, turns, CLOCKS[clock])
-        if utkface:
-            measure(load_faces(utkface, images, batch=128), images, n, turns, CLOCKS[clock])
+        subjects = [load_cifar(cifar, weights, images, batch=128)]
+        subjects += [load_faces(utkface, images, batch=128)] if utkface else []
+        tables: dict[str, list[Row]] = {}
+        for subject in subjects:
+            tables |= measure(subject, images, n, turns, CLOCKS[clock])
+    capability = torch.backends.cpu.get_cpu_capability()
+    print(report(save("smoothing", tables, clock=clock, capability=capability)))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,30 @@
-"""Does the measure see the bias that was planted, and only that? Four strengths, several seeds, distances by attack.
+"""Does the measure see the bias that was planted, and only that? Four strengths, several seeds.
 
     python -m benchmarks.toyfaces_strengths [--seeds 3] [--epochs 5]
 
 For each strength and seed: train `small_cnn`, attack its test faces with DeepFool, measure sigma of
-dim light (planted), of camera A (null) and of the site "school" (confounded with age). Writes
-toyfaces_strengths.md and .svg beside this file. Everything goes through the store, so a killed call
-goes on and a second one only writes.
+dim light (planted), of camera A (null) and of the site "school" (confounded with age). Everything
+goes through the store, so a killed call goes on. The report draws toyfaces_strengths.svg in the
+folder of results.
 """
-
-from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import typer
 
 import rbcore as rb
+from benchmarks.results import FOLDER, Results, Row, as_table, save
+from rbcore.charts.theme import COLORS, rule_at
 from rbcore.datasets.toyfaces import STRENGTHS
 
 GROUPS = {"lighting": "dim", "camera": "A", "site": "school"}
 TRUTH = {"lighting": "planted", "camera": "null", "site": "confounded with age"}
-HERE = Path(__file__).parent
 
 
-def measure(seeds: int, epochs: int) -> pd.DataFrame:
-    """Return one row a strength, seed and attribute: sigma of its group with interval, n and the model's accuracy."""
+def measure(seeds: int, epochs: int, strengths: int | None) -> list[Row]:
+    """Return one row a strength, seed and attribute: sigma of its group, n, the accuracy."""
     rows = []
-    for name, strength in sorted(STRENGTHS.items(), key=lambda item: item[1]):
+    for name, strength in sorted(STRENGTHS.items(), key=lambda item: item[1])[:strengths]:
         for seed in range(seeds):
             faces = rb.load_dataset(name, seed=seed)
             run = rb.train("small_cnn", faces, epochs=epochs, keep="1")
@@ -42,22 +41,22 @@ def measure(seeds: int, epochs: int) -> pd.DataFrame:
                 }
                 accuracy = distances["is_correct"].mean()
                 rows.append(
-                    {**facts, **bias[["n", "sigma", "low", "high"]], "model_accuracy": accuracy}
+                    {
+                        **facts,
+                        **bias[["n", "sigma", "low", "high"]].to_dict(),
+                        "model_accuracy": accuracy,
+                    }
                 )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def figure(table: pd.DataFrame) -> alt.HConcatChart:
     """Draw sigma against the planted strength, one panel an attribute, one interval a seed."""
     table = table.assign(place=table["strength"] + 0.012 * (table["seed"] - 1))
     x = alt.X("place:Q", title="planted strength")
-    color = alt.Color("seed:N", scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73"]))
+    color = alt.Color("seed:N", scale=alt.Scale(range=list(COLORS[:3])))
     limits = alt.Scale(domain=[table["low"].min(), table["high"].max()])
-    zero = (
-        alt.Chart(pd.DataFrame({"zero": [0.0]}))
-        .mark_rule(color="#7F7F7F")
-        .encode(y=alt.Y("zero:Q", scale=limits))
-    )
+    zero = rule_at(y=0, is_dashed=False)
     panels = []
     for (attribute, truth), rows in table.groupby(["attribute", "truth"], sort=False):
         base = alt.Chart(rows)
@@ -72,36 +71,34 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
-def main(seeds: int = 3, epochs: int = 5) -> None:
-    """Measure, print and write the table and the figure."""
-    table = measure(seeds, epochs)
-    lines = [
-        "| strength | attribute (truth) | "
-        + " | ".join(f"seed {seed}: sigma [95%], n" for seed in range(seeds))
-        + " |"
-    ]
-    lines.append("|---|---|" + "---|" * seeds)
+def report(results: Results) -> str:
+    """Return the table in Markdown, and draw the figure beside the results."""
+    table = pd.DataFrame(results.tables["sigma"])
+    lines = []
     for (strength, attribute, truth), rows in table.groupby(
         ["strength", "attribute", "truth"], sort=False
     ):
-        cells = [
-            f"{row.sigma:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.n}"
+        cells = {
+            f"seed {row.seed}: sigma [95%], n": (
+                f"{row.sigma:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.n}"
+            )
             for row in rows.itertuples()
-        ]
-        lines.append(f"| {strength:g} | {attribute} ({truth}) | " + " | ".join(cells) + " |")
+        }
+        own = {"strength": f"{strength:g}", "attribute (truth)": f"{attribute} ({truth})"}
+        lines.append({**own, **cells})
     accuracies = table.groupby("strength")["model_accuracy"].agg(["min", "max"])
-    lines += ["", "Test accuracy, least and greatest over the seeds: "]
-    lines[-1] += (
-        "; ".join(
-            f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}"
-            for strength, row in accuracies.iterrows()
-        )
-        + "."
+    said = "; ".join(
+        f"{strength:g}: {row['min']:.3f}-{row['max']:.3f}"
+        for strength, row in accuracies.iterrows()
     )
-    text = "\n".join(lines)
-    print(text)
-    (HERE / "toyfaces_strengths.md").write_text(text + "\n", encoding="utf-8")
-    figure(table).save(HERE / "toyfaces_strengths.svg")
+    figure(table).save(FOLDER / "toyfaces_strengths.svg")
+    accuracy = f"Test accuracy, least and greatest over the seeds: {said}."
+    return "\n\n".join([results.heading, as_table(lines), accuracy])
+
+
+def main(seeds: int = 3, epochs: int = 5, strengths: int | None = None) -> None:
+    """Measure every strength, or the first ones, and every seed."""
+    print(report(save("toyfaces_strengths", {"sigma": measure(seeds, epochs, strengths)})))
 
 
 if __name__ == "__main__":

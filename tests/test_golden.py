@@ -30,9 +30,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import rbcore as rb
+from benchmarks.layouts import LAYOUTS
 from rbcore.cli.main import cli
 from rbcore.errors import Cancelled
-from tests.official_layouts import LAYOUTS
 
 GOLDEN = Path(__file__).with_name("golden.json")
 BUNDLED = Path(__file__).resolve().parent.parent / "cache" / "bundled"

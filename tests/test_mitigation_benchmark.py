@@ -108,7 +108,8 @@ def test_an_interval_over_seeds_is_students():
 
 
 @pytest.mark.slow
-def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatch):
+def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.results.FOLDER", tmp_path)
     asked = []
     estimate = estimate_distances
 

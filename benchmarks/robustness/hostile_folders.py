@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 
 import rbcore as rb
+from benchmarks.layouts import LAYOUTS
 from benchmarks.robustness.cases import HOSTILE, SAME, WRONG, Case, Outcome, must_refuse
 from benchmarks.robustness.world import World, facts_of_images
-from tests.official_layouts import LAYOUTS
 
 KIND, OFFICIAL = "folders", "folders of published datasets"
 Put = Callable[[Path], None]

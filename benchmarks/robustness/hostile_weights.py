@@ -16,11 +16,11 @@ import safetensors.torch
 import torch
 
 import rbcore as rb
+from benchmarks.layouts import LAYOUTS
 from benchmarks.robustness.cases import HOSTILE, SAME, WRONG, Case, Outcome, must_refuse
 from benchmarks.robustness.damage import damages
 from benchmarks.robustness.world import World, digest_of_tensors
 from rbcore.runs.importing import import_weights
-from tests.official_layouts import LAYOUTS
 
 KIND, PICKLES = "weights files", "pickles of CIFAR"
 DAMAGED = 90

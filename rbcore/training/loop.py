@@ -115,7 +115,7 @@ class Trainer:
             batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
             images, labels = images_and_labels(self.dataset, batch, torch.device("cpu"))
             images = augmented(images, self.recipe, random)
-            loss, term = self._step(self._batch(batch, images, labels, own_random))
+            loss, term = self.step(self._batch(batch, images, labels, own_random))
             total += loss * len(batch)
             terms += [] if term is None else [term]
             progress(done + 1, n_steps, f"training epoch {epoch} of {self.recipe.epochs}{so_far}")
@@ -153,7 +153,7 @@ class Trainer:
             labels = torch.cat([labels, more_labels])
         return images.to(self.device), labels.to(self.device), np.concatenate([batch, rows])
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Term | None]:
+    def step(self, batch: Batch) -> tuple[Tensor, Term | None]:
         """Take one step on a batch and return its loss and the further term, if there is one.
 
         Where a batch does not fit into memory, it goes in parts of half the size that

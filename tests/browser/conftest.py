@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.serving import ROOT, copy_without_results, serve
+from benchmarks.serving import ROOT, serve
+from tests.browser.serving import copy_without_results
 
 # Package scope, not session: while Playwright is open an event loop runs in this thread, which
 # other tests must not meet.

@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.serving import ROOT, menu_paths, serve, settled
+from benchmarks.serving import ROOT, serve
+from tests.browser.serving import menu_paths, settled
 
 HEIGHTS = {1280: 720, 400: 900}
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.serving import ROOT, serve
 from rbcore import store
-from tests.browser.serving import ROOT, choose, menu_paths, serve, settled, visit
+from tests.browser.serving import choose, menu_paths, settled, visit
 from tests.pages.app import SHIPPED_RUN, shipped
 
 RUNS = Path("runs", "digits", "logistic_regression")

@@ -1,7 +1,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import ROOT, choose, expect_picked, serve, settled, visit
+from benchmarks.serving import ROOT, serve
+from tests.browser.serving import choose, expect_picked, settled, visit
 from tests.pages.app import SHIPPED_RUN
 
 QUERY = f"dataset=digits&model=logistic_regression&run={SHIPPED_RUN}&epoch=3&method=exact"

@@ -4,10 +4,11 @@ import pytest
 from playwright.sync_api import expect
 
 import rbcore as rb
+from benchmarks.serving import ROOT, serve
 from rbcore.runs.checkpoints import find_run
 from rbcore.training.mitigations import AdversarialTraining, Regularizer, Reweighting
 from rbcore.training.train import train
-from tests.browser.serving import ROOT, expect_picked, picker, serve, settled, visit
+from tests.browser.serving import expect_picked, picker, settled, visit
 
 MODEL = "logistic_regression"
 

@@ -5,8 +5,9 @@ labeled by them.
 import pytest
 from playwright.sync_api import expect
 
+from benchmarks.serving import ROOT, serve
 from rbcore import store
-from tests.browser.serving import ROOT, expect_picked, extents, picker, serve, settled, visit
+from tests.browser.serving import expect_picked, extents, picker, settled, visit
 from tests.browser.test_agreement import ODD_GROUPS
 from tests.pages.app import shipped
 

@@ -2,7 +2,8 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.serving import ROOT, menu_paths, serve, settled, visit
+from benchmarks.serving import ROOT, serve
+from tests.browser.serving import menu_paths, settled, visit
 
 STARTS = ("Train", "Estimate", "Compute them now", "Start again", "Delete it")
 

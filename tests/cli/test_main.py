@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import rbcore as rb
+from benchmarks.layouts import write_faces
 from rbcore import store
 from rbcore.cli.main import main
-from tests.faces import write_faces
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.layouts import write_adience, write_folds, write_noise_image
 from rbcore.datasets import load_dataset
 from rbcore.datasets.adience import CLASSES, Face, parse_row, read_folds
 from rbcore.errors import DatasetError
-from tests.official_layouts import write_adience, write_folds, write_noise_image
 
 ROW = ["7@N03", "a_o.jpg", "12", "(25, 32)", "f", "0"]
 

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.layouts import write_class_folders
 from rbcore import store
 from rbcore.cli.main import cli
 from rbcore.datasets import attributes, load_dataset
@@ -15,7 +16,6 @@ from rbcore.runs.loading import load_model, open_run
 from rbcore.training.mitigations import Reweighting
 from rbcore.training.train import train
 from rbcore.wording import NEVER_TRAINED, verdict, verdicts
-from tests.official_layouts import write_class_folders
 
 METHOD = "minimal:fast"
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.layouts import write_celeba
 from rbcore.datasets import celeba, load_dataset
 from rbcore.errors import DatasetError
-from tests.official_layouts import write_celeba
 
 
 def load(root, **arguments):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.layouts import noise_rows, write_cifar10, write_cifar100, write_pickle
 from rbcore.datasets import cifar, load_dataset
 from rbcore.datasets.safe_pickle import read_batch
 from rbcore.errors import DatasetError
-from tests.official_layouts import noise_rows, write_cifar10, write_cifar100, write_pickle
 
 
 def test_rows_keep_their_published_place_and_pixels(tmp_path):

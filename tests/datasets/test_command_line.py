@@ -1,7 +1,7 @@
 """The whole way through the command line of the datasets that need a word more than digits."""
 
+from benchmarks.layouts import LAYOUTS, write_cifar10, write_class_folders
 from tests.cli.test_main import run, table_of
-from tests.official_layouts import LAYOUTS, write_cifar10, write_class_folders
 
 
 def test_the_listing_says_what_is_published_and_what_is_on_disk(tmp_path, monkeypatch):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from pandas.api.types import is_numeric_dtype
 
+from benchmarks.layouts import LAYOUTS
 from rbcore.datasets import DATASETS, count_on_disk, known_folder, load_dataset
 from rbcore.errors import DatasetError
 from rbcore.partitions import group_labels, partition_names
-from tests.official_layouts import LAYOUTS
 
 IN_FOLDERS = [spec.name for spec in DATASETS.values() if spec.needs_folder]
 PUBLISHED = [spec.name for spec in DATASETS.values() if spec.official]

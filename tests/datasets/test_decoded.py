@@ -3,11 +3,11 @@ import shutil
 import numpy as np
 import pytest
 
+from benchmarks.layouts import write_noise_image
 from rbcore.datasets import decoded
 from rbcore.errors import StoreError
 from rbcore.runtime import no_progress
 from tests.damage import damages
-from tests.official_layouts import write_noise_image
 
 
 def files_in(folder, n=4):

@@ -3,9 +3,9 @@ import gzip
 import numpy as np
 import pytest
 
+from benchmarks.layouts import idx, write_fashion_mnist
 from rbcore.datasets import load_dataset
 from rbcore.errors import DatasetError
-from tests.official_layouts import idx, write_fashion_mnist
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.layouts import write_class_folders, write_noise_image
 from rbcore.datasets import load_dataset
 from rbcore.datasets.folder import find_images
 from rbcore.errors import DatasetError
 from rbcore.partitions import group_labels, partition_names
-from tests.official_layouts import write_class_folders, write_noise_image
 
 
 def load(root, **arguments):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from benchmarks.layouts import write_class_folders
 from rbcore.datasets import load_dataset
 from rbcore.datasets.image_files import TRANSPARENT, TURNED, read_image
 from tests.datasets.hostile_images import png_of, write_hostile
-from tests.official_layouts import write_class_folders
 
 FORMATS = ("JPEG", "PNG")
 ORIENTATION = 0x0112

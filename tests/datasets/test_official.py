@@ -9,11 +9,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from benchmarks.layouts import write_cifar10, write_fashion_mnist
 from rbcore.datasets import DATASETS, known_folder, load_dataset
 from rbcore.datasets.official import Archive, Official, OfficialFile, md5_of_file
 from rbcore.errors import DatasetError
 from rbcore.runtime import no_progress
-from tests.official_layouts import write_cifar10, write_fashion_mnist
 
 
 class Quiet(SimpleHTTPRequestHandler):

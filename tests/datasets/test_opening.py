@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rbcore.datasets import load_dataset
-from rbcore.datasets.opening import decode_text, open_below, read_below
-from rbcore.errors import DatasetError, StoreError
-from tests.faces import write_faces
-from tests.official_layouts import (
+from benchmarks.layouts import (
     write_adience,
     write_celeba,
     write_cifar10,
     write_class_folders,
+    write_faces,
     write_fashion_mnist,
     write_noise_image,
 )
+from rbcore.datasets import load_dataset
+from rbcore.datasets.opening import decode_text, open_below, read_below
+from rbcore.errors import DatasetError, StoreError
 
 
 def test_regular_files_below_the_root_are_opened_and_nothing_else(tmp_path):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.layouts import write_faces
 from rbcore.datasets import load_dataset
 from rbcore.datasets.utkface import parse_name
 from rbcore.errors import DatasetError
-from tests.faces import write_faces
 
 
 @pytest.mark.parametrize(

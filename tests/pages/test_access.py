@@ -3,8 +3,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.serving import ROOT, serve
 from pages.shell import access, read_only
-from tests.browser.serving import ROOT, serve
 from tests.pages.app import open_page, said
 
 ROUTES = [

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import rbcore as rb
+from benchmarks.layouts import write_faces
 from pages.shell import jobs
 from rbcore import store
 from rbcore.distances import METHODS
 from rbcore.errors import CheckpointError
 from rbcore.store import storage
-from tests.faces import write_faces
 from tests.pages.app import APP, SHIPPED_RUN, button, open_page, said, shipped, wait_for_jobs
 
 

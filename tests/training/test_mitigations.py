@@ -155,7 +155,7 @@ def gradient_of(dataset, rows, **options):
     )
     images, labels = loop.images_and_labels(dataset, rows, CPU)
     batch = trainer._batch(rows, images, labels, np.random.default_rng(0))
-    loss, _ = trainer._step(batch)
+    loss, _ = trainer.step(batch)
     return (
         {name: parameter.grad for name, parameter in network.named_parameters()},
         float(loss),
@@ -249,14 +249,14 @@ def test_all_start_from_the_same_weights_and_see_the_same_batches(
     digits, monkeypatch, short_recipe
 ):
     seen = {}
-    take = Trainer._step
+    take = Trainer.step
 
     def look(trainer, batch):
         weights = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
         seen.setdefault(label, []).append((batch.images, batch.labels, weights))
         return take(trainer, batch)
 
-    monkeypatch.setattr(Trainer, "_step", look)
+    monkeypatch.setattr(Trainer, "step", look)
     everything = {
         "plain": None,
         "term": Regularizer("class", "8"),
@@ -306,7 +306,7 @@ def test_in_parts_a_step_is_the_same(digits, mitigation):
         network, digits, Recipe("paper", 1, 30, 0.0), CPU, mitigation.hooks(digits.samples)
     )
     trainer.micro_batch = 7
-    assert float(trainer._step(batch)[0]) == pytest.approx(loss, rel=1e-5)
+    assert float(trainer.step(batch)[0]) == pytest.approx(loss, rel=1e-5)
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter.grad, whole[name], atol=1e-6, rtol=1e-3)
 

@@ -1,5 +1,6 @@
-"""Small made-up files in the layouts in which the datasets are published, for tests that must not
-need the real ones.
+"""Small made-up files in the layouts in which the datasets are published.
+
+For tests and benchmarks that must not need the real ones.
 """
 
 import gzip
@@ -12,9 +13,13 @@ import numpy as np
 from PIL import Image
 
 from rbcore.datasets import celeba, cifar
-from tests.faces import write_faces
 
-ADIENCE_HEADING = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
+ADIENCE_HEADING = "\t".join(
+    [
+        *("user_id", "original_image", "face_id", "age", "gender", "x", "y", "dx", "dy"),
+        *("tilt_ang", "fiducial_yaw_angle", "fiducial_score"),
+    ]
+)
 ADIENCE_AGES = (
     "(0, 2)",
     "(4, 6)",
@@ -29,9 +34,7 @@ ADIENCE_AGES = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How to write a dataset's made-up files below a folder, and how many images its
-    splits then have.
-    """
+    """How to write a dataset's made-up files, and how many images its splits then have."""
 
     write: Callable[[Path], Path]
     n_train: int
@@ -39,11 +42,13 @@ class Layout:
 
 
 def write_pickle(path: Path, content: object) -> None:
+    """Write a file as the authors of CIFAR did."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(content, protocol=2))
 
 
 def noise_rows(n: int, seed: int) -> np.ndarray:
+    """Return n images of noise as rows of CIFAR, uint8, shape (n, 3072)."""
     return np.random.default_rng(seed).integers(0, 256, (n, 3072), dtype=np.uint8)
 
 
@@ -62,9 +67,7 @@ def write_cifar10(root: Path, n: int = 20) -> Path:
 
 
 def write_cifar100(root: Path, n: int = 200) -> Path:
-    """Write n train and n test images; row i has the fine label i % 100 and the
-    coarse label i % 20.
-    """
+    """Write n train and n test images; row i has fine label i % 100 and coarse label i % 20."""
     folder = root / "cifar-100-python"
     for place, name in enumerate(cifar.BATCHES_100):
         labels = {
@@ -80,11 +83,13 @@ def write_cifar100(root: Path, n: int = 200) -> Path:
 
 
 def idx(values: np.ndarray) -> bytes:
+    """Return values in the IDX format of MNIST."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4")
     return header.tobytes() + values.astype(np.uint8).tobytes()
 
 
 def write_fashion_mnist(root: Path, n_train: int = 40, n_test: int = 20) -> Path:
+    """Write images of noise in the files of Fashion-MNIST."""
     folder = root / "FashionMNIST" / "raw"
     folder.mkdir(parents=True, exist_ok=True)
     for prefix, n in (("train", n_train), ("t10k", n_test)):
@@ -97,15 +102,30 @@ def write_fashion_mnist(root: Path, n_train: int = 40, n_test: int = 20) -> Path
 
 
 def write_noise_image(path: Path, shape: tuple[int, int] = (20, 20), seed: int = 0) -> Path:
+    """Write one image of noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
 
 
+def write_faces(folder: Path, n: int = 60, seed: int = 0) -> Path:
+    """Write n images of noise with UTKFace names; ages, genders and races in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    for i in range(n):
+        age, gender, race = (5, 18, 30, 50, 70)[i % 5], i % 2, i % 3
+        pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(
+            folder / f"{age}_{gender}_{race}_{20170100000000000 + i}.jpg.chip.jpg"
+        )
+    return folder
+
+
 def write_celeba(root: Path, n: int = 50) -> Path:
-    """Write n images: six of ten train, two validation, two test; attribute k of image i is
-    ``(i >> k % 4) & 1``.
+    """Write n images: six of ten train, two validation, two test.
+
+    Attribute k of image i is ``(i >> k % 4) & 1``.
     """
     folder = root / "celeba"
     names = [f"{i + 1:06d}.jpg" for i in range(n)]
@@ -150,6 +170,7 @@ def write_adience(root: Path, n: int = 16) -> Path:
 
 
 def write_class_folders(root: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 10) -> Path:
+    """Write n images of noise a class, each in the folder of its class."""
     for place, name in enumerate(classes):
         for i in range(n):
             write_noise_image(root / name / f"{i}.{('jpg', 'png')[i % 2]}", seed=1000 * place + i)
