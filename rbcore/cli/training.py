@@ -26,11 +26,10 @@ from rbcore.cli.options import (
 from rbcore.datasets import Dataset, DatasetRequest, open_dataset
 from rbcore.parameters import setting
 from rbcore.runs.checkpoints import Run
-from rbcore.runs.importing import ImportRequest, import_request
+from rbcore.runs.import_request import ImportRequest
 from rbcore.runs.sidecar import Sidecar
 from rbcore.training.mitigations import MITIGATIONS, Mitigation
 from rbcore.training.request import TrainingRequest
-from rbcore.training.train import announced_bytes, train_request
 
 
 @dataclass(frozen=True)
@@ -126,12 +125,16 @@ def _said(sidecar: Sidecar, columns: Sequence[str]) -> dict[str, object]:
 
 def announce(n_runs: int, request: TrainingRequest, dataset: Dataset) -> None:
     """Say what the checkpoints will take."""
+    from rbcore.training.train import announced_bytes
+
     needed = n_runs * announced_bytes(request, dataset)
     typer.echo(f"The checkpoints will take about {needed / 1e6:,.1f} MB.", err=True)
 
 
 def train_with_bar(request: TrainingRequest, dataset: Dataset, device: str) -> Run:
     """Train one run, or go on with it, under a progress bar."""
+    from rbcore.training.train import train_request
+
     with progress_bar() as progress:
         return train_request(request, dataset, device=device, progress=progress)
 
@@ -163,6 +166,8 @@ def import_(
 
     Everything else then treats it as any model.
     """
+    from rbcore.runs.importing import import_request
+
     use_builder(builder, weights.model)
     with progress_bar() as progress:
         dataset = open_dataset(data, progress)

@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,10 @@ import torch
 from rbcore import store
 from rbcore.datasets import Dataset
 from rbcore.datasets.attributes import keep_samples
-from rbcore.datasets.opening import user_path
 from rbcore.errors import CheckpointError, MethodError
 from rbcore.models import MODELS, build_network
 from rbcore.outputs import LOGITS, N_CHECKED, Reading, adapted, read_outputs
-from rbcore.parameters import parse_numbers, record_of, setting
+from rbcore.parameters import record_of
 from rbcore.runs.checkpoints import (
     Run,
     find_run,
@@ -30,6 +29,7 @@ from rbcore.runs.checkpoints import (
     save_checkpoint,
 )
 from rbcore.runs.foreign_weights import read_weights, shortened
+from rbcore.runs.import_request import ImportRequest
 from rbcore.runs.weight_matching import choose_weights, fit_state_dict, has_one_logit
 from rbcore.runtime import resolve_device
 from rbcore.training.loop import accuracy, predicted_classes
@@ -51,51 +51,6 @@ UNITS = (
 def run_name_of(file_name: str) -> str:
     """Return the name of a run of weights whose file has this name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file_name).stem).strip(".-_")[:64] or "imported"
-
-
-@dataclass(frozen=True)
-class ImportRequest:
-    """Which weights to make a run of, and what they are.
-
-    Attributes
-    ----------
-    model
-        A registered builder.
-    file
-        Safetensors or a PyTorch state dict; see `rbcore.runs.foreign_weights`.
-    run
-        Name of the run; the file's own name where none is given.
-    mean, std
-        The normalization they were trained with, one value a channel in units of [0, 1], as numbers
-        or as text (``.485,.456,.406``); the dataset's where none is given.
-    weights_key
-        Which set of weights, where the file holds several, as in ``model_ema``; the first that fits
-        where none is given.
-    outputs
-        ``logits`` or ``probabilities``, where the outputs alone leave that open; None to find out.
-    """
-
-    model: str = setting(MISSING, "name of a model; see: python -m rbcore models", option="model")
-    file: Path = setting(MISSING, "safetensors or a PyTorch state dict", option="file")
-    run: str | None = setting(None, "name of the run; the file's own by default")
-    mean: tuple[float, ...] | None = setting(
-        None, "normalization they were trained with, as in .485,.456,.406"
-    )
-    std: tuple[float, ...] | None = setting(None, "the same for the standard deviation")
-    weights_key: str | None = setting(
-        None, "which set, where the file holds several, as in model_ema"
-    )
-    outputs: str | None = setting(
-        None, "logits or probabilities, where the outputs leave that open"
-    )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "file", user_path(self.file))
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                numbers = parse_numbers(value, f"--{name}", CheckpointError)
-                object.__setattr__(self, name, numbers or None)
 
 
 def import_weights(
