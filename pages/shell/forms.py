@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.shell.text import escape_markdown
 from rbcore.distances import format_method, resolve_method
+from rbcore.parameters import Parameter, Value
 
 
 def picker(label: str, key: str, options: list[str], help: str | None = None) -> str:
@@ -76,27 +77,33 @@ def page_field(n_pages: int) -> int:
 def parameter_fields(method: str) -> str:
     """Draw a field for every parameter that a method declares; return the method as picked."""
     chosen, values = resolve_method(method)
-    picked = {}
-    for parameter in chosen.parameters:
-        key, value = f"{method} {parameter.name}", values[parameter.name]
-        if parameter.choices:
-            index = parameter.choices.index(value)
-            picked[parameter.name] = st.selectbox(
-                parameter.name, parameter.choices, index, key=key, help=parameter.meaning
-            )
-        else:
-            kind = type(parameter.default)
-            picked[parameter.name] = st.number_input(
-                parameter.name,
-                kind(parameter.low),
-                kind(parameter.high),
-                kind(value),
-                step=1 if kind is int else None,
-                format="%d" if kind is int else "%g",
-                key=key,
-                help=parameter.meaning,
-            )
+    picked = {
+        parameter.name: parameter_field(
+            parameter, values[parameter.name], f"{method} {parameter.name}"
+        )
+        for parameter in chosen.parameters
+    }
     return format_method(chosen, chosen.resolve(None, picked))
+
+
+def parameter_field(parameter: Parameter, value: Value, key: str) -> Value:
+    """Draw a field for a declared parameter, with its meaning as help, and return its value."""
+    if parameter.choices:
+        index = parameter.choices.index(str(value))
+        return st.selectbox(
+            parameter.name, parameter.choices, index, key=key, help=parameter.meaning
+        )
+    kind = type(parameter.default)
+    return st.number_input(
+        parameter.name,
+        kind(parameter.low),
+        kind(parameter.high),
+        kind(value),
+        step=1 if kind is int else None,
+        format="%d" if kind is int else "%g",
+        key=key,
+        help=parameter.meaning,
+    )
 
 
 def _warn_of_link(key: str, asked: str, problem: str, shown: str) -> None:

@@ -1,90 +1,42 @@
-"""The form of a mitigation: none, regularizer, adversarial training or re-weighting."""
+"""The form of a mitigation, drawn from what the registered ones declare."""
 
 import streamlit as st
 
 import rbcore as rb
+from pages.shell.forms import parameter_field
 from pages.shell.selection import Selection, partitions_on_offer
 from rbcore.partitions import CLASS, group_labels, group_order
-from rbcore.training.mitigations import Mitigation
-from rbcore.training.mitigations.regularizer import FORMS
+from rbcore.training.mitigations import MITIGATIONS, GroupMitigation, Mitigation
 
-NONE, TERM, ADVERSARIAL, WEIGHT = (
-    "none",
-    "fairness regularizer",
-    "adversarial training",
-    "group re-weighting",
-)
-MEANING = {
-    NONE: "The plain run.",
-    TERM: (
-        "A term of the loss that wants a group as far from the boundary as the rest "
-        "(paper, section 9)."
-    ),
-    ADVERSARIAL: (
-        "Every step learns from images that an attack has moved first; it knows no group "
-        "(Madry et al. 2018)."
-    ),
-    WEIGHT: "The images of a group count more in the loss.",
-}
+NONE = "none"
 
 
 def pick(chosen: Selection) -> Mitigation | None:
-    """Draw the choice and what it needs.
+    """Draw the choice and the settings that it declares.
 
     Return None for the plain run, and where no group is named yet.
     """
-    kind = st.selectbox("Mitigation", list(MEANING), key="mitigation")
-    st.caption(MEANING[kind])
-    if kind == NONE:
+    kinds = {NONE: "The plain run."}
+    kinds |= {found.title: found.meaning for found in MITIGATIONS.values()}
+    title = st.selectbox("Mitigation", list(kinds), key="mitigation")
+    st.caption(kinds[title])
+    if title == NONE:
         return None
-    if kind == ADVERSARIAL:
-        epsilon = st.number_input(
-            "epsilon",
-            0.01,
-            100.0,
-            rb.AdversarialTraining.epsilon,
-            help="Farthest an image is moved, L2 in pixels.",
+    declared = next(found for found in MITIGATIONS.values() if found.title == title)
+    by, group = "class", None
+    if issubclass(declared, GroupMitigation):
+        by, group = _pick_group(chosen)
+    usual = declared.protecting(by, group or "the group", {}).values()
+    given = {
+        parameter.name: parameter_field(
+            parameter, usual[parameter.name], f"{declared.kind} {parameter.name}"
         )
-        steps = st.number_input("Steps of the attack", 1, 50, rb.AdversarialTraining.steps)
-        return rb.AdversarialTraining(epsilon, steps)
-    by, group = _pick_group(chosen)
-    if kind == WEIGHT:
-        share = st.number_input(
-            "Share of the weight",
-            0.01,
-            0.99,
-            0.5,
-            help="0.5: the group counts as much as all others together.",
-        )
-        return rb.Reweighting(by, group, share) if group else None
-    usual = rb.Regularizer
-    alpha = st.number_input("alpha", 0.0, 1000.0, usual.alpha, help="Weight of the term.")
-    tau = st.number_input(
-        "tau",
-        0.0,
-        100.0,
-        usual.tau,
-        help="Distance at which the groups are compared, L2 in pixels.",
-    )
-    with st.expander("More of the term"):
-        temperature = st.number_input(
-            "temperature",
-            0.001,
-            10.0,
-            usual.temperature,
-            format="%g",
-            help="Over which the indicator falls, L2.",
-        )
-        form = st.selectbox("form", list(FORMS), list(FORMS).index(usual.form))
-        st.caption(f"{form}: {FORMS[form]}")
-        clip = st.number_input(
-            "clip", 0.0, 1000.0, usual.clip, help="Longest gradient of the term; 0: never cut."
-        )
-    if not group:
+        for parameter in declared.parameters()
+        if parameter.name in usual
+    }
+    if group is None and issubclass(declared, GroupMitigation):
         return None
-    return rb.Regularizer(
-        by, group, alpha=alpha, tau=tau, temperature=temperature, form=form, clip=clip
-    )
+    return declared.protecting(by, group, given)
 
 
 def is_ready(mitigation: Mitigation | None) -> bool:

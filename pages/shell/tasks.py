@@ -5,77 +5,38 @@ Each is one call of rbcore a step.
 
 from pages.shell import jobs, read_only
 from pages.shell.selection import Selection
-from rbcore.datasets import Dataset, load_dataset
+from rbcore.datasets import Dataset, DatasetRequest, open_dataset
 from rbcore.distances.estimate import estimate_distances
 from rbcore.errors import RobustnessBiasError
 from rbcore.runs.loading import load_model, open_run
 from rbcore.runtime import Cancel, Progress
 from rbcore.sampling import Rows
 from rbcore.store import storage
-from rbcore.training.mitigations import Mitigation
-from rbcore.training.train import train
+from rbcore.training.request import TrainingRequest
+from rbcore.training.train import train_request
 
 NAMED = 3
 """Skipped files that are named for each reason."""
 
 
-def submit_training(
-    dataset: str,
-    model: str,
-    *,
-    name: str | None,
-    recipe: str,
-    epochs: int,
-    size: int,
-    seed: int,
-    keep: str,
-    weights: str | None,
-    device: str,
-    root: str | None,
-    checksum: bool | None,
-    download: bool,
-    mitigation: Mitigation | None = None,
-) -> jobs.Job:
+def submit_training(data: DatasetRequest, training: TrainingRequest, device: str) -> jobs.Job:
     """Queue a training."""
 
     def work(progress: Progress, cancel: Cancel) -> str:
-        data = load_dataset(
-            dataset,
-            root=root,
-            size=size,
-            seed=seed,
-            checksum=checksum,
-            download=download,
-            progress=progress,
-        )
-        run = train(
-            model,
-            data,
-            recipe=recipe,
-            epochs=epochs,
-            run=name,
-            keep=keep,
-            weights=weights,
-            mitigation=mitigation,
-            device=device,
-            progress=progress,
-            cancel=cancel,
-        )
-        skipped = skipped_in_words(data)
+        dataset = open_dataset(data, progress)
+        run = train_request(training, dataset, device=device, progress=progress, cancel=cancel)
+        skipped = skipped_in_words(dataset)
         accuracy, n_test = run.facts.test_accuracy, run.facts.n_test
         return (
             f"run {run.name} is ready, test accuracy {accuracy:.1%} (n = {n_test:,}){skipped}; "
             "pick it under Run in the sidebar."
         )
 
-    key = (
-        f"train {dataset} {model} {name} {recipe} {epochs} {size} {seed} {keep} {weights} "
-        f"{device} {root} {checksum} {download} {mitigation}"
-    )
-    title = f"Train {model} on {dataset}, seed {seed}" + (
+    mitigation = training.mitigation
+    title = f"Train {training.model} on {data.name}, seed {data.seed}" + (
         f", {mitigation.suffix[1:]}" if mitigation else ""
     )
-    return jobs.runner().submit(key, title, work)
+    return jobs.runner().submit(f"train {data} {training} {device}", title, work)
 
 
 def skipped_in_words(data: Dataset) -> str:

@@ -1,15 +1,18 @@
 """The form of a training: the images, the recipe, the mitigation."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.shell import mitigation_form, tasks
 from pages.shell.selection import Selection
 from pages.shell.text import escape_markdown
-from rbcore.datasets import count_on_disk, known_folder
+from rbcore.datasets import DatasetRequest, count_on_disk, known_folder
 from rbcore.models import MODELS
 from rbcore.runs.imagenet import IMAGENET
 from rbcore.training.recipes import NAMES as RECIPE_NAMES
 from rbcore.training.recipes import recipe_for
+from rbcore.training.request import TrainingRequest
 from rbcore.training.train import NO_WEIGHTS
 
 QUEUED = "Queued: its progress is at the top of this page."
@@ -70,20 +73,17 @@ def draw(chosen: Selection, device: str) -> None:
     st.caption(recipe.description)
     mitigation = mitigation_form.pick(chosen)
     if st.button("Train", type="primary", disabled=not mitigation_form.is_ready(mitigation)):
-        tasks.submit_training(
+        folder = Path(root) if root else None
+        data = DatasetRequest(
             chosen.dataset,
-            chosen.model,
-            name=name or None,
-            recipe=recipe_name,
-            epochs=epochs,
-            size=size,
-            seed=seed,
-            keep=keep,
-            weights=weights,
-            device=device,
-            root=root or None,
+            folder,
+            size,
+            seed,
             checksum=None if checksum else False,
             download=download,
-            mitigation=mitigation,
         )
+        training = TrainingRequest(
+            chosen.model, recipe_name, epochs, name or None, keep, weights, mitigation
+        )
+        tasks.submit_training(data, training, device)
         st.toast(QUEUED)

@@ -172,10 +172,10 @@ def pick(app, label, value):
         ),
         (
             "adversarial training",
-            {"epsilon": 0.25, "Steps of the attack": 2},
+            {"epsilon": 0.25, "steps": 2},
             rb.AdversarialTraining(0.25, 2),
         ),
-        ("group re-weighting", {"Share of the weight": 0.7}, rb.Reweighting("class", "8", 0.7)),
+        ("group re-weighting", {"share": 0.7}, rb.Reweighting("class", "8", 0.7)),
     ],
 )
 def test_a_mitigation_is_picked_and_trained_with(kind, settings, expected):
@@ -184,8 +184,8 @@ def test_a_mitigation_is_picked_and_trained_with(kind, settings, expected):
     pick(app, "Mitigation", kind)
     if "adversarial" not in kind:
         pick(app, "Protected group", "8")
-    for label, value in settings.items():
-        number(app, label).set_value(value)
+    for name, value in settings.items():
+        app.number_input(key=f"{expected.kind} {name}").set_value(value)
     wait_for_jobs(button(app, "Train").click().run())
     assert not app.exception and any("is ready" in text for text in said(app.success))
     run = rb.list_runs("digits", "logistic_regression")[0]
