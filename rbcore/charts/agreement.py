@@ -109,6 +109,7 @@ def agreement_scatter(
     edge = max(0.1, float(np.nanmax(np.abs(both)))) * 1.05
     scale = alt.Scale(domain=[-edge, edge], nice=False)
     legend = point_legend(colors, list(dict.fromkeys(pairs[colors])), title=colors)
+    legend = replace(legend, width=width * 4 // 7)  # of the narrow column of a page
     if len(legend.names) == 1:
         legend = replace(legend, shown=[])
     side = width + legend.height

@@ -61,7 +61,7 @@ RB_TITLE = "RB(P, tau)"
 class Legend:
     """What a figure's legend names, and the color, dash and shape of each name.
 
-    It stands below the plot, in as many columns as fit into `NARROW`; longer names are cut there.
+    It stands below the plot, in as many columns as fit into its width; longer names are cut there.
 
     Parameters
     ----------
@@ -75,6 +75,8 @@ class Legend:
         Above the legend; none where it is empty.
     shown
         The names that the legend holds, where not all; there is no legend if these are none.
+    width
+        In pixels.
     """
 
     field: str
@@ -84,6 +86,7 @@ class Legend:
     shapes: Sequence[str] | None = None
     title: str = ""
     shown: Sequence[str] | None = None
+    width: int = NARROW
 
     def color(self) -> alt.Color:
         """Return the encoding of the color."""
@@ -120,7 +123,7 @@ class Legend:
     @property
     def _n_columns(self) -> int:
         widest = SYMBOL + LETTER * max(map(len, self._shown), default=1)
-        return max(1, NARROW // widest)
+        return max(1, self.width // widest)
 
     def _channel(self, values: Sequence[Any]) -> dict[str, Any]:
         stroke: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 3, "symbolSize": 150}
@@ -130,7 +133,7 @@ class Legend:
             else alt.Legend(
                 orient="bottom",
                 columns=self._n_columns,
-                labelLimit=NARROW - SYMBOL,
+                labelLimit=self.width - SYMBOL,
                 symbolOpacity=1,
                 values=alt.Undefined if self.shown is None else list(self.shown),
                 **(stroke if self.dashes else {}),
@@ -219,10 +222,9 @@ def rule_at(*, x: float | None = None, y: float | None = None, is_dashed: bool =
     Dashed at a value that was picked, thin where it only divides.
     """
     mark: dict[str, Any] = {"strokeDash": [4, 4], "size": 2} if is_dashed else {}
-    once = pd.DataFrame({"x": [x], "y": [y]})  # else it is drawn for each row of the other layers
-    rule: alt.Chart = alt.Chart(once).mark_rule(color=GRAY, **mark)
-    drawn: alt.Chart = rule.encode(x=alt.datum(x)) if y is None else rule.encode(y=alt.datum(y))
-    return drawn
+    name, value = ("x", x) if y is None else ("y", y)
+    rule: alt.Chart = alt.Chart(pd.DataFrame({name: [value]})).mark_rule(color=GRAY, **mark)
+    return rule.encode(**{name: f"{name}:Q"})  # a datum would take the grid lines of the axis
 
 
 def with_count(names: Iterable[object], counts: Iterable[int]) -> list[str]:

@@ -66,7 +66,9 @@ def test_a_group_has_one_color_and_dash_in_every_figure():
 def test_a_rule_is_drawn_once():
     drawn = rule_at(x=0.25).to_dict()
     (rows,) = drawn["datasets"].values()
-    assert len(rows) == 1 and drawn["encoding"] == {"x": {"datum": 0.25}}
+    assert rows == [{"x": 0.25}] and drawn["encoding"] == {
+        "x": {"field": "x", "type": "quantitative"}
+    }
 
 
 def test_axes_name_the_norm_of_the_table():
