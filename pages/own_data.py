@@ -1,14 +1,17 @@
 """Your data and model: check a folder of images, and import weights as a run. No code."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.shell import imports, jobs, navigation, read_only
 from pages.shell.forms import picker
 from pages.shell.selection import Selection, current, put
 from pages.shell.text import escape_markdown
-from rbcore.datasets import DATASETS, count_on_disk, known_folder
+from rbcore.datasets import DATASETS, DatasetRequest, count_on_disk, known_folder
 from rbcore.errors import RobustnessBiasError
 from rbcore.models import MODELS
+from rbcore.runs.importing import ImportRequest
 
 CHECKPOINTS = ["pt", "pth", "th", "ckpt", "bin", "safetensors"]
 OWN = "folder"
@@ -81,7 +84,13 @@ def draw_folder_form() -> None:
         if st.button("Check", type="primary"):
             if root or download:
                 job = imports.submit_check(
-                    name, root or None, size=size, checksum=checksum, download=download
+                    DatasetRequest(
+                        name,
+                        Path(root) if root else None,
+                        size,
+                        checksum=checksum,
+                        download=download,
+                    )
                 )
                 st.session_state[f"check of {name}"] = job.key
             else:
@@ -153,18 +162,19 @@ def draw_weights_form(selection: Selection) -> None:
         )
     if st.button("Import", type="primary"):
         try:
-            job, run = imports.submit_import(
-                dataset,
+            wanted = ImportRequest(
                 model,
-                path=path,
-                upload=None if uploaded is None else (uploaded.name, uploaded.getvalue()),
-                name=name or None,
-                mean=imports.numbers_of(mean, "The mean"),
-                std=imports.numbers_of(std, "The standard deviation"),
-                size=size,
-                seed=seed,
-                weights_key=weights_key.strip() or None,
-                outputs=None if outputs == OUTPUTS[0] else outputs,
+                Path(path),
+                name or None,
+                imports.numbers_of(mean, "The mean"),
+                imports.numbers_of(std, "The standard deviation"),
+                weights_key.strip() or None,
+                None if outputs == OUTPUTS[0] else outputs,
+            )
+            job, run = imports.submit_import(
+                DatasetRequest(dataset, size=size, seed=seed),
+                wanted,
+                None if uploaded is None else (uploaded.name, uploaded.getvalue()),
             )
         except RobustnessBiasError as error:
             st.error(escape_markdown(str(error)))

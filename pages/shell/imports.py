@@ -5,28 +5,25 @@ import re
 import shutil
 import tempfile
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 from pages.shell import jobs
 from pages.shell.tasks import skipped_in_words
-from rbcore.datasets import load_dataset
+from rbcore.datasets import DatasetRequest, open_dataset
 from rbcore.errors import RobustnessBiasError, StoreError
-from rbcore.runs.importing import import_weights, run_name_of
+from rbcore.runs.importing import ImportRequest, import_request, run_name_of
 from rbcore.runtime import Cancel, Progress
 
 LONGEST = 60
 """Characters of the longest list of classes that a sentence repeats."""
 
 
-def submit_check(
-    dataset: str, root: str | None, *, size: int, checksum: bool | None, download: bool
-) -> jobs.Job:
+def submit_check(request: DatasetRequest) -> jobs.Job:
     """Queue a job that loads a dataset, says how much of it is usable, and remembers the folder."""
 
     def check(progress: Progress, cancel: Cancel) -> str:
-        data = load_dataset(
-            dataset, root=root, size=size, checksum=checksum, download=download, progress=progress
-        )
+        data = open_dataset(request, progress)
         counts = data.samples["split"].value_counts()
         classes = ", ".join(data.classes)
         named = f" ({classes})" if len(classes) <= LONGEST else ""
@@ -37,23 +34,11 @@ def submit_check(
             f"{', '.join(data.partitions)}{skipped_in_words(data)}."
         ) + "".join(f"\n{note}" for note in data.notes)
 
-    key = f"check {dataset} {root} {size} {checksum} {download}"
-    return jobs.runner().submit(key, f"Check {dataset}", check)
+    return jobs.runner().submit(f"check {request}", f"Check {request.name}", check)
 
 
 def submit_import(
-    dataset: str,
-    model: str,
-    *,
-    path: str | None,
-    upload: tuple[str, bytes] | None,
-    name: str | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
-    size: int,
-    seed: int,
-    weights_key: str | None = None,
-    outputs: str | None = None,
+    data: DatasetRequest, weights: ImportRequest, upload: tuple[str, bytes] | None
 ) -> tuple[jobs.Job, str]:
     """Queue the import of weights from a path on the server or an upload (its name and bytes).
 
@@ -65,7 +50,7 @@ def submit_import(
     RobustnessBiasError
         If neither is given, or the upload cannot be written.
     """
-    if upload is None and not path:
+    if upload is None and not weights.file.name:
         raise RobustnessBiasError("There is no checkpoint yet: upload a file, or enter its path.")
     if upload is not None:
         shown, content = upload
@@ -73,24 +58,16 @@ def submit_import(
         suffix = ".safetensors" if shown.lower().endswith(".safetensors") else ".pt"
         file = _write_upload(f"weights{suffix}", content)
     else:
-        file = Path(path).expanduser()
+        file = weights.file
         shown, source = file.name, str(file)
-    run_name = name or run_name_of(shown)
+    run_name = weights.run or run_name_of(shown)
+    wanted = replace(weights, file=file, run=run_name)
 
     def import_them(progress: Progress, cancel: Cancel) -> str:
         try:
-            data = load_dataset(dataset, size=size, seed=seed, progress=progress)
+            dataset = open_dataset(data, progress)
             progress(0, 1, "measuring the accuracy")
-            run = import_weights(
-                data,
-                model,
-                file,
-                run=run_name,
-                mean=mean,
-                std=std,
-                weights_key=weights_key,
-                outputs=outputs,
-            )
+            run = import_request(wanted, dataset)
         except RobustnessBiasError as error:
             raise type(error)(
                 str(error).replace(str(file), str(file) if upload is None else shown)
@@ -117,13 +94,9 @@ def submit_import(
         if upload is None
         else weakref.finalize(import_them, shutil.rmtree, file.parent, ignore_errors=True)
     )
-    key = (
-        f"import {source} {dataset} {model} {run_name} {mean} {std} {size} {seed} "
-        f"{weights_key} {outputs}"
-    )
-    return jobs.runner().submit(
-        key, f"Import {shown} as {model} on {dataset}", import_them
-    ), run_name
+    key = f"import {source} {data} {replace(wanted, file=Path(shown))}"
+    title = f"Import {shown} as {weights.model} on {data.name}"
+    return jobs.runner().submit(key, title, import_them), run_name
 
 
 def _write_upload(name: str, content: bytes) -> Path:

@@ -2,6 +2,7 @@ import gc
 import hashlib
 import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -9,9 +10,11 @@ import torch
 
 import rbcore as rb
 from pages.shell import imports, jobs
+from rbcore.datasets import DatasetRequest
 from rbcore.errors import RobustnessBiasError
 from rbcore.models import build_network
 from rbcore.runs.checkpoints import find_run
+from rbcore.runs.importing import ImportRequest
 
 
 @pytest.fixture
@@ -30,24 +33,10 @@ def weights(seed):
     return safetensors.torch.save(dict(network.get_submodule("network").state_dict()))
 
 
-def bring(content, **settings):
-    given = {
-        "dataset": "digits",
-        "path": None,
-        "name": None,
-        "mean": None,
-        "std": None,
-        "size": 8,
-        "seed": 0,
-    }
-    job, _ = imports.submit_import(
-        **{
-            **given,
-            "model": "logistic_regression",
-            "upload": ("model.safetensors", content),
-            **settings,
-        }
-    )
+def bring(content, name=None, **settings):
+    weights = ImportRequest("logistic_regression", Path(), run=name, **settings)
+    data = DatasetRequest("digits", size=8)
+    job, _ = imports.submit_import(data, weights, ("model.safetensors", content))
     return job
 
 
