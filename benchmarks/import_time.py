@@ -1,6 +1,6 @@
 """What the command line and a notebook cost before they say anything: processor time, beside torch.
 
-``python -m benchmarks.import_time`` runs each in a process of its own, one after the other, five
+``python -m benchmarks.import_time`` runs each in a process of its own, one after the other, three
 times over, and writes the medians to `benchmarks/import_time.md`. Processor time, so that other
 work on the machine matters less; where it is shared, compare with torch's import in the same table.
 """
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-N_ROUNDS = 5
+N_ROUNDS = 3
 NOTEBOOK = """
 import rbcore as rb
 faces = rb.load_dataset("toyfaces")

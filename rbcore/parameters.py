@@ -1,4 +1,4 @@
-"""The declaration of what can be set: of a method, and of whatever else is set by name and value."""
+"""The declaration of what can be set: of a method, and of all else set by name and value."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""A dictionary of named things that refuses duplicates and says what it holds when a name is unknown."""
+"""Named things: a name is taken once, and an unknown one is answered with those there are."""
 
 import importlib
 from collections.abc import Iterator
@@ -58,7 +58,10 @@ class Registry(Generic[Item]):
         self._items: dict[str, Item] = {}
 
     def add(self, name: str, item: Item) -> None:
-        """Register ``item``; a name that is taken raises ``ValueError``, since that is a programming error."""
+        """Register ``item``.
+
+        A name that is taken raises ``ValueError``, since that is a programming error.
+        """
         if name in self._items:
             raise ValueError(f"the {self.kind} {name!r} is registered twice")
         self._items[name] = item

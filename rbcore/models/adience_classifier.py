@@ -1,4 +1,4 @@
-"""Adience Classifier: the network the paper trains from scratch on Adience (section 5; 224x224 pixels there).
+"""Adience Classifier, which the paper trains from scratch on Adience (section 5; 224x224 pixels).
 
 After Levi and Hassner 2015, "Age and Gender Classification using Convolutional Neural Networks",
 with batch normalization and without strides, as in the paper's released code.

@@ -1,4 +1,4 @@
-"""The two deep networks the paper trains from scratch on CIFAR (section 5): Deep CNN and Deep CNN CIFAR100, 32x32 pixels."""
+"""Deep CNN and Deep CNN CIFAR100, which the paper trains from scratch on CIFAR (section 5)."""
 
 from torch import nn
 
@@ -20,7 +20,10 @@ ends each block.
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build Deep CNN (torch.ch/blog/2015/07/30/cifar.html, in the layers of the paper): 13 convolutions, 2 linear layers."""
+    """Build Deep CNN: 13 convolutions, 2 linear layers.
+
+    torch.ch/blog/2015/07/30/cifar.html, in the layers of the paper.
+    """
     channels, _, _ = input_shape
     layers: list[nn.Module] = []
     for block in BLOCKS:
@@ -47,7 +50,10 @@ def build(input_shape: Shape, n_classes: int) -> nn.Module:
 
 
 def build_cifar100(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build Deep CNN CIFAR100 (github.com/aaron-xichen/pytorch-playground, cifar/model.py): 7 convolutions, 1 linear layer."""
+    """Build Deep CNN CIFAR100: 7 convolutions, 1 linear layer.
+
+    github.com/aaron-xichen/pytorch-playground, cifar/model.py.
+    """
     channels, _, _ = input_shape
     layers: list[nn.Module] = []
     for block in BLOCKS_CIFAR100:

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression: the one model whose distance to the boundary has a closed form (paper, section 6)."""
+"""Multinomial logistic regression: the one model with exact distances (paper, section 6)."""
 
 from math import prod
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel, in units of [0, 1]."""
+    """Subtract a mean and divide by a standard deviation a channel, in units of [0, 1]."""
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""PyramidNet (Han et al. 2017, "Deep Pyramidal Residual Networks"): channels grow by the same amount in every block."""
+"""PyramidNet (Han et al. 2017): channels grow by the same amount in every block."""
 
 from collections import OrderedDict
 
@@ -13,7 +13,10 @@ EXPANSION = 4
 
 
 class PyramidBlock(nn.Module):
-    """A residual on top of a shortcut without parameters: averaged where the stride is 2, padded with zero channels."""
+    """A residual on top of a shortcut without parameters.
+
+    It is averaged where the stride is 2, and padded with zero channels.
+    """
 
     def __init__(self, residual: nn.Module, n_new_channels: int, stride: int) -> None:
         super().__init__()
@@ -22,7 +25,7 @@ class PyramidBlock(nn.Module):
         self.stride = stride
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn shape (n, channels, height, width) into (n, channels + n_new_channels, height / stride, width / stride)."""
+        """Return shape (n, channels + n_new_channels, height / stride, width / stride)."""
         shortcut = images
         if self.stride == 2:
             shortcut = nn.functional.avg_pool2d(shortcut, 2, ceil_mode=True)
@@ -109,5 +112,5 @@ def build_110(input_shape: Shape, n_classes: int) -> nn.Module:
 
 
 def build_164(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build the paper's PyramidNet for CIFAR-100 and its super classes: 54 bottleneck blocks, 256 features at the end."""
+    """Build the paper's PyramidNet for CIFAR-100: 54 bottleneck blocks, 256 features."""
     return pyramidnet(input_shape[0], n_classes, depth=164, alpha=48, bottleneck=True)

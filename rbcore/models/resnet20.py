@@ -12,7 +12,10 @@ BLOCKS_PER_STAGE = 3
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions on top of a shortcut: every second pixel where the stride is 2, padded with zero channels."""
+    """Two 3x3 convolutions on top of a shortcut.
+
+    It takes every second pixel where the stride is 2, and is padded with zero channels.
+    """
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class BasicBlock(nn.Module):
         self.n_padding = (width - before) // 2
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn shape (n, before, height, width) into (n, width, height / stride, width / stride)."""
+        """Return images of shape (n, width, height / stride, width / stride)."""
         shortcut = images[:, :, :: self.stride, :: self.stride]
         shortcut = nn.functional.pad(shortcut, (0, 0, 0, 0, self.n_padding, self.n_padding))
         residual = nn.functional.relu(self.bn1(self.conv1(images)))
@@ -33,7 +36,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """A convolution, three stages of three blocks with 16, 32 and 64 channels, the mean, a linear layer."""
+    """A convolution, three stages of three blocks, the mean, a linear layer."""
 
     def __init__(self, channels: int, n_classes: int) -> None:
         super().__init__()
@@ -61,5 +64,5 @@ def _stage(before: int, width: int, stride: int) -> nn.Sequential:
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build ResNet-20; it is defined for 32x32 pixels, and its mean over all pixels takes any size."""
+    """Build ResNet-20, defined for 32x32 pixels; its mean over all pixels takes any size."""
     return ResNet20(input_shape[0], n_classes)

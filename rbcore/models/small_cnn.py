@@ -8,7 +8,9 @@ CHANNELS = (16, 32, 64, 64)
 
 
 def build(input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build blocks of 3x3 convolution, ReLU and 2x2 max pooling until at most 4 pixels are left of a side, then one linear layer.
+    """Build blocks of 3x3 convolution, ReLU and 2x2 max pooling, then one linear layer.
+
+    There are blocks until at most 4 pixels are left of a side.
 
     8x8 digits: 2 blocks, 6,090 parameters. 64x64 color images of 5 classes: 4 blocks,
     65,637 parameters.

@@ -1,4 +1,4 @@
-"""The one place that imports torchvision, late and also where its compiled operators cannot be loaded.
+"""The one place that imports torchvision: late, and also without its compiled operators.
 
 Late, because the import takes about a second (it brings in ``torch._dynamo``). Where pip combines
 the CPU build of torch with the registry's torchvision, the compiled operators are absent and
@@ -33,7 +33,7 @@ def torchvision_models() -> ModuleType:
 
 
 def _declare_absent_operators() -> None:
-    """Declare the operators that ``import torchvision`` asks for, unless its compiled library brings them."""
+    """Declare the operators torchvision asks for, unless its compiled library brings them."""
     _load_compiled_operators()
     absent = [name for name in _OPERATORS if not hasattr(torch.ops.torchvision, name)]
     if absent:
@@ -44,7 +44,7 @@ def _declare_absent_operators() -> None:
 
 
 def _load_compiled_operators() -> None:
-    """Load torchvision's compiled library as its own import does, where there is one that fits this torch."""
+    """Load torchvision's compiled library as its own import does, where one fits this torch."""
     package = importlib.util.find_spec("torchvision")
     for folder in (package.submodule_search_locations or []) if package else []:
         for path in [*Path(folder).glob("_C*.so"), *Path(folder).glob("_C*.pyd")]:

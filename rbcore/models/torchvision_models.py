@@ -1,4 +1,4 @@
-"""AlexNet, VGG19, ResNet50, DenseNet121 and SqueezeNet1_0 as torchvision defines them, with a last layer for our classes.
+"""Five networks as torchvision defines them, with a last layer for our classes.
 
 The paper starts them from ImageNet weights (section 5; `rbcore.runs.imagenet`) and gives them
 images of 32x32 pixels as they are, except AlexNet, whose layers need 63: its 32x32 images are
@@ -37,7 +37,7 @@ class GrayToColor(nn.Module):
 
 
 def build(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
-    """Build what adapts the images, ``adapt``, and the untrained network of torchvision, ``backbone``."""
+    """Build what adapts the images, ``adapt``, and torchvision's untrained ``backbone``."""
     spec = MODELS[name]
     channels, height, width = input_shape
     if channels not in (1, 3):

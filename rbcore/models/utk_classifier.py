@@ -1,4 +1,4 @@
-"""UTK Classifier: the network the paper trains from scratch on UTKFace (PAPER, section 5; 200x200 pixels there)."""
+"""UTK Classifier, which the paper trains from scratch on UTKFace (section 5; 200x200 pixels)."""
 
 from torch import nn
 
