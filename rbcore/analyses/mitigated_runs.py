@@ -77,7 +77,8 @@ def _is_sibling(one: Run, other: Run) -> bool:
 def plain_of(run: Run) -> Run | None:
     """Return the plain run that a mitigated one is to be compared with.
 
-    It has the same data, model, recipe, seed and start; the newest. A plain run is its own; None where there is no such run.
+    It has the same data, model, recipe, seed and start; the newest. A plain run is its own; None
+    where there is no such run.
     """
     if run.is_plain:
         return run

@@ -1,4 +1,4 @@
-"""What a mitigation changed: the same images under the plain and the mitigated model (figures 17 to 22, and what they leave open).
+"""What a mitigation changed: the same images under both models (figures 17 to 22).
 
 The distances are those of the tables compared; the linearization that a fairness term was trained
 on is in none of the numbers.
@@ -169,7 +169,7 @@ def in_points(change: pd.Series) -> str:
 
 
 def in_l2(change: pd.Series) -> str:
-    """Return a change of a distance or an area as it is said: ``0.210 to 0.290 (+0.080 [+0.060, +0.100])``."""
+    """Return a change of a distance or an area: ``0.210 to 0.290 (+0.080 [+0.060, +0.100])``."""
     interval = (
         f"[{change['low']:+.3f}, {change['high']:+.3f}]"
         if np.isfinite(change["high"])
@@ -179,7 +179,7 @@ def in_l2(change: pd.Series) -> str:
 
 
 def verdict_on_mitigation(effect: Effect) -> str:
-    """Say in a sentence whether the gap between a group and the rest changed, which side moved, and how sure that is."""
+    """Say whether the gap between a group and the rest changed, and which side moved."""
     row, group = effect.sigma, effect.group
     first, second, change = (
         float(row[name]) for name in ("sigma_first", "sigma_second", "difference")
@@ -249,7 +249,7 @@ def _sign(change: pd.Series) -> int:
 
 
 def has_collapsed(effect: Effect) -> bool:
-    """Whether the second model says the same of nearly all images, which is hard to attack and of no use."""
+    """Whether the second model gives nearly all images one answer: hard to attack and useless."""
     return effect.same_answer >= NEARLY_ALL and effect.same_answer - effect.same_label >= FAR_MORE
 
 
@@ -280,7 +280,7 @@ def curves_of_sides(
     taus: np.ndarray,
     policy: Policy = DEFAULT_POLICY,
 ) -> pd.DataFrame:
-    """Return `rbcore.inference.curves` of a group and the rest under both models, as ``when``: ``before`` or ``after``."""
+    """Return `rbcore.inference.curves` of a group and the rest, ``when`` before and after."""
     tables = []
     for when, rows in zip(("before", "after"), paired(before, after), strict=True):
         tables.append(

@@ -40,7 +40,7 @@ class GridRequest(TrainingRequest):
 
 
 def add_commands(cli: typer.Typer) -> None:
-    """Add ``train``, ``grid`` and ``import``, with options for the mitigations registered by now."""
+    """Add ``train``, ``grid`` and ``import``, with options for the registered mitigations."""
     cli.command("train")(options_from_records(train, mitigation=train_options()))
     cli.command("grid")(options_from_records(grid, ("run",), mitigations=grid_options()))
     cli.command("import")(options_from_records(import_, ("validation", "download")))

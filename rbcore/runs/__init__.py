@@ -1,1 +1,1 @@
-"""What a training leaves: runs, their sidecars and weights, weights from elsewhere, and how they are loaded."""
+"""Runs: their sidecars and weights, imported weights, and how they are loaded."""

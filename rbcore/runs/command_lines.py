@@ -93,7 +93,7 @@ def estimate_command(
 def method_words(
     method: str, parameters: Mapping[str, object] | None = None
 ) -> tuple[str, list[str]]:
-    """Return a method's name and the settings that it is spelled with, ``NAME=VALUE`` each, those given last."""
+    """Return a method's name and its settings, ``NAME=VALUE`` each, those given last."""
     name, *spelled = method.split()
     return name, [*spelled, *(f"{key}={value}" for key, value in (parameters or {}).items())]
 

@@ -73,7 +73,7 @@ def shortened(path: Path) -> str:
 
 
 def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Read a foreign checkpoint and return its sets of tensors: by the key they lie under, as in ``state_dict``, and by name.
+    """Read a foreign checkpoint and return its sets of tensors, by key and by name.
 
     Tensors at the top lie under the empty key. The state of an optimizer is no set.
 
@@ -158,7 +158,7 @@ def _is_known(name: str) -> bool:
 
 
 def _look(path: Path, head: bytes) -> Pickle:
-    """Return what the pickle of a PyTorch file holds, in either of its formats, and check that it claims no more than there is."""
+    """Return what the pickle of a PyTorch file holds; refuse one that claims more than there is."""
     if not zipfile.is_zipfile(path):
         if head.startswith(b"PK"):
             raise RefusedPickle("its end is missing, so it was not downloaded or copied as a whole")
@@ -195,7 +195,7 @@ def _look(path: Path, head: bytes) -> Pickle:
 
 
 def _bounded(found: Pickle, size: int, sizes: dict[str, int] | None) -> Pickle:
-    """Refuse storages that are said to be larger than the file, or other than their entry of the archive."""
+    """Refuse storages larger than the file, or other than their entry of the archive."""
     texts = [
         built.arguments[0]
         for built in found.built
@@ -267,7 +267,7 @@ def _instead(loaded: object) -> str:
 
 
 def register_builder(path: Path) -> str:
-    """Run a Python file that defines ``build(input_shape, n_classes)`` and register it under the file's name.
+    """Run a Python file that defines ``build(input_shape, n_classes)`` and register it.
 
     The file's code runs with all your rights, so only the command line can be pointed to one.
 

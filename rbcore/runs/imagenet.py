@@ -1,4 +1,4 @@
-"""ImageNet weights for torchvision's networks: all layers but the one that depends on the classes."""
+"""ImageNet weights for all layers of torchvision's networks but the classifying one."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ OLD_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def load_imagenet(name: str, network: nn.Module, source: str | Path) -> dict[str, str]:
-    """Load ImageNet weights into all layers of a network except the last, which depends on the classes.
+    """Load ImageNet weights into all layers of a network except the last.
 
     Parameters
     ----------

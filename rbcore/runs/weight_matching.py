@@ -1,4 +1,4 @@
-"""Which of the tensors in a stranger's file belong to which of a network's, and whether they can be loaded."""
+"""Which tensors of a foreign file belong to which of a network's, and whether they fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a file that are meant, under the network's own names, and what was done to find them, in sentences."""
+    """The tensors of a file under the network's own names, and how they were found."""
 
     tensors: dict[str, Tensor]
     notes: tuple[str, ...]
@@ -29,7 +29,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class _Match:
-    """One set under one pair of prefixes: ``theirs`` taken off its names and ``ours`` put before them."""
+    """One set with the prefix ``theirs`` taken off its names and ``ours`` put before them."""
 
     key: str
     theirs: str
@@ -54,7 +54,9 @@ def choose_weights(
     model: str,
     key: str | None = None,
 ) -> Weights:
-    """Return the set of weights that fits a network by its names, after a common prefix is taken off or put before them.
+    """Return the set of weights that fits a network by its names.
+
+    A common prefix is taken off or put before them.
 
     Parameters
     ----------
@@ -110,7 +112,7 @@ def choose_weights(
 
 
 def _matches(key: str, tensors: dict[str, Tensor], own: list[str]) -> Iterator[_Match]:
-    """Yield how a set fits, for every prefix that all names of the network share and every one before its first tensor."""
+    """Yield how a set fits, for every prefix that can be taken off or put before its names."""
     is_dense = any(
         OLD_DENSE_LAYER.sub(r"\1\2", name) in own
         for name in tensors
@@ -203,7 +205,7 @@ def _some(names: list[str]) -> str:
 
 
 def has_one_logit(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
-    """Whether the tensors are those of the network but for one output where it has two: a binary head with one logit."""
+    """Whether the tensors are those of the network but with one logit instead of two."""
     own = network.state_dict()
     other = [
         name for name, tensor in tensors.items() if name in own and tensor.shape != own[name].shape
