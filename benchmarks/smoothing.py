@@ -174,6 +174,8 @@ def compare_radii(full: Estimates, half: Estimates, n: int, alpha: float = 0.001
     same = (full.columns["smoothed_prediction"] == half.columns["smoothed_prediction"]) & (
         full.status == "certified"
     )
+    if not same.any():
+        return {"what": "bfloat16 beside float32: no image is certified for one class by both"}
     votes, others = full.columns["votes"][same], half.columns["votes"][same]
     intervals = [
         stats.binomtest(int(count), n).proportion_ci(1 - alpha, method="exact") for count in votes
