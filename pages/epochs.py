@@ -26,8 +26,8 @@ def render(selection: Selection) -> None:
     st.title("Through training", anchor=False)
     st.caption(
         escape_markdown(
-            f"{selection.spec.title} · by {selection.partition_title} · {selection.model_title} · "
-            f"{selection.method_title}. {selection.method_note}"
+            f"{selection.spec.title} · by {selection.partition_title} · "
+            f"{selection.model_title} · {selection.method_title}. {selection.method_note}"
         )
     )
     run = selection.run

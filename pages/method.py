@@ -105,8 +105,8 @@ def render(policy: Policy) -> None:
         "is stated."
     )
     st.markdown(
-        "[Definitions](#definitions) · [Open questions](#choices) · [Terms](#words) · [Intervals "
-        "and tests](#tests) · [Distance methods](#methods) · [Limits](#limits) · "
+        "[Definitions](#definitions) · [Open questions](#choices) · [Terms](#words) · "
+        "[Intervals and tests](#tests) · [Distance methods](#methods) · [Limits](#limits) · "
         "[Ethics](#ethics) · [Citation](#citation)"
     )
     draw_definitions()
