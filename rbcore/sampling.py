@@ -104,7 +104,7 @@ class Rows:
     @classmethod
     def among(
         cls, rows: "Rows | None", keywords: Mapping[str, Any]
-    ) -> tuple["Rows", dict[str, Any]]:
+    ) -> tuple["Rows", dict[str, object]]:
         """Take the fields of a record out of keywords, and return it and the other keywords.
 
         So ``limit=300`` may stand for ``rows=Rows(limit=300)``.

@@ -4,7 +4,7 @@ Up to `MOST_COLORED` groups have a color and a line in the legend each; of more,
 the highlighted one.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import numpy as np
@@ -134,7 +134,7 @@ def legend_names(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(with_count(sizes.index, sizes), map(str, sizes.index), strict=True))
 
 
-def clicked_group(points: list[dict[str, Any]], table: pd.DataFrame) -> str | None:
+def clicked_group(points: Sequence[Mapping[str, str]], table: pd.DataFrame) -> str | None:
     """Return the group of a click as a chart of curves reports it under `CLICK`.
 
     None where nothing was hit.

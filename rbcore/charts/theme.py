@@ -6,7 +6,7 @@ which a dark page would swallow; from the ninth group on the dashes change too.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import pandas as pd
@@ -57,6 +57,9 @@ SHARE_SENTENCE = "I_P(tau): correct and farther than tau"
 RB_TITLE = "RB(P, tau)"
 
 
+Channel = TypeVar("Channel", alt.Color, alt.StrokeDash, alt.Shape)
+
+
 @dataclass(frozen=True)
 class Legend:
     """What a figure's legend names, and the color, dash and shape of each name.
@@ -90,15 +93,15 @@ class Legend:
 
     def color(self) -> alt.Color:
         """Return the encoding of the color."""
-        return alt.Color(**self._channel(self.colors))
+        return self._channel(alt.Color, self.colors)
 
     def dash(self) -> alt.StrokeDash:
         """Return the encoding of the dash, in the legend of the color."""
-        return alt.StrokeDash(**self._channel([list(dash) for dash in self.dashes or ()]))
+        return self._channel(alt.StrokeDash, [list(dash) for dash in self.dashes or ()])
 
     def shape(self) -> alt.Shape:
         """Return the encoding of the shape, in the legend of the color."""
-        return alt.Shape(**self._channel(self.shapes or ()))
+        return self._channel(alt.Shape, self.shapes or ())
 
     def with_name(self, name: str, color: str, dash: Sequence[int]) -> "Legend":
         """Return this legend of lines with one more name at its end."""
@@ -125,8 +128,9 @@ class Legend:
         widest = SYMBOL + LETTER * max(map(len, self._shown), default=1)
         return max(1, self.width // widest)
 
-    def _channel(self, values: Sequence[Any]) -> dict[str, Any]:
-        stroke: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 3, "symbolSize": 150}
+    def _channel(
+        self, channel: type[Channel], values: Sequence[str] | Sequence[list[int]]
+    ) -> Channel:
         legend = (
             None
             if not self._shown
@@ -136,15 +140,17 @@ class Legend:
                 labelLimit=self.width - SYMBOL,
                 symbolOpacity=1,
                 values=alt.Undefined if self.shown is None else list(self.shown),
-                **(stroke if self.dashes else {}),
+                symbolType="stroke" if self.dashes else alt.Undefined,
+                symbolStrokeWidth=3 if self.dashes else alt.Undefined,
+                symbolSize=150 if self.dashes else alt.Undefined,
             )
         )
-        return {
-            "shorthand": f"{self.field}:N",
-            "title": self.title or None,
-            "scale": alt.Scale(domain=list(self.names), range=list(values)),
-            "legend": legend,
-        }
+        return channel(
+            f"{self.field}:N",
+            title=self.title or None,
+            scale=alt.Scale(domain=list(self.names), range=list(values)),
+            legend=legend,
+        )
 
 
 def line_legend(field: str, names: Sequence[str], *, title: str = "") -> Legend:
@@ -221,9 +227,12 @@ def rule_at(*, x: float | None = None, y: float | None = None, is_dashed: bool =
 
     Dashed at a value that was picked, thin where it only divides.
     """
-    mark: dict[str, Any] = {"strokeDash": [4, 4], "size": 2} if is_dashed else {}
     name, value = ("x", x) if y is None else ("y", y)
-    rule: alt.Chart = alt.Chart(pd.DataFrame({name: [value]})).mark_rule(color=GRAY, **mark)
+    rule: alt.Chart = alt.Chart(pd.DataFrame({name: [value]})).mark_rule(
+        color=GRAY,
+        strokeDash=[4, 4] if is_dashed else alt.Undefined,
+        size=2 if is_dashed else alt.Undefined,
+    )
     return rule.encode(**{name: f"{name}:Q"})  # a datum would take the grid lines of the axis
 
 

@@ -1,6 +1,6 @@
 """The commands that make and check tables of distances: ``estimate`` and ``verify``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -48,7 +48,7 @@ def estimate(
     from rbcore.distances.estimate import estimate_distances
     from rbcore.runs.loading import load_model, open_run
 
-    parameters = method.parameters
+    parameters: dict[str, Any] = method.parameters
     use_builder(builder, wanted.model)
     spec = DATASETS[wanted.dataset]
     find_run(

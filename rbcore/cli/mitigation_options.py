@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,9 +13,17 @@ from rbcore.training.mitigations import MITIGATIONS, GroupMitigation, Mitigation
 Declared = type[Mitigation]
 
 
+class Option(NamedTuple):
+    """A field of a record of options, as `dataclasses.make_dataclass` takes it."""
+
+    name: str
+    hint: Any
+    default: Any
+
+
 def train_options() -> type:
     """Return the record of the options that ask for one of the registered mitigations."""
-    options: dict[str, Any] = {}
+    options: dict[str, Option] = {}
     for declared in MITIGATIONS.values():
         _add(options, declared.option, str, None, declared.meaning, declared.metavar)
         for parameter in _further(declared):
@@ -50,7 +58,7 @@ def grid_options() -> type:
     """Return the record of the options that ask for a grid of mitigations of one group."""
     first = _first()
     help_ = "The protected group, as in lighting=dim, or all groups of a partition."
-    options: dict[str, Any] = {}
+    options: dict[str, Option] = {}
     _add(options, first.option, str, dataclasses.MISSING, help_, first.metavar)
     for declared in MITIGATIONS.values():
         for name, usual in declared.grid.items():
@@ -98,7 +106,7 @@ def _fixed(declared: Declared) -> Iterator[Parameter]:
     return (found for found in declared.parameters() if found.name not in declared.grid)
 
 
-def _given(options: Any, parameters: Iterator[Parameter]) -> dict[str, Any]:
+def _given(options: Any, parameters: Iterator[Parameter]) -> dict[str, object]:
     found = {known.name: _value(options, known.spelled_option) for known in parameters}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -107,7 +115,7 @@ def _value(options: Any, option: str) -> Any:
     return getattr(options, option.replace("-", "_"))
 
 
-def _refuse_stray(wanted: str, declared: Declared, given: dict[str, Any]) -> None:
+def _refuse_stray(wanted: str, declared: Declared, given: dict[str, object]) -> None:
     """Raise `TrainingError` for a setting of a mitigation that is not asked for."""
     names = {parameter.name: parameter.spelled_option for parameter in declared.parameters()}
     for name in given:
@@ -116,7 +124,7 @@ def _refuse_stray(wanted: str, declared: Declared, given: dict[str, Any]) -> Non
         )
 
 
-def _add_parameter(options: dict[str, Any], parameter: Parameter) -> None:
+def _add_parameter(options: dict[str, Option], parameter: Parameter) -> None:
     kind = type(parameter.default)
     words = f": {', '.join(parameter.choices)}" if parameter.choices else ""
     usual = f"; {parameter.default} by default" if parameter.default else ""
@@ -125,7 +133,7 @@ def _add_parameter(options: dict[str, Any], parameter: Parameter) -> None:
 
 
 def _add(
-    options: dict[str, Any],
+    options: dict[str, Option],
     option: str,
     kind: type,
     default: Any,
@@ -137,9 +145,8 @@ def _add(
         raise TypeError(f"two mitigations declare the option --{option}")
     found = typer.Option(f"--{option}", help=help_, metavar=metavar)
     hint = kind if default is dataclasses.MISSING else kind | None
-    options[name] = (Annotated[hint, found], dataclasses.field(default=default))
+    options[name] = Option(name, Annotated[hint, found], dataclasses.field(default=default))
 
 
-def _record(name: str, options: dict[str, Any]) -> type:
-    fields = [(option, *declared) for option, declared in options.items()]
-    return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
+def _record(name: str, options: dict[str, Option]) -> type:
+    return dataclasses.make_dataclass(name, options.values(), frozen=True, kw_only=True)

@@ -95,7 +95,7 @@ class MethodChoice:
     settings: Settings = None
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, str]:
         """The method's parameters that are set."""
         return parse_settings(self.settings)
 
@@ -156,7 +156,7 @@ def options_from_records(
     return run
 
 
-def _made(record: Any, values: dict[str, Any]) -> Any:
+def _made(record: Any, values: dict[str, object]) -> Any:
     """Build a record; what pydantic refuses is told in one sentence."""
     from pydantic import ValidationError
 
@@ -264,7 +264,7 @@ def progress_bar() -> Iterator[Progress]:
 
 def parse_settings(
     settings: list[str] | None, option: str = "--set", what: str = "VALUE"
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Turn ``NAME=VALUE`` texts into parameters."""
     pairs = [text.partition("=") for text in settings or []]
     for name, equals, value in pairs:

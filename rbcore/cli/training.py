@@ -99,7 +99,7 @@ def grid(
     print_table(pd.DataFrame(rows), table)
 
 
-def _end_of(run: Run, mitigation: Mitigation | None, wanted: list[Mitigation]) -> dict[str, Any]:
+def _end_of(run: Run, mitigation: Mitigation | None, wanted: list[Mitigation]) -> dict[str, object]:
     """Return how a run of a grid ended, in one row."""
     varied = dict.fromkeys(name for found in MITIGATIONS.values() for name in found.grid)
     reported = dict.fromkeys(name for found in wanted for name in found.reported)

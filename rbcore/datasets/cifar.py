@@ -14,7 +14,6 @@ see `rbcore.datasets.safe_pickle`.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -198,7 +197,7 @@ def _present(path: Path) -> Path:
     return path
 
 
-def _pixels(path: Path, batch: dict[str, Any]) -> np.ndarray:
+def _pixels(path: Path, batch: dict[str, object]) -> np.ndarray:
     data = batch.get("data")
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != np.prod(SHAPE):
         raise DatasetError(
@@ -207,7 +206,7 @@ def _pixels(path: Path, batch: dict[str, Any]) -> np.ndarray:
     return data.reshape(-1, *SHAPE)
 
 
-def _labels(path: Path, batch: dict[str, Any], key: str, n_classes: int, n: int) -> list[int]:
+def _labels(path: Path, batch: dict[str, object], key: str, n_classes: int, n: int) -> list[int]:
     labels = batch.get(key)
     if not isinstance(labels, list) or len(labels) != n:
         raise DatasetError(

@@ -9,7 +9,6 @@ runs, and arrays take no more memory than the file has bytes.
 
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def _array_of(built: Built, room: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
 
 
-def read_batch(path: Path, root: Path) -> dict[str, Any]:
+def read_batch(path: Path, root: Path) -> dict[str, object]:
     """Return the dictionary of a CIFAR batch below ``root``: text, numbers, uint8 arrays.
 
     Raises
@@ -79,10 +78,13 @@ def read_batch(path: Path, root: Path) -> dict[str, Any]:
             raise DatasetError(
                 f"{path} is no CIFAR batch: it holds no dictionary by names. {remedy}"
             )
-        batch, room = {}, len(data)
+        batch: dict[str, object] = {}
+        room = len(data)
         for name, value in content.items():
-            batch[name] = _array_of(value, room) if isinstance(value, Built) else value
-            room -= batch[name].nbytes if isinstance(value, Built) else 0
+            if isinstance(value, Built):
+                value = _array_of(value, room)
+                room -= value.nbytes
+            batch[name] = value
     except RefusedPickle as error:
         raise DatasetError(
             f"{path} was not read: {error}, which no CIFAR batch does. {remedy}"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from rbcore.errors import MethodError
 from rbcore.measures.tables import Bound
 from rbcore.norms import Norm
-from rbcore.parameters import Parameter, resolve_parameters
+from rbcore.parameters import Parameter, Value, resolve_parameters
 from rbcore.registry import Registry, unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Parameters = dict[str, Any]
 
 Network: TypeAlias = "Callable[[Tensor], Tensor] | nn.Module"
 """Any callable from images in [0, 1] to logits."""
@@ -151,11 +149,11 @@ class Method:
     bound: Bound
     description: str
     parameters: tuple[Parameter, ...] = ()
-    presets: Mapping[str, Parameters] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     version: int = 1
     only_linear: bool = False
     columns: tuple[str, ...] = ()
-    passes: Callable[[Parameters], int] | None = None
+    passes: Callable[[Mapping[str, Value]], int] | None = None
     smoothed: bool = False
     norm: Norm = Norm.L2
 
@@ -168,7 +166,7 @@ class Method:
             else BOUND_NOTES[self.bound]
         )
 
-    def resolve(self, preset: str | None, given: Mapping[str, object]) -> Parameters:
+    def resolve(self, preset: str | None, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters: defaults, overridden by the preset, overridden by those given.
 
         Raises
@@ -189,7 +187,7 @@ METHODS: Registry[Method] = Registry("method")
 
 def resolve_method(
     spelled: str, given: Mapping[str, object] | None = None
-) -> tuple[Method, Parameters]:
+) -> tuple[Method, dict[str, Value]]:
     """Turn a spelled method and given parameters into the method and all its parameters.
 
     Spelled ``method[:preset] [name=value ...]``.

@@ -7,14 +7,14 @@ model and no store.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rbcore.distances.base import AttackResult, Batch, Method, Network, Parameters
+from rbcore.distances.base import AttackResult, Batch, Method, Network
 from rbcore.distances.batching import fastest_size, halved, in_batches, in_passes, largest_size
 from rbcore.distances.fallback import Fallback, largest_logits
 from rbcore.distances.networks import ROUNDING, CheckedNetwork, has_gradient
@@ -24,6 +24,7 @@ from rbcore.measures.tables import Bound, Status
 from rbcore.norms import lengths
 from rbcore.outputs import N_CHECKED, refuse_not_finite
 from rbcore.outputs.modes import evaluating
+from rbcore.parameters import Value
 from rbcore.runtime import is_out_of_memory
 
 RANGE_TOLERANCE = 1e-5
@@ -98,7 +99,7 @@ class Engine:
         network: Network,
         samples: Samples,
         method: Method,
-        parameters: Parameters,
+        parameters: Mapping[str, Value],
         *,
         batch_size: int | None = None,
     ) -> None:
@@ -373,7 +374,7 @@ def estimate_arrays(
     images: np.ndarray,
     labels: np.ndarray,
     method: Method,
-    parameters: Parameters,
+    parameters: Mapping[str, Value],
     *,
     batch_size: int | None = 128,
     fallback_targets: np.ndarray | None = None,

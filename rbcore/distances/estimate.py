@@ -6,6 +6,7 @@ A call that was stopped goes on where it stopped, and calls at the same time sha
 import hashlib
 import platform
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from rbcore import store
 from rbcore.datasets import Dataset, attributes
-from rbcore.distances import Method, Parameters, format_method, resolve_method
+from rbcore.distances import Method, format_method, resolve_method
 from rbcore.distances.batching import in_batches
 from rbcore.distances.best import BEST
 from rbcore.distances.engine import Engine
@@ -27,6 +28,7 @@ from rbcore.errors import DatasetError, MethodError
 from rbcore.models import MODELS, Model
 from rbcore.norms import COLUMN
 from rbcore.outputs import LOGITS
+from rbcore.parameters import Value
 from rbcore.runtime import Cancel, Progress, never, no_progress
 from rbcore.sampling import Rows
 from rbcore.store import Computed, Provenance, TableKey
@@ -266,7 +268,7 @@ def engine_for(
     dataset: Dataset,
     split: str,
     method: Method,
-    parameters: Parameters,
+    parameters: Mapping[str, Value],
     cancel: Cancel,
     batch_size: int | None,
 ) -> Engine:

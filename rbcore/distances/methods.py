@@ -245,7 +245,7 @@ METHODS.add(
         presets={"paper": {"noise": 0.125, "n0": 100, "n": 100_000, "alpha": 0.001}},
         version=2,
         columns=("network_prediction", "smoothed_prediction", "votes"),
-        passes=lambda parameters: int(parameters["n0"] + parameters["n"]),
+        passes=lambda parameters: int(parameters["n0"]) + int(parameters["n"]),
     ),
 )
 

@@ -56,7 +56,7 @@ def statuses_in_words(rows: pd.DataFrame, method: str) -> str:
     certified = rows.loc[rows["status"] == Status.CERTIFIED, "distance"]
     if len(certified):
         chosen, values = resolve_method(method)
-        most = ceiling(values["noise"], values["n"], values["alpha"])
+        most = ceiling(float(values["noise"]), int(values["n"]), float(values["alpha"]))
         n_most = int((certified >= most * (1 - AT_CEILING)).sum())
         parts.append(
             f"{len(certified):,} certified, {n_most:,} of them at the ceiling of {most:.3f} "
