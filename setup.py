@@ -1,4 +1,4 @@
-"""Which packages the wheel holds: all that lie in ``rbcore/``, and the bundled results; pyproject.toml says the rest."""
+"""Packages of the wheel: ``rbcore/`` and the bundled results; the rest is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

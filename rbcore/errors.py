@@ -1,4 +1,4 @@
-"""Every error this library raises on purpose: one sentence that names the thing, the value and the remedy."""
+"""Every error this library raises on purpose: one sentence that names value and remedy."""
 
 import re
 import unicodedata
@@ -9,7 +9,17 @@ LINE_BREAK = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
 
 
 class RobustnessBiasError(Exception):
-    """Base of all errors raised on purpose; its text is fit to be shown to a user as it is."""
+    """Base of all errors raised on purpose; its text is fit to be shown to a user as it is.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> try:
+    ...     rb.load_dataset("digit")
+    ... except rb.RobustnessBiasError as error:
+    ...     print(str(error).partition(" Known")[0])
+    There is no dataset 'digit'. Did you mean 'digits'?
+    """
 
     def __str__(self) -> str:
         """Return the text in one line.

@@ -42,7 +42,7 @@ def stop_if(cancel: Cancel) -> None:
 
 
 def resolve_device(device: str = "auto") -> torch.device:
-    """Turn ``auto | cpu | cuda[:N]`` into a device that this machine has, or raise `DeviceError`."""
+    """Return the device for ``auto | cpu | cuda[:N]``, or raise `DeviceError` if it is absent."""
     import torch
 
     if device == "auto":

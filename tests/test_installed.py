@@ -28,7 +28,8 @@ BUILT_FROM = (
 TRY = """
 import importlib, json, pkgutil, sys
 import rbcore
-found = [module.name for module in pkgutil.walk_packages(rbcore.__path__, "rbcore.", onerror=lambda name: None)]
+walked = pkgutil.walk_packages(rbcore.__path__, "rbcore.", onerror=lambda name: None)
+found = [module.name for module in walked]
 for name in found:
     importlib.import_module(name)
 names = {}
@@ -40,7 +41,9 @@ bundled = store.bundled_root()
 print(json.dumps({
     "at": rbcore.__file__,
     "modules": found,
-    "bundled": sorted(path.relative_to(bundled).as_posix() for path in bundled.rglob("*") if path.is_file()),
+    "bundled": sorted(
+        path.relative_to(bundled).as_posix() for path in bundled.rglob("*") if path.is_file()
+    ),
     "bias": names["bias"].to_json(orient="table"),
 }))
 """

@@ -1,1 +1,1 @@
-"""What damaged files, hostile inputs, kills and odd but valid inputs come to: see `benchmarks.robustness.__main__`."""
+"""Damaged files, hostile inputs, kills, and unusual but valid inputs: see ``__main__``."""

@@ -95,12 +95,16 @@ def _page(findings: list[Finding], minutes: float, seed: int, jobs: int) -> str:
     )
     return f"""# What damaged files, hostile inputs, kills and odd but valid inputs come to
 
-{datetime.datetime.now(datetime.UTC).date()}, `python -m benchmarks.robustness --seed {seed}`, {machine}, {jobs} cases at a time,
-{minutes:.0f} minutes; the longest case took {longest:.0f} s, the largest {largest / 1e6:,.0f} MB beside what the process had at its start.
+{datetime.datetime.now(datetime.UTC).date()}, `python -m benchmarks.robustness --seed {seed}`,
+{machine}, {jobs} cases at a time,
+{minutes:.0f} minutes; the longest case took {longest:.0f} s, the largest used
+{largest / 1e6:,.0f} MB more than the process had at its start.
 
-Every case runs in a process of its own. *Refused*: an error of ours in one sentence that names the file or the value. *Computed again*:
-a damaged file of the cache was replaced by an identical result. *Same*: the right numbers came out. **Wrong**: other numbers without a
-word. *Traceback*: any other exception, or a refusal that is no sentence. *Hang*: over {max(f.case.seconds for f in findings):.0f} s.
+Every case runs in its own process. *Refused*: an error of ours, one sentence that names the file or
+the value. *Computed again*: a damaged cache file was replaced by an identical result. *Same*: the
+right numbers came out. **Wrong**: other numbers without any message. *Traceback*: any other
+exception, or a refusal that is not a sentence. *Hang*: longer than
+{max(f.case.seconds for f in findings):.0f} s.
 
 {as_markdown(findings)}
 """

@@ -10,7 +10,7 @@ SHARES = {"flip": 11, "flips": 2, "truncate": 2, "zeros": 2, "garble": 2, "appen
 
 
 def damages(seed: int, size: int, n: int) -> Iterator[tuple[str, Damage]]:
-    """Yield ``n`` kinds of damage to a file of ``size`` bytes, named so that each can be done again."""
+    """Yield ``n`` kinds of damage to a file of ``size`` bytes, named so that each is repeatable."""
     draw = random.Random(seed)  # noqa: S311
     for _ in range(n):
         kind = draw.choices(list(SHARES), list(SHARES.values()))[0]

@@ -29,7 +29,7 @@ Change = Callable[[Path], None]
 
 
 def sidecar_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield damaged sidecars: their bytes, a fact of another type or lacking, and one in place of another."""
+    """Yield damaged sidecars: bytes, fields of another type or missing, one in place of another."""
     for epoch in (1, 2):
         path = world.cache / RUN / f"epoch-{epoch:04d}.json"
         facts = json.loads(path.read_text())

@@ -29,7 +29,7 @@ FLIPPED, PARTS = 84, 120
 
 
 def table_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield damaged tables: their bytes, their metadata, their rows, and one in place of another."""
+    """Yield damaged tables: bytes, metadata, rows, and one in place of another."""
     files = {table: file_of(world, table) for table in TABLES}
     for number, (table, file) in enumerate(files.items()):
         for name, damage in damages(seed + number, file.stat().st_size, FLIPPED):

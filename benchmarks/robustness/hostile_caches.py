@@ -90,7 +90,7 @@ ROOTS: dict[str, Callable[[Path], object]] = {
 
 
 def cache_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield caches with foreign things in them: what is right stays right, what is not is refused or named."""
+    """Yield caches with foreign files: valid results stay valid, the rest is refused or named."""
     for place in PLACES:
         for name, put in things().items():
             yield _case(
@@ -140,7 +140,7 @@ def _case(world: World, name: str, put: Callable[[Path], object], place: str) ->
 
 
 def read_all(world: World) -> dict[str, Any]:
-    """Read what a page reads: runs, tables, the storage, the folders of datasets, and the images."""
+    """Read what a page reads: runs, tables, storage, folders of datasets, and images."""
     [count_on_disk(spec) for spec in DATASETS.values()]
     damaged_runs()
     damaged_tables()

@@ -1,4 +1,4 @@
-"""Folders that hold what no folder of images should: pipes, links, loops, names that no one can read, and a great many files."""
+"""Folders with what no image folder should hold: pipes, links, loops, odd names, many files."""
 
 import json
 import os

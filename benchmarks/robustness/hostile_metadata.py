@@ -1,4 +1,4 @@
-"""What stands in a stranger's ``metadata.csv``: every line that was left alone keeps its values, a bad one is said and lends none."""
+"""Foreign ``metadata.csv`` files: intact lines keep their values, bad ones are reported."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""Pictures that are none, or too much, among others that are in order: the others stay as they are, this one is shown as it is or named."""
+"""Invalid or oversized image files among valid ones, which must stay unaffected."""
 
 import io
 import shutil
@@ -38,7 +38,7 @@ def picture_cases(world: World, seed: int) -> Iterator[Case]:
 def picture_case(
     world: World, name: str, content: bytes, *, may_be_right: bool = False, file: str = FILE
 ) -> Case:
-    """Return the case of a picture that must be left out and named, or that may also come out as it was."""
+    """Return the case of an image that must be skipped and named, or may be decoded correctly."""
 
     def make(folder: Path) -> None:
         shutil.copytree(world.images, folder / "images")

@@ -34,7 +34,7 @@ EVERY = 3
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the table: what it is called, how it is made, and the clean table whose numbers it must give, if any."""
+    """A change of the table: name, how it is made, and the clean table it must equal, if any."""
 
     name: str
     make: Callable[[pd.DataFrame], pd.DataFrame]

@@ -1,4 +1,4 @@
-"""Weights files of a stranger's: pickles that are programs or bombs, tensors of odd kinds, files that are no weights at all."""
+"""Foreign weight files: malicious pickles, unusual tensors, files that are not weights."""
 
 import collections
 import io
@@ -207,7 +207,7 @@ def _saved(content: object) -> bytes:
 
 
 def odd_tensors() -> dict[str, Callable[[Tensors], object]]:
-    """Return state dicts that fit by name, but whose tensors cannot be weights, and some that do not fit."""
+    """Return state dicts whose tensors cannot be weights, and some that do not fit."""
 
     def each(change: Callable[[torch.Tensor], object]) -> Callable[[Tensors], object]:
         return lambda tensors: {name: change(tensor) for name, tensor in tensors.items()}

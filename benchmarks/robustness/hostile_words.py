@@ -1,4 +1,4 @@
-"""Words: values on the command line, and how methods, partitions, epochs, runs and policies are spelled."""
+"""Invalid text: command-line values, and names of methods, partitions, epochs and runs."""
 
 import math
 import random
@@ -220,7 +220,7 @@ def _command_case(world: World, arguments: tuple[str, ...], name: str) -> Case:
 
 
 def spelling_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield spellings of methods and partitions, made from right ones by small changes, and odd epochs, runs and policies."""
+    """Yield misspelled methods and partitions, and odd epochs, runs and policies."""
     draw = random.Random(seed)  # noqa: S311
     for _ in range(METHOD_SPELLINGS):
         yield _method_case(changed(draw, draw.choice(METHOD_WORDS)))

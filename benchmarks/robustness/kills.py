@@ -1,4 +1,4 @@
-"""A process that is killed at every step of writing: run again, it ends with the same result and leaves nothing over.
+"""A process killed at every step of writing: run again, it ends with the same result.
 
 What Python opens for writing, renames, removes or makes is seen by an audit hook, whoever does it;
 a kill stands before each such step, and once more within it: a file that is to be renamed is cut in
@@ -113,7 +113,7 @@ def is_step(event: str, arguments: tuple[Any, ...], cache: Path) -> bool:
 
 
 def _is_below(path: object, folder: object, cache: Path) -> bool:
-    """Return whether a path, or one that is relative to an open folder's number, lies below the cache."""
+    """Return whether a path, which may be relative to an open folder, lies in the cache."""
     if not isinstance(path, str | bytes | os.PathLike):
         return False
     text = os.fsdecode(path)
@@ -123,7 +123,7 @@ def _is_below(path: object, folder: object, cache: Path) -> bool:
 
 
 def _half(event: str, arguments: tuple[Any, ...]) -> None:
-    """Do a part of a step by system calls that no hook sees again, since the count has passed it."""
+    """Do part of a step by system calls that no hook sees again: the count has passed it."""
     if event == "os.rename" and os.path.isfile(arguments[0]):  # noqa: PTH113
         os.truncate(arguments[0], os.path.getsize(arguments[0]) // 2)  # noqa: PTH202
     elif event == "open" and not os.path.exists(arguments[0]):  # noqa: PTH110

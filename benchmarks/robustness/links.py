@@ -1,4 +1,4 @@
-"""Links to the app with parameters that nobody's picker wrote: said by the page, never a traceback, never another number without a word."""
+"""Links to the app with invalid parameters: reported by the page, never a traceback."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Networks in every odd form that `benchmarks.network_outputs` makes, weights under every usual name, and every architecture untrained."""
+"""Networks in every form of `benchmarks.network_outputs`, and every architecture untrained."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def output_cases(world: World, seed: int) -> Iterator[Case]:
-    """Yield what a network may return, by every method: the exact distance, or a refusal where that is right."""
+    """Yield what a network may return, by every method: the exact distance or a refusal."""
     for number, form in enumerate(network_outputs.cases(N)):
         for spelled in network_outputs.METHODS:
             family, kind = (
@@ -178,7 +178,7 @@ def torchvision_cases() -> Iterator[Case]:
 
 
 def _torchvision_case(name: str, prefix: str) -> Case:
-    """Return the case of torchvision's weights: each tensor in its place, and the same logits where both networks are small."""
+    """Return the case of torchvision's weights: tensors in place, and equal logits if small."""
 
     def act(folder: Path) -> Any:
         is_small = name in SMALL
@@ -214,7 +214,7 @@ def _torchvision_case(name: str, prefix: str) -> Case:
 
 
 def architecture_cases() -> Iterator[Case]:
-    """Yield every architecture with random weights: its outputs are accepted as the logits that they are."""
+    """Yield every architecture with random weights: its outputs are accepted as logits."""
     for spec in MODELS.values():
         for seed in (0, 1):
             yield _architecture_case(spec.name, seed)

@@ -80,7 +80,7 @@ def run_cases(
 
 
 def start(work: Callable[[], None], folder: Path) -> int:
-    """Fork a process that calls ``work``, its output in the folder's ``output.txt``, and return its number."""
+    """Fork a process that calls ``work``, its output in ``output.txt``, and return its id."""
     folder.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Odd but valid data: pictures and tables as people and programs really write them, with the values that are right for them."""
+"""Unusual but valid images and tables, as real programs write them, with the right values."""
 
 import csv
 import io
@@ -62,7 +62,7 @@ def table_case(
 
 
 def tables() -> list[Case]:
-    """Return tables in every separator, encoding, line end and quoting, with missing values, codes, bins and several spellings."""
+    """Return tables in every separator, encoding, line end and quoting, with unusual values."""
     cases = []
     rows = [["file", "camera"], *([file, "AB"[k % 2]] for k, file in enumerate(FILES))]
     half = {"A": N // 2, "B": N // 2}

@@ -1,4 +1,4 @@
-"""What the cases start from: a small cache with runs, tables and parts, a folder of images, weights; and the right numbers.
+"""What the cases start from: a small cache, a folder of images, weights; the right numbers.
 
 It is built once, in a process of its own, so that the process that forks the workers has never
 started a thread of torch's.
@@ -149,7 +149,7 @@ def spelled(model: str, epoch: int, method: str) -> str:
 
 
 def interrupt(model: Any, dataset: Dataset, n: int) -> None:
-    """Start an estimate and stop it once so many images are done, so that its batches are left as parts."""
+    """Start an estimate and stop it after so many images, so that its batches remain as parts."""
     done = 0
 
     def count(now: int, total: int, what: str) -> None:
@@ -236,7 +236,7 @@ def facts_of_run(cache: Path, model: str, run: str) -> dict[str, Any]:
 
 
 def facts_of_images(dataset: Dataset) -> dict[str, Any]:
-    """Return a dataset's fingerprint, and by sample its labels and attributes and a hash of its pixels."""
+    """Return a dataset's fingerprint, and each sample's labels, attributes and pixel hash."""
     samples = dataset.samples.to_dict("records")
     pixels = [
         hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16]

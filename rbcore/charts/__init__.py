@@ -2,6 +2,15 @@
 
 Nothing here knows Streamlit: the same calls serve a notebook, a page and the report. How all
 figures look stands in `rbcore.charts.theme`.
+
+Examples
+--------
+>>> import rbcore as rb
+>>> (run,) = rb.list_runs("digits", "small_cnn")
+>>> distances = rb.stored_distances(run, "last", "minimal").rows
+>>> chart = rb.charts.robustness_curves(distances, by="class")
+>>> rb.charts.chart_svg(chart).startswith("<svg")
+True
 """
 
 from rbcore.charts.agreement import (

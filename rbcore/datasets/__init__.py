@@ -90,6 +90,13 @@ def load_dataset(
     DatasetError
         If the folder, a file in it or the size is of no use, or a download fails;
         the text names it.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> digits = rb.load_dataset("digits", validation=0.2)
+    >>> digits.images.shape, digits.partitions, digits.splits
+    ((1797, 1, 8, 8), ('class',), ('train', 'test', 'validation'))
     """
     place = None if root is None else user_path(root)
     request = DatasetRequest(name, place, size, seed, validation, checksum, download)

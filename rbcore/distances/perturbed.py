@@ -59,6 +59,17 @@ def perturbed_images(
     ------
     DatasetError
         If a sample does not exist.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> digits = rb.load_dataset("digits")
+    >>> model = rb.load_model("small_cnn", digits)
+    >>> found = rb.perturbed_images(model, digits, "minimal", ["digit-0000", "digit-0001"])
+    >>> found.perturbed.shape
+    (2, 1, 8, 8)
+    >>> bool((found.table["perturbed_prediction"] != found.table["prediction"]).all())
+    True
     """
     if not sample_ids:
         raise DatasetError("No sample was named, so there is no image to perturb.")

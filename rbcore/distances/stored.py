@@ -45,6 +45,16 @@ def stored_distances(
     the split. Class and attributes are those of today's files, see `rbcore.datasets.attributes`.
     The method ``best`` joins what the store holds of all attacks, see
     `rbcore.distances.best.best_table`.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> (run,) = rb.list_runs("digits", "small_cnn")
+    >>> stored = rb.stored_distances(run, "last", "minimal")
+    >>> len(stored.rows), stored.rows["distance"].dtype
+    (360, dtype('float64'))
+    >>> rb.stored_distances(run, "last", "minimal", steps=12) is None
+    True
     """
     sidecar = run.sidecar(epoch)
     weights, fingerprint = sidecar.sha256, sidecar.dataset_fingerprint
@@ -61,6 +71,13 @@ def stored_methods(run: Run, epoch: str | int) -> list[str]:
     """Return the methods that are stored of a run's epoch and the test split.
 
     As they are spelled, with parameters other than defaults.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> (run,) = rb.list_runs("digits", "small_cnn")
+    >>> rb.stored_methods(run, "last")
+    ['deepfool', 'minimal', 'smoothing']
     """
     sidecar = run.sidecar(epoch)
     return sorted(methods_of(sidecar.sha256, sidecar.dataset_fingerprint, SPLIT))

@@ -65,6 +65,15 @@ def robustness_bias(
     ------
     MeasureError, UnknownNameError
         As `rbcore.measures.split_groups`; and if the partition has one group only.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> (run,) = rb.list_runs("digits", "small_cnn")
+    >>> distances = rb.stored_distances(run, "last", "minimal").rows
+    >>> bias = rb.robustness_bias(distances, by="class").set_index("group")
+    >>> bias.loc["8", ["sigma", "low", "high"]].astype(float).round(2).to_list()
+    [-0.37, -0.49, -0.23]
     """
     grouped = split_groups(distances, by, policy)
     sigma = sigma_bias(grouped)

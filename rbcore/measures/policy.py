@@ -38,6 +38,16 @@ class Policy:
         Whose class is compared with the label. ``own``: that of the classifier the distances are
         of, for certificates the smoothed classifier g; ``network``: that of the network f, whatever
         the distances are of.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> (run,) = rb.list_runs("digits", "small_cnn")
+    >>> distances = rb.stored_distances(run, "last", "minimal").rows
+    >>> only_correct = rb.Policy(misclassified="exclude")
+    >>> bias = rb.robustness_bias(distances, by="class", policy=only_correct)
+    >>> int(bias["n_counted"].sum()) == int(distances["is_correct"].sum())
+    True
     """
 
     misclassified: Annotated[str, Field(description="zero or exclude.")] = "zero"

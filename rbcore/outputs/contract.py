@@ -1,4 +1,4 @@
-"""The contract of a network's output, checked here and nowhere else: at import and before every estimate.
+"""The contract of a network's output, checked only here: at import and before every estimate.
 
 Distances need *logits*: a finite tensor of float32 or float64, of shape (n, n_classes), the
 same for an image whoever its neighbors in the batch are and whenever it is asked, in evaluation
@@ -90,7 +90,7 @@ def refuse_not_finite(logits: Tensor) -> None:
 
 
 def _answer(network: Network, images: Tensor) -> Any:
-    """Call a stranger's network; whatever it raises, other than for want of memory, is one sentence."""
+    """Call a foreign network; report whatever it raises, except lack of memory, as one sentence."""
     try:
         return network(images)
     except Exception as error:
@@ -167,7 +167,7 @@ def _named(output: object) -> str:
 
 
 def _refuse_chance(network: Network, images: Tensor, logits: Tensor) -> None:
-    """Refuse a network whose answer to an image changes from call to call, or with the images beside it."""
+    """Refuse a network whose output changes from call to call, or with the rest of the batch."""
     others = torch.cat(
         [torch.zeros_like(images[:1]), torch.ones_like(images[:1]), _noise(images, 2)]
     )
@@ -210,7 +210,7 @@ def _noise(images: Tensor, n: int) -> Tensor:
 
 
 def _last_squashing(network: Network, reading: Reading, images: Tensor) -> str:
-    """Return the name of the softmax or sigmoid whose output is the network's own, where its input can be had; else nothing."""
+    """Return the name of the final softmax or sigmoid, if its input is accessible; else ''."""
     if not isinstance(network, nn.Module):
         return ""
     seen: list[tuple[str, Tensor]] = []

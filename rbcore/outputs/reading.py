@@ -1,4 +1,4 @@
-"""How a network's output is read as logits: the few forms that are taken, and a network that hands them over."""
+"""How a network's output is read as logits: accepted forms, and a wrapper that converts them."""
 
 import copy
 from collections import OrderedDict
@@ -32,7 +32,9 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a network's output is read as logits: what was decided once, so that a checkpoint is read the same again.
+    """How a network's output is read as logits.
+
+    It is decided once and stored, so that a checkpoint is always read the same way.
 
     Attributes
     ----------

@@ -136,6 +136,12 @@ def list_runs(dataset: str | None = None, model: str | None = None) -> list[Run]
     A name the user took hides a shipped one.
 
     A run whose newest sidecar is damaged is left out: `damaged_runs` names it.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> [(run.name, run.n_epochs) for run in rb.list_runs("digits", "small_cnn")]
+    [('modern-8px-12ep-seed0', 12)]
     """
     return _read_runs(dataset, model)[0]
 

@@ -76,6 +76,16 @@ def import_weights(
     ------
     RobustnessBiasError
         As `import_request`, and for a setting that does not exist.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> digits = rb.load_dataset("digits")
+    >>> (run,) = rb.list_runs("digits", "logistic_regression")
+    >>> weights = run.folder / "epoch-0012.safetensors"
+    >>> mine = rb.import_weights(digits, "logistic_regression", weights, run="mine")
+    >>> mine.name, mine.epochs
+    ('mine', (1,))
     """
     given = {"model": model, "file": path} | settings
     request: ImportRequest = record_of(ImportRequest, "an import", given)

@@ -42,6 +42,14 @@ def load_model(
         If the run was trained on other content.
     CheckpointError
         If the weights are damaged.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> digits = rb.load_dataset("digits")
+    >>> model = rb.load_model("small_cnn", digits, epoch="middle")
+    >>> model.facts.epoch, model.facts.n_epochs
+    (6, 12)
     """
     MODELS[name]
     usable = (
@@ -91,6 +99,13 @@ def open_run(
     ------
     DatasetError
         If the files at hand are not those the run was trained on.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> dataset, run = rb.open_run("digits", "small_cnn")
+    >>> dataset.size, run.name
+    (8, 'modern-8px-12ep-seed0')
     """
     newest = find_run(dataset, model, run, root=None if root is None else os.fspath(root))
     candidates = (

@@ -104,8 +104,12 @@ def train(
     Examples
     --------
     >>> import rbcore as rb
-    >>> rb.train("small_cnn", rb.load_dataset("digits")).name  # it ships, so nothing is trained
+    >>> digits = rb.load_dataset("digits")
+    >>> rb.train("small_cnn", digits).name  # a bundled run, so nothing is trained
     'modern-8px-12ep-seed0'
+    >>> run = rb.train("logistic_regression", digits, epochs=1)
+    >>> run.name, run.epochs
+    ('modern-8px-1ep-seed0', (1,))
     """
     request: TrainingRequest = record_of(TrainingRequest, "a training", {"model": model} | settings)
     return train_request(request, dataset, device=device, progress=progress, cancel=cancel)

@@ -157,6 +157,14 @@ def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "
         Of its intervals.
     kind
         What the groups are, as "digit", for names that are bare numbers; see `name_of_group`.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> (run,) = rb.list_runs("digits", "small_cnn")
+    >>> bias = rb.robustness_bias(rb.stored_distances(run, "last", "minimal").rows, by="class")
+    >>> print(rb.verdict(bias, kind="digit").partition(":")[0])
+    Digit 8 is the least robust group
     """
     caution = caution_of(bias)
     said = _verdict(bias, confidence, kind)

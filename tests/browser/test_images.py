@@ -34,7 +34,8 @@ def test_filters_are_in_the_address_and_come_back_with_it(full, page):
     visit(page, f"{full}/images?{EXACT}&from=0.3&to=0.5", TITLE)
     choose(page, "Order", "most robust first")
     expect(page).to_have_url(
-        f"{full}/images?dataset=digits&from=0.3&method=exact&model=logistic_regression&sort=most+robust+first&to=0.5"
+        f"{full}/images?dataset=digits&from=0.3&method=exact&model=logistic_regression"
+        "&sort=most+robust+first&to=0.5"
     )
     rows = shipped("logistic_regression", method="exact").rows
     n = int(rows["distance"].between(0.3, 0.5).sum())

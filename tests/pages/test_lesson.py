@@ -104,8 +104,8 @@ def test_a_regularized_run_is_compared_on_the_same_faces(cache):
     app = open_page("lesson", step="mitigate")
     accuracy = f"{table.rows['is_correct'].mean():.1%}"
     assert (
-        f"**fairness regularizer, alpha 7**: sigma of dim went from {change['sigma_first']:+.2f} to "
-        f"{change['sigma_second']:+.2f} (change {change['difference']:+.2f} "
+        f"**fairness regularizer, alpha 7**: sigma of dim went from {change['sigma_first']:+.2f} "
+        f"to {change['sigma_second']:+.2f} (change {change['difference']:+.2f} "
         f"[{change['low']:+.2f}, {change['high']:+.2f}], n = {change['n']}: a change is shown); "
         f"accuracy from {accuracy} to {accuracy} of 1,600 faces."
     ) in words(app)

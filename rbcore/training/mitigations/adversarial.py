@@ -30,6 +30,12 @@ class AdversarialTraining(Mitigation):
         Gradient steps an image, each of length 2.5 epsilon / steps; with the step on the
         weights a batch takes ``steps`` + 1 passes forward and backward, so 3 cost about what
         the regularizer does.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> rb.AdversarialTraining(epsilon=0.25).suffix
+    '+adversarial-e0.25'
     """
 
     kind: ClassVar = "adversarial"

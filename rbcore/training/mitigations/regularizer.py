@@ -59,6 +59,13 @@ class Regularizer(GroupMitigation):
         shortened to it. 0: never. A distance is a margin over a gradient's norm, which is small in
         an untrained network, so that without it the first steps can destroy the network (seen with
         alpha = 1 on the digits).
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> fair = rb.Regularizer("lighting", "dim", alpha=0.3)
+    >>> fair.label, fair.whom
+    ('alpha 0.3', ' for lighting = dim')
     """
 
     kind: ClassVar = "regularizer"

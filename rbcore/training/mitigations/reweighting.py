@@ -39,6 +39,12 @@ class Reweighting(GroupMitigation):
     share
         Share of the total weight that the group carries, between 0 and 1; with 0.5 group and rest
         count the same. None where no group is protected: every group then carries the same share.
+
+    Examples
+    --------
+    >>> import rbcore as rb
+    >>> rb.Reweighting("lighting", "dim", share=0.75).suffix
+    '+weight-lighting=dim-s0.75'
     """
 
     kind: ClassVar = "reweighting"
