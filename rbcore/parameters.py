@@ -220,7 +220,7 @@ def parse_numbers(
     what
         What they are, for the message.
     error
-        Raised if a part is no number.
+        Raised if a part is not a number.
     """
     try:
         return tuple(float(part) for part in text.replace(",", " ").split())

@@ -137,7 +137,7 @@ def _simple_labels(table: pd.DataFrame, by: str) -> pd.Series:
         )
     elif cuts:
         raise MeasureError(
-            f"{by!r} cuts {name!r} into bins, but it is no number. Partition by {name!r}."
+            f"{by!r} cuts {name!r} into bins, but it is not numeric. Partition by {name!r}."
         )
     else:
         names = _as_text(known)
@@ -151,7 +151,7 @@ def _as_text(column: pd.Series) -> pd.Series:
         return column.astype(str)
     except UnicodeEncodeError as error:
         raise MeasureError(
-            f"The column {str(column.name)!r} holds {error.object!r}, which is no text that can "
+            f"The column {str(column.name)!r} holds {error.object!r}, which is not text that can "
             "be written. Rename that group."
         ) from error
 
@@ -163,7 +163,8 @@ def _binned(column: pd.Series, name: str, cuts: str) -> pd.Series:
         edges = []
     if not edges or edges != sorted(set(edges)) or not all(map(math.isfinite, edges)):
         raise MeasureError(
-            f"{name!r} is a number; cut it at rising values, as in {name}:15,25,40 (not {cuts!r})."
+            f"{name!r} is numeric; cut it at increasing values, as in "
+            f"{name}:15,25,40 (not {cuts!r})."
         )
     names = [
         f"<{edges[0]:.15g}",

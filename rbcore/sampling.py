@@ -2,7 +2,7 @@
 
 A stratified sample takes at least so many images of every group of a partition. Within a group they
 are the first ones in the split's random order, so each group is a fair draw of its own images; but
-together they are no fair draw of the split, since rare groups are over-represented. Each row
+together they are not a fair draw of the split, since rare groups are over-represented. Each row
 carries a *sampling weight*, how many images of the split it stands for. Two readings are right:
 
 - groups within which all weights are equal are measured on all their rows, and pooled by their
@@ -91,9 +91,7 @@ class Rows:
         if self.limit is not None and self.limit < 1:
             raise MethodError(f"limit={self.limit} leaves no image; give a number from 1.")
         if self.every < 1:
-            raise MethodError(
-                f"every={self.every} is no step from image to image; give a number from 1."
-            )
+            raise MethodError(f"every={self.every} is not a valid step; give a number from 1.")
         is_whole = self.at_least is not None and self.by is not None and self.at_least >= 1
         if not is_whole and (self.at_least, self.by) != (None, None):
             raise MethodError(
@@ -232,7 +230,7 @@ def readable(rows: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     weights = rows[WEIGHT].to_numpy(np.float64)
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise MeasureError(
-            f"The column {WEIGHT!r} holds a value that is no positive number. Estimate "
+            f"The column {WEIGHT!r} holds a value that is not a positive number. Estimate "
             "the distances again."
         )
     spread = rows.groupby(labels.to_numpy())[WEIGHT].agg(

@@ -68,7 +68,10 @@ def sign_agreement(
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape:
-        raise MeasureError(f"{len(first)} values of sigma cannot be paired with {len(second)}.")
+        raise MeasureError(
+            f"{len(first)} values of sigma cannot be paired with {len(second)}; "
+            "give as many of each."
+        )
     is_known = np.isfinite(first) & np.isfinite(second)
     n = int(is_known.sum())
     if n == 0:

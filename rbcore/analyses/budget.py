@@ -39,10 +39,10 @@ def fooled_at(
     Raises
     ------
     MeasureError
-        If the budget is no positive number; and as `rbcore.measures.split_groups`.
+        If the budget is not a positive number; and as `rbcore.measures.split_groups`.
     """
     if not 0 < budget < np.inf:
-        raise MeasureError(f"budget={budget} is no budget; give a positive L2 distance.")
+        raise MeasureError(f"budget={budget} is not a valid budget; give a positive L2 distance.")
     grouped = split_groups(distances, by)
     sides = list(zip(grouped.values, grouped.is_correct, strict=True))
     table = pd.DataFrame(

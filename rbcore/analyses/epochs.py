@@ -131,7 +131,7 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
         If the table is empty.
     """
     if table.empty:
-        raise MeasureError("No epoch was measured, so there is nothing to say of training.")
+        raise MeasureError("No epoch was measured; estimate the distances of at least one epoch.")
     epochs = sorted(table["epoch"].unique())
     here = table[table["epoch"] == epochs[-1]]
     ranked = here[here["is_ranked"] & here["sigma"].notna()]

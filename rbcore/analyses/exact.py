@@ -58,5 +58,5 @@ def median_distance(
         is_counted(distances, policy)
     ]
     if not len(values):
-        raise MeasureError("No image counts, so there is no median distance.")
+        raise MeasureError("No image counts, so the median distance is not defined.")
     return Median(len(values), float(np.median(values)), *median_interval(values, confidence))

@@ -58,7 +58,7 @@ def choose_images(
         If ``low`` is above ``high``.
     """
     if low > high:
-        raise MeasureError(f"No distance is both at least {low:g} and at most {high:g}.")
+        raise MeasureError(f"low={low:g} is above high={high:g}; swap the two.")
     rows = checked(rows)
     fits = rows["distance"].notna() if status is None else rows["status"] == status
     if group is not None:
@@ -89,7 +89,7 @@ def order_images(
         If the order is unknown or lacks its probabilities.
     """
     if order not in ORDERS or (order in (LEAST_CONFIDENT, MOST_CONFIDENT) and probability is None):
-        raise MeasureError(f"Images cannot be ordered {order!r}.")
+        raise MeasureError(f"{order!r} is not an order of images; use one of {', '.join(ORDERS)}.")
     by = rows["distance"]
     if probability is not None and order in (LEAST_CONFIDENT, MOST_CONFIDENT):
         by = rows["sample_id"].map(probability)

@@ -84,7 +84,7 @@ def chosen_grid(options: Any) -> list[Mitigation]:
             continue
         values = {name: parse_numbers(text, f"--{name}s") for name, text in texts.items()}
         for name in (name for name, numbers in values.items() if not numbers):
-            raise TrainingError(f"--{name}s names no number; write some, as in 0.25,0.5.")
+            raise TrainingError(f"--{name}s has no numbers; give some, as in 0.25,0.5.")
         found += declared.protecting(str(by), group, given).variations(values)
     return found
 

@@ -109,7 +109,7 @@ def options_from_records(
     ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
     record of the library knows no Typer (a ``title`` is the option's metavar); by
     `rbcore.parameters.setting`; or by ``Annotated[..., typer.Option(...)]``, which is used as it
-    is. The option is named after the field. Parameters that are no records stay options.
+    is. The option is named after the field. Parameters that are not records stay options.
 
     Parameters
     ----------

@@ -108,7 +108,9 @@ def open_dataset(request: DatasetRequest, progress: Progress = no_progress) -> D
     spec = DATASETS[request.name]
     seed, checksum, download = request.seed, request.checksum, request.download
     if not 0 <= seed < 2**31:
-        raise DatasetError(f"seed={seed} is no seed; give a whole number from 0 to {2**31 - 1}.")
+        raise DatasetError(
+            f"seed={seed} is not a valid seed; give a whole number from 0 to {2**31 - 1}."
+        )
     refuse_share(request.validation)
     is_new = request.root is not None
     place = user_path(request.root) if request.root is not None else known_folder(spec)

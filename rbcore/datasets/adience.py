@@ -178,7 +178,7 @@ def parse_row(row: list[str], split: str) -> Face | str | None:
         return f"the age {age!r} belongs to no class"
     for field in (user, image, face):
         if not PLAIN_NAME.fullmatch(field):
-            return f"{field!r} is no name of a user, face or image"
+            return f"{field!r} is not the name of a user, face or image"
     return Face(user, face, image, split, CLASSES.index(AGES[age]), GENDERS[gender.lower()])
 
 
@@ -186,17 +186,17 @@ def _rows(path: Path, root: Path) -> list[tuple[int, list[str]]]:
     """Return the fields of each line below the heading, with the line's number."""
     if not is_file(path):
         raise DatasetError(
-            f"The Adience folder {path.parent} misses the file {path.name}; all "
+            f"The Adience folder {path.parent} lacks the file {path.name}; all "
             "five folds are needed."
         )
     try:
         lines = decode_text(read_below(path, root)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path} cannot be read ({reason}); get it anew.") from error
+        raise DatasetError(f"{path} cannot be read ({reason}); download it again.") from error
     if not lines or lines[0].split("\t")[: len(COLUMNS)] != COLUMNS:
         raise DatasetError(
-            f"{path} does not begin with the columns {', '.join(COLUMNS)}; get it anew."
+            f"{path} does not begin with the columns {', '.join(COLUMNS)}; download it again."
         )
     return [(number, line.split("\t")) for number, line in enumerate(lines[1:], 2) if line.strip()]
 

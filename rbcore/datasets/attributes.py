@@ -67,7 +67,7 @@ class SamplesFacts(Record):
 def attribute_hashes(samples: pd.DataFrame) -> dict[str, str]:
     """Return the SHA-256 of each attribute's values, by its name.
 
-    Class and label are no attributes.
+    Class and label are not attributes.
     """
     names = [name for name in samples.columns if name not in ("sample_id", CLASS, *OWN)]
     return {name: store.sha256_of_rows(samples[["sample_id", name]]) for name in names}

@@ -175,7 +175,8 @@ def make_dataset(parts: Dataset, images_sha256: str | None = None) -> Dataset:
     name, samples = parts.name, parts.samples
     if len(parts.images) != len(samples):
         raise DatasetError(
-            f"The dataset {name!r} has {len(parts.images)} images but {len(samples)} rows of facts."
+            f"The dataset {name!r} has {len(parts.images)} images but {len(samples)} rows in "
+            "its table of samples."
         )
     if len(samples) == 0 or set(samples["split"]) != set(SPLITS):
         raise DatasetError(

@@ -123,7 +123,7 @@ def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile
             skipped.append(
                 SkippedFile(
                     "list_eval_partition.txt",
-                    f"line {number} is no new image with a split 0, 1 or 2",
+                    f"line {number} does not name a new image with a split 0, 1 or 2",
                 )
             )
     path = folder / "list_attr_celeba.txt"
@@ -141,7 +141,8 @@ def read_lists(folder: Path, root: Path) -> tuple[pd.DataFrame, list[SkippedFile
             skipped.append(
                 SkippedFile(
                     path.name,
-                    f"line {number} is no new image with a split and 40 values of 1 or -1",
+                    f"line {number} does not name a new image with a split and "
+                    "40 values of 1 or -1",
                 )
             )
         else:
@@ -169,7 +170,9 @@ def _lines(path: Path, root: Path, n_skipped: int) -> list[tuple[int, list[str]]
         text = decode_text(read_below(path, root))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path} cannot be read ({reason}); get it anew from {PAGE}.") from error
+        raise DatasetError(
+            f"{path} cannot be read ({reason}); download it again from {PAGE}."
+        ) from error
     lines = enumerate(text.splitlines()[n_skipped:], n_skipped + 1)
     return [(number, line.split()) for number, line in lines if line.strip()]
 

@@ -157,7 +157,7 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
         if names.get(f"{other.key}_names") != list(other.classes):
             raise DatasetError(
                 f"{meta} does not name the {len(other.classes)} classes of "
-                f"{other.title}; get it anew."
+                f"{other.title}; download it again."
             )
     images, tables = [], []
     for done, (file, (split, start)) in enumerate(kind.batches.items()):
@@ -192,7 +192,7 @@ def load(name: str, root: Path | None, size: int, seed: int, progress: Progress)
 def _present(path: Path) -> Path:
     if not is_file(path):
         raise DatasetError(
-            f"{path.parent} misses the file {path.name}; get the dataset anew from {PAGE}."
+            f"{path.parent} lacks the file {path.name}; download the dataset again from {PAGE}."
         )
     return path
 

@@ -41,7 +41,7 @@ class Column:
         What was decided, such as ``age: numbers 20-59, 1 not a number (line 5), use bins
         such as age:30,45``.
     odd
-        Line and reason of each value that is no number where numbers are expected.
+        Line and reason of each value that is not a number where numbers are expected.
     """
 
     values: list[str] | np.ndarray | None
@@ -93,7 +93,7 @@ def read_column(
         reasons = (
             (
                 cell.line,
-                f"{cell.text!r} in the column {name!r} is no number, so it counts as unknown",
+                f"{cell.text!r} in the column {name!r} is not a number, so it counts as unknown",
             )
             for cell in odd
         )

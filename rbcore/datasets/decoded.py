@@ -37,7 +37,7 @@ class DecodedFacts(Record):
     names
         Names of the images in their order.
     broken
-        Files that are no readable images, each with the reason.
+        Files that are not readable images, each with the reason.
     sha256
         SHA-256 of the pixels.
     marks
@@ -61,7 +61,7 @@ class Decoded:
     names
         Names of the n files, in their order.
     broken
-        Files that are no readable images.
+        Files that are not readable images.
     sha256
         SHA-256 of the pixels.
     notes

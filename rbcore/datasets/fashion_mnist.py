@@ -72,7 +72,8 @@ def load(root: Path | None, size: int, seed: int, progress: Progress) -> Dataset
         labels = read_idx(path, named, (), most)
         if len(labels) != len(images[-1]) or (labels >= len(CLASSES)).any():
             raise DatasetError(
-                f"{path} does not hold a label from 0 to 9 for each image; get it anew from {PAGE}."
+                f"{path} does not hold a label from 0 to 9 for each image; download it "
+                f"again from {PAGE}."
             )
         names = [f"fashion_mnist-{split}-{row:05d}" for row in range(len(labels))]
         tables.append(
@@ -106,7 +107,9 @@ def read_idx(path: Path, root: Path, item: tuple[int, ...], most: int) -> np.nda
             file = gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed
             content = file.read(header + most * length + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); get it anew from {PAGE}.") from error
+        raise DatasetError(
+            f"{path} cannot be read ({error}); download it again from {PAGE}."
+        ) from error
     numbers = np.frombuffer(content[:header], ">u4") if len(content) >= header else np.zeros(2)
     n = int(numbers[1])
     if (
@@ -116,7 +119,7 @@ def read_idx(path: Path, root: Path, item: tuple[int, ...], most: int) -> np.nda
         or len(content) != header + n * length
     ):
         raise DatasetError(
-            f"{path} is no IDX file of at most {most:,} items of shape {item}; get it "
+            f"{path} is not an IDX file of at most {most:,} items of shape {item}; get it "
             f"anew from {PAGE}."
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(n, *item)

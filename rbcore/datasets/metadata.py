@@ -73,7 +73,7 @@ def read_metadata(
     Raises
     ------
     DatasetError
-        If it cannot be read, is no text, has no column ``file`` or too many, or not one line
+        If it cannot be read, is not text, has no column ``file`` or too many, or not one line
         of it can be used.
     """
     table = read_table(path, path.parent, FILE)

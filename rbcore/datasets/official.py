@@ -96,12 +96,13 @@ class Official:
             path = published_path(folder, file.name)
             if not is_file(path):
                 raise DatasetError(
-                    f"{folder} misses the file {file.name}; get the dataset anew from {self.page}."
+                    f"{folder} lacks the file {file.name}; download the dataset again "
+                    f"from {self.page}."
                 )
             if path.name != file.name:
                 raise DatasetError(
-                    f"{path} is unpacked, for which no checksum is published: put "
-                    f"{Path(file.name).name} beside it, or accept it as it is {AS_IT_IS}."
+                    f"{path} is an unpacked file, and only the archive has a published checksum: "
+                    f"put {Path(file.name).name} beside it, or accept it as it is {AS_IT_IS}."
                 )
             found = md5_of_file(path, root)
             if found != file.md5:
@@ -161,7 +162,7 @@ def existing_folder(root: Path | None, title: str, variable: str) -> Path:
             shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}... ({len(shown):,} characters)"
         )
         raise DatasetError(
-            f"The {title} folder {shown} does not exist or is no folder; check the path."
+            f"The {title} folder {shown} does not exist or is not a folder; check the path."
         )
     return root
 

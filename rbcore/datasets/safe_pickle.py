@@ -66,7 +66,7 @@ def read_batch(path: Path, root: Path) -> dict[str, object]:
     Raises
     ------
     DatasetError
-        If the file cannot be read, is no such pickle, or asks for any other object; nothing it
+        If the file cannot be read, is not such a pickle, or asks for any other object; nothing it
         names is ever called.
     """
     remedy = "Replace it by the published file."
@@ -76,7 +76,7 @@ def read_batch(path: Path, root: Path) -> dict[str, object]:
         content = read_pickle(data, _KNOWN.__contains__).content
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
             raise DatasetError(
-                f"{path} is no CIFAR batch: it holds no dictionary by names. {remedy}"
+                f"{path} is not a CIFAR batch: it is not a dictionary with text keys. {remedy}"
             )
         batch: dict[str, object] = {}
         room = len(data)
@@ -91,6 +91,6 @@ def read_batch(path: Path, root: Path) -> dict[str, object]:
         ) from error
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{path} is no CIFAR batch ({type(error).__name__}). {remedy}"
+            f"{path} is not a CIFAR batch ({type(error).__name__}). {remedy}"
         ) from error
     return batch

@@ -49,7 +49,7 @@ def read_table(path: Path, root: Path, column: str) -> Table:
     Raises
     ------
     DatasetError
-        If it cannot be read, is no text, has no such column, or too many.
+        If it cannot be read, is not text, has no such column, or too many.
     """
     try:
         content = read_below(path, root)

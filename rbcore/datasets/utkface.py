@@ -1,9 +1,9 @@
 """UTKFace: faces named ``[age]_[gender]_[race]_[date&time].jpg`` in a folder.
 
 Labels are five bins of age; attributes are ``gender``, ``race`` and ``age`` as its makers assigned
-them. A name that does not hold valid facts, and a file that is no readable image, are skipped and
-listed: no image ever gets another's labels. A gender or race that is corrected to NA, None or the
-like is ``unknown``.
+them. A name that does not hold valid facts, and a file that is not a readable image, are skipped
+and listed: no image ever gets another's labels. A gender or race that is corrected to NA, None or
+the like is ``unknown``.
 
 Published split (PAPER, section 4): 18,966 train and 4,742 test images. Here: a seeded random 80:20
 split of what is found.

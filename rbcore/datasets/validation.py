@@ -16,8 +16,8 @@ def refuse_share(share: float) -> None:
     """Raise `DatasetError` if a share cannot be set aside."""
     if not 0 <= share < 1:
         raise DatasetError(
-            f"validation={share:g} is no share of the training images; give a number from 0 to "
-            "below 1, such as 0.2."
+            f"validation={share:g} is not a valid share of the training images; give a number "
+            "from 0 to below 1, such as 0.2."
         )
 
 

@@ -179,7 +179,7 @@ def estimate_rows(
     chosen, values = resolve_method(method)
     if batch_size is not None and batch_size < 1:
         raise MethodError(
-            f"batch_size={batch_size} leaves no image in a batch; give a number from 1."
+            f"batch_size={batch_size} is not a valid batch size; give a number from 1."
         )
     split = _split_of(dataset, rows)
     key = table_key(model.weights_sha256, dataset.fingerprint, split, chosen, values)

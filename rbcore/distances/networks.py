@@ -102,7 +102,7 @@ class CheckedNetwork(CountedNetwork):
     n_classes
         Classes of the data; None for as many as the network has.
     outputs
-        ``logits`` where they are known to be, so that outputs in [0, 1] are no riddle; None to
+        ``logits`` where they are known to be, so that outputs in [0, 1] are not ambiguous; None to
         find out.
     cancel
         Asked before every forward pass.

@@ -72,7 +72,7 @@ def perturbed_images(
     True
     """
     if not sample_ids:
-        raise DatasetError("No sample was named, so there is no image to perturb.")
+        raise DatasetError("sample_ids is empty; name at least one sample.")
     rows = dataset.rows_of(sample_ids)
     if method == BEST:
         return _best_images(model, dataset, sample_ids, split, cancel)

@@ -61,8 +61,7 @@ def decompose_bias(
         raise MeasureError(
             "The split into accuracy and distance is exact only for misclassified='zero' with "
             f"rest='pooled' (not misclassified={policy.misclassified!r}, rest={policy.rest!r}): "
-            "without misclassified samples accuracy has no part, and a mean or sum of areas is no "
-            "accuracy times a distance. Use these two settings."
+            "otherwise the area is not accuracy times mean distance. Use these two settings."
         )
     grouped = split_groups(distances, by, policy)
     sizes, weights = group_sizes(grouped), grouped.pooled_weights

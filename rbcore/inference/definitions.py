@@ -72,7 +72,7 @@ def sign_flips(table: pd.DataFrame) -> pd.DataFrame:
         negative as soon as there are three groups.
     """
     if table.empty:
-        raise MeasureError("The table has no definition to count.")
+        raise MeasureError("The table has no rows; compute sigma by at least one definition.")
     counts = table.assign(
         is_known=table["sigma"].notna(), but_sum=table["is_flipped"] & (table["rest"] != "sum")
     )

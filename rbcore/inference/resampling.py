@@ -23,9 +23,9 @@ SAME = 1e-12
 
 
 def seeded(seed: int) -> np.random.Generator:
-    """Return the random numbers of a seed, or raise `MeasureError` for what is no seed."""
+    """Return the random numbers of a seed, or raise `MeasureError` for an invalid seed."""
     if not isinstance(seed, Integral) or seed < 0:
-        raise MeasureError(f"seed={seed!r} is no seed; give a whole number from 0.")
+        raise MeasureError(f"seed={seed!r} is not a valid seed; give a whole number from 0.")
     return np.random.default_rng(int(seed))
 
 
@@ -35,7 +35,7 @@ def checked_confidence(confidence: float) -> float:
         isinstance(confidence, float | int) and math.isfinite(confidence) and 0 < confidence < 1
     ):
         raise MeasureError(
-            f"confidence={confidence!r} is no confidence; give a number between 0 "
+            f"confidence={confidence!r} is not a valid confidence level; give a number between 0 "
             "and 1, as in 0.95."
         )
     return confidence
@@ -43,7 +43,7 @@ def checked_confidence(confidence: float) -> float:
 
 def _refuse_no_draws(what: str, n: int) -> None:
     if not isinstance(n, Integral) or n < 1:
-        raise MeasureError(f"{what}={n!r} draws nothing; give a whole number from 1.")
+        raise MeasureError(f"{what}={n!r} is too small; give a whole number from 1.")
 
 
 def group_moments(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

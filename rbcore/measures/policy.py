@@ -68,7 +68,8 @@ class Policy:
                 raise unknown_name(f"policy {name}", getattr(self, name), list(choices))
         if self.tau_max is not None and not 0 < self.tau_max <= sys.float_info.max:
             raise MeasureError(
-                f"tau_max={self.tau_max} is no upper limit; give a positive number or None."
+                f"tau_max={self.tau_max} is not a valid upper limit; give a "
+                "positive number or None."
             )
 
 

@@ -65,7 +65,7 @@ def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
 
     That is ``is_correct`` as bool, ``distance`` as float64, ``status`` as it is spelled here.
 
-    A table of `rbcore.estimate_distances` comes back as it is; an empty one is no fault here.
+    A table of `rbcore.estimate_distances` comes back as it is; an empty one is not an error here.
     ``also`` names columns of `FURTHER` that must be there.
 
     Raises
@@ -78,8 +78,8 @@ def checked(distances: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
     """
     if not isinstance(distances, pd.DataFrame):
         raise MeasureError(
-            f"A table of distances is a pandas DataFrame, not {type(distances).__name__}; "
-            "make one of it first."
+            f"A table of distances has to be a pandas DataFrame, not {type(distances).__name__}; "
+            "convert it first."
         )
     twice = distances.columns[distances.columns.duplicated()]
     if len(twice):

@@ -24,7 +24,7 @@ def torchvision_models() -> ModuleType:
     with (
         _lock,
         torch.device("cpu"),
-    ):  # whatever it makes on import is no business of the caller's device
+    ):  # whatever it makes on import must not go to the caller's device
         _declare_absent_operators()
         import torchvision.models  # type: ignore[import-untyped]
 

@@ -56,7 +56,7 @@ def read_outputs(
     Raises
     ------
     MethodError
-        If the network fails, its output is no logits, or it depends on chance or on the other
+        If the network fails, its output is not logits, or it depends on chance or on the other
         images; one sentence with the remedy.
     """
     if outputs not in (None, *KINDS):
@@ -150,7 +150,7 @@ def _form_of(network: Network, images: Tensor, n_classes: int | None) -> tuple[R
     if len(shape) != 2 or shape[0] != n or n_classes not in (None, shape[1]):
         raise MethodError(
             f"The network returns shape {tuple(tensor.shape)} for {n} images where ({n}, "
-            f"{n_classes or 'n_classes'}) is needed, one logit an image and class; build it with "
+            f"{n_classes or 'n_classes'}) is needed, one logit per image and class; build it with "
             "as many outputs as the data have classes, and nothing else."
         )
     logits: Tensor = AsLogits(tuple(steps))(output)
@@ -197,9 +197,9 @@ def _refuse_chance(network: Network, images: Tensor, logits: Tensor) -> None:
                 "mode; write F.dropout(x, p, self.training), and add no noise."
             )
         raise MethodError(
-            f"The network's answer to an image depends on the images beside it, by {change:.2g} "
-            "of its largest logit, as BatchNorm with the statistics of the batch does; give it "
-            "running statistics (track_running_stats=True, training=self.training)."
+            "The network's answer to an image depends on the other images of its batch, by "
+            f"{change:.2g} of its largest logit, as BatchNorm with the statistics of the batch "
+            "does; give it running statistics (track_running_stats=True, training=self.training)."
         )
 
 

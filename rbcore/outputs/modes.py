@@ -15,7 +15,7 @@ def evaluating(network: Network, *, frozen: bool = False) -> Iterator[None]:
     Parameters
     ----------
     network
-        Any callable; where it is no module, nothing is done.
+        Any callable; if it is not a module, nothing is done.
     frozen
         Whether its parameters need no gradients meanwhile.
     """

@@ -120,12 +120,12 @@ def _stem(epoch: int) -> str:
 def run_folder(dataset: str, model: str, name: str) -> Path:
     """Return the folder in the user's cache for a run.
 
-    A name that is no plain file name raises `CheckpointError`.
+    A name that is not a plain file name raises `CheckpointError`.
     """
     if not RUN_NAME.fullmatch(name):
         raise CheckpointError(
-            f"{name!r} cannot name a run; use up to 96 letters, digits and . - _ + =, the first "
-            "a letter or digit."
+            f"{name!r} is not a valid name of a run; use up to 96 letters, digits and . - _ + =, "
+            "the first a letter or digit."
         )
     return cache_root() / "runs" / dataset / model / name
 
@@ -200,7 +200,7 @@ def _read_sidecar(folder: Path, epoch: int) -> Sidecar:
     if says != (*folder.parts[-3:], epoch):
         named = " / ".join(str(name) for name in says)
         raise StoreError(
-            f"The sidecar {path} is of {named}: it was moved or renamed. Move it back, or "
+            f"The sidecar {path} belongs to {named}: it was moved or renamed. Move it back, or "
             "delete the run's folder."
         )
     return found

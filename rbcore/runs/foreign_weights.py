@@ -2,7 +2,7 @@
 
 What is recognized: safetensors and PyTorch files, read with ``weights_only=True`` after a look at
 what their pickle asks for, so that no code in them can run; state dicts, at the top or under keys,
-one or several. What is no such file is named for what it is.
+one or several. Any other file is refused with what it is.
 """
 
 import importlib.util
@@ -80,7 +80,7 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     Raises
     ------
     CheckpointError
-        If the file is missing or unreadable, is no checkpoint, holds more than tensors, or
+        If the file is missing or unreadable, is not a checkpoint, holds more than tensors, or
         holds no named tensors.
     """
     head = _head(path)
@@ -109,7 +109,7 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
 def _head(path: Path) -> bytes:
     if not is_file(path):
         raise CheckpointError(
-            f"The checkpoint {shortened(path)} does not exist or is no file; check the path."
+            f"The checkpoint {shortened(path)} does not exist or is not a file; check the path."
         )
     try:
         with path.open("rb") as file:
@@ -161,7 +161,7 @@ def _look(path: Path, head: bytes) -> Pickle:
     """Return what the pickle of a PyTorch file holds; refuse one that claims more than there is."""
     if not zipfile.is_zipfile(path):
         if head.startswith(b"PK"):
-            raise RefusedPickle("its end is missing, so it was not downloaded or copied as a whole")
+            raise RefusedPickle("it is truncated; download or copy it again")
         rest = head
         for _ in range(
             3
@@ -279,7 +279,7 @@ def register_builder(path: Path) -> str:
     name = path.stem
     if path.suffix != ".py" or not is_file(path):
         raise ModelError(
-            f"The builder {shortened(path)} is no Python file; name one that defines "
+            f"The builder {shortened(path)} is not a Python file; name one that defines "
             "build(input_shape, n_classes)."
         )
     if name in MODELS:

@@ -143,6 +143,7 @@ def _only_set(path: Path) -> dict[str, Tensor]:
     sets = read_weights(path)
     if list(sets) != [""]:
         raise CheckpointError(
-            f"{path} holds no plain state dict but {', '.join(sets)}. Save the state dict alone."
+            f"{path} does not hold one plain state dict but {', '.join(sets)}. Save "
+            "the state dict alone."
         )
     return sets[""]

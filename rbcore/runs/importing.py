@@ -114,7 +114,8 @@ def import_request(request: ImportRequest, dataset: Dataset, *, device: str = "a
     Raises
     ------
     CheckpointError
-        If the file is no plain weights, does not fit, or the name is taken by other weights.
+        If the file does not hold plain weights, does not fit, or the name is
+        taken by other weights.
     MethodError
         If the network's output breaks the contract of `rbcore.outputs`.
     """
@@ -199,7 +200,7 @@ def _said_normalization(
 def _refuse_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
     if len(mean) != channels or len(std) != channels:
         raise CheckpointError(
-            f"mean {mean} and std {std} do not fit {channels} channels; give one value a channel."
+            f"mean {mean} and std {std} do not fit {channels} channels; give one value per channel."
         )
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise CheckpointError(f"mean {mean} and std {std} have to be numbers, and std above 0.")

@@ -76,7 +76,7 @@ def _refuse_other_data(run: Run, dataset: Dataset) -> None:
             f"{run.facts.size}, seed {run.facts.seed}, validation "
             f"{run.facts.validation:g}) than was loaded (size {dataset.size}, seed "
             f"{dataset.seed}, validation {dataset.validation:g}). Load that size, seed and "
-            "validation split from the same files, or train anew."
+            "validation split from the same files, or train again."
         )
 
 

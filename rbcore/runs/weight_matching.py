@@ -219,12 +219,12 @@ def has_one_logit(network: nn.Module, tensors: dict[str, Tensor]) -> bool:
 
 
 def fit_state_dict(network: nn.Module, tensors: dict[str, Tensor], path: Path, model: str) -> None:
-    """Load tensors under a network's own names into it; its normalization is no part of it.
+    """Load tensors under a network's own names into it; its normalization is not part of it.
 
     Raises
     ------
     CheckpointError
-        If a tensor is no ordinary tensor of floats, or has another shape; a different number of
+        If a tensor is not an ordinary tensor of floats, or has another shape; a different number of
         classes is said as such.
     """
     own = network.state_dict()

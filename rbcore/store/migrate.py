@@ -143,7 +143,7 @@ def _migrate_rows(
     if new != path and new.exists():
         if read_rows(new, kind)[1:] != (record, checksum):
             raise StoreError(
-                f"{path} is not migrated, since the same table was computed anew as {new}. Delete "
+                f"{path} is not migrated, since the same table was computed again as {new}. Delete "
                 "one of the two."
             )
     else:

@@ -87,7 +87,7 @@ class _Machine:
 
     def call(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
-            raise RefusedPickle("it calls what is no function")
+            raise RefusedPickle("it calls something that is not a function")
         if function.name == "collections.OrderedDict" and not arguments:
             return {}
         self.built.append(Built(function.name, arguments))
@@ -96,16 +96,16 @@ class _Machine:
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise RefusedPickle("it sets items of what is no dictionary")
+            raise RefusedPickle("it sets items of something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             parts = key if isinstance(key, tuple) else (key,)
             if not all(isinstance(part, str | bytes | int | float | None) for part in parts):
-                raise RefusedPickle("it has a key that is no text or number")
+                raise RefusedPickle("it has a key that is neither text nor a number")
             target[key] = value
 
     def extend(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise RefusedPickle("it appends to what is no list")
+            raise RefusedPickle("it appends to something that is not a list")
         self.stack[-1].extend(items)
 
     def build(self, state: Any) -> None:

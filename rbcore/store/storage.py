@@ -84,7 +84,7 @@ def delete_run(folder: Path) -> None:
     Raises
     ------
     StoreError
-        If the folder is no run in the user's cache, or cannot be deleted.
+        If the folder is not a run in the user's cache, or cannot be deleted.
     """
     if not all(RUN_NAME.fullmatch(part) for part in folder.parts[-3:]):
         raise StoreError(f"{folder} is not the folder of a run, so it is not deleted.")

@@ -173,7 +173,7 @@ def test_train_estimate_bias_verify_on_faces(tmp_path, monkeypatch):
         (("train", "utkface", "small_cnn"), "UTKFace needs the folder"),
         (("train", "digits", "small_cnn", "--keep", "some"), "keep='some'"),
         (("train", "digits", "utk_classifier"), "16"),
-        (("train", "digits", "small_cnn", "--seed", "-1"), "seed=-1 is no seed"),
+        (("train", "digits", "small_cnn", "--seed", "-1"), "seed=-1 is not a valid seed"),
         (("train", "digits", "small_cnn", "--size", "0"), "size 0"),
         (
             ("bias", "digits", "*", "deepfool", "--by", "class"),

@@ -40,13 +40,13 @@ def test_stray_age_labels_go_where_the_paper_put_them(ages, expected):
         ([*ROW[:3], "", "f"], None),
         ([*ROW[:3], "(0, 2)", "u"], None),
         ([*ROW[:3], "(0, 2)", ""], None),
-        (["", *ROW[1:]], "'' is no name"),
+        (["", *ROW[1:]], "'' is not the name"),
         (ROW[:4], "4 fields instead of at least 5"),
         ([*ROW[:3], "56", "f"], "the age '56' belongs to no class"),
-        (["../../etc", *ROW[1:]], "'../../etc' is no name"),
-        (["..", *ROW[1:]], "'..' is no name"),
-        ([ROW[0], "/etc/passwd", *ROW[2:]], "'/etc/passwd' is no name"),
-        ([*ROW[:2], "1\\..\\2", *ROW[3:]], "is no name"),
+        (["../../etc", *ROW[1:]], "'../../etc' is not the name"),
+        (["..", *ROW[1:]], "'..' is not the name"),
+        ([ROW[0], "/etc/passwd", *ROW[2:]], "'/etc/passwd' is not the name"),
+        ([*ROW[:2], "1\\..\\2", *ROW[3:]], "is not the name"),
     ],
 )
 def test_rows_are_read_or_refused(row, expected):
@@ -128,7 +128,7 @@ def test_fold_files_that_are_missing_or_no_text_are_named(tmp_path):
         with pytest.raises(DatasetError, match=rf"fold_2_data\.txt {message}|{message}"):
             load_dataset("adience", root=tmp_path)
     path.unlink()
-    with pytest.raises(DatasetError, match=r"misses the file fold_2_data\.txt; all five"):
+    with pytest.raises(DatasetError, match=r"lacks the file fold_2_data\.txt; all five"):
         load_dataset("adience", root=tmp_path)
     write_adience(tmp_path)
     (tmp_path / "aligned").rename(tmp_path / "elsewhere")

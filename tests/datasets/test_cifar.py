@@ -110,7 +110,7 @@ def test_a_missing_file_is_named(tmp_path, file, checksum):
         for other in cifar.BATCHES_10:
             (folder / other).unlink(missing_ok=True)
         (folder / "batches.meta").write_bytes(b"")
-    with pytest.raises(DatasetError, match="misses the file "):
+    with pytest.raises(DatasetError, match="lacks the file "):
         load_dataset("cifar10", root=tmp_path, checksum=checksum)
 
 

@@ -25,7 +25,7 @@ def test_what_was_decided_about_a_column_is_said_in_one_line():
         "age: numbers 20 to 59, 1 not a number (line 4), in the group unknown, 1 missing (line "
         "7), use bins such as age:25,37"
     )
-    assert ages.odd == ((4, "'old' in the column 'age' is no number, so it counts as unknown"),)
+    assert ages.odd == ((4, "'old' in the column 'age' is not a number, so it counts as unknown"),)
     codes = column("race", *"01234" * 6)
     assert codes.note == "race: numbers 0 to 4, 5 groups as they are, or bins such as race:1,3"
     assert column("x", "white", "White", "White").note == "x: 1 group, 'white' counted as 'White'"

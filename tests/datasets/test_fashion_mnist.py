@@ -28,7 +28,7 @@ def test_unpacked_files_in_the_folder_itself_hold_the_same_but_have_no_checksum(
         path.unlink()
     with pytest.raises(
         DatasetError,
-        match=r"train-images-idx3-ubyte is unpacked, .* put train-images-idx3-ubyte\.gz beside",
+        match=r"train-images-idx3-ubyte is an unpacked file, .* train-images-idx3-ubyte\.gz beside",
     ):
         load_dataset("fashion_mnist", root=folder)
     assert load_dataset("fashion_mnist", root=folder, checksum=False).fingerprint == before
@@ -39,10 +39,14 @@ def test_unpacked_files_in_the_folder_itself_hold_the_same_but_have_no_checksum(
     [
         (IMAGES, b"no gzip", f"{IMAGES} cannot be read"),
         (IMAGES, gzip.compress(idx(np.zeros((20, 28, 28))))[:-20], f"{IMAGES} cannot be read"),
-        (IMAGES, gzip.compress(b"ab"), f"{IMAGES} is no IDX file"),
-        (IMAGES, gzip.compress(idx(np.zeros((20, 27, 28)))), f"{IMAGES} is no IDX file"),
-        (IMAGES, gzip.compress(idx(np.zeros((20, 28, 28))) + b"more"), f"{IMAGES} is no IDX file"),
-        (IMAGES, gzip.compress(idx(np.zeros(20))), f"{IMAGES} is no IDX file"),
+        (IMAGES, gzip.compress(b"ab"), f"{IMAGES} is not an IDX file"),
+        (IMAGES, gzip.compress(idx(np.zeros((20, 27, 28)))), f"{IMAGES} is not an IDX file"),
+        (
+            IMAGES,
+            gzip.compress(idx(np.zeros((20, 28, 28))) + b"more"),
+            f"{IMAGES} is not an IDX file",
+        ),
+        (IMAGES, gzip.compress(idx(np.zeros(20))), f"{IMAGES} is not an IDX file"),
         (
             IMAGES,
             gzip.compress(b"\0\0\x08\x03" + bytes(12) + bytes(20_000_000)),

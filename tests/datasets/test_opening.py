@@ -151,7 +151,7 @@ def test_a_folder_of_a_user_of_adience_that_leads_outside_is_not_followed(tmp_pa
     "root", ["x" * 5000, "/" + "y/" * 3000, "a\0b", "~nobody-of-that-name/x", "/dev/null"]
 )
 def test_a_path_that_cannot_be_is_refused_in_a_short_sentence(name, root):
-    with pytest.raises(DatasetError, match="does not exist or is no folder") as raised:
+    with pytest.raises(DatasetError, match="does not exist or is not a folder") as raised:
         load_dataset(name, root=root)
     assert len(str(raised.value)) < 400
 

@@ -93,7 +93,7 @@ def test_no_other_function_is_called_however_harmless(tmp_path, function, argume
 def test_what_is_no_batch_is_refused(tmp_path, content):
     with pytest.raises(
         DatasetError,
-        match=r"batch (is no CIFAR batch|was not read).*Replace it by the published file",
+        match=r"batch (is not a CIFAR batch|was not read).*Replace it by the published file",
     ):
         read_batch(written(tmp_path, content), tmp_path)
 

@@ -115,7 +115,7 @@ def test_bad_folders_are_named(tmp_path):
     with pytest.raises(DatasetError, match="nowhere does not exist"):
         load_dataset("utkface", root=tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DatasetError, match="is no folder"):
+    with pytest.raises(DatasetError, match="is not a folder"):
         load_dataset("utkface", root=tmp_path / "file")
     empty = tmp_path / "empty"
     empty.mkdir()

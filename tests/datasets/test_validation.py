@@ -90,7 +90,7 @@ def test_the_last_training_image_of_a_label_stays():
 
 @pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
 def test_a_share_without_meaning_is_refused(share):
-    with pytest.raises(DatasetError, match=f"validation={share:g} is no share"):
+    with pytest.raises(DatasetError, match=f"validation={share:g} is not a valid share"):
         load_dataset("digits", validation=share)
 
 

@@ -146,7 +146,7 @@ def test_what_has_no_meaning_raises_and_says_why():
         sigma_bias(split_groups(PAPER_EXAMPLE, "class"))
     with pytest.raises(UnknownNameError, match="no partition 'race'"):
         split_groups(PAPER_EXAMPLE, "race")
-    with pytest.raises(MeasureError, match="is a number"):
+    with pytest.raises(MeasureError, match="is numeric"):
         split_groups(PAPER_EXAMPLE.assign(age=np.arange(6) + 0.5), "age")
     with pytest.raises(MeasureError, match="'c' has 1 samples, but none that counts"):
         wrong = table([1, 3, NAN, 2, 2, NAN], list("aaabbc"))

@@ -162,6 +162,6 @@ def test_a_complex_distance_is_refused_whatever_its_column(kind):
 
 def test_a_group_that_cannot_be_written_is_named():
     with pytest.raises(
-        MeasureError, match="'group' holds .*no text that can be written. Rename that group"
+        MeasureError, match="'group' holds .*not text that can be written. Rename that group"
     ):
         measured(group=pd.Series(["a", "\udcff"] * (len(PAPER_EXAMPLE) // 2), dtype=object))

@@ -185,7 +185,7 @@ def test_what_is_no_checkpoint_in_the_folder_of_a_run_is_passed_over():
 
 @pytest.mark.parametrize("name", ["../up", "/abs", "", "a/b", ".hidden", "x" * 97, "a b"])
 def test_names_that_are_paths_are_refused(name):
-    with pytest.raises(CheckpointError, match="cannot name a run"):
+    with pytest.raises(CheckpointError, match="is not a valid name of a run"):
         run_folder("digits", "small_cnn", name)
 
 

@@ -190,8 +190,8 @@ def test_a_softmax_that_is_the_last_module_is_left_out_and_one_inside_forward_re
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("gone.py", None, "is no Python file"),
-        ("notes.txt", "", "is no Python file"),
+        ("gone.py", None, "is not a Python file"),
+        ("notes.txt", "", "is not a Python file"),
         ("small_cnn.py", "", "has the name of a registered model"),
         ("empty.py", "x = 1", "defines no function build"),
         ("fails.py", "1 / 0", "ZeroDivisionError"),

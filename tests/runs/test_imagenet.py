@@ -148,7 +148,10 @@ def without(key):
             lambda weights: weights | {"features.0.bias": torch.ones(64)},
             r"holds features\.0\.bias in shape \(64,\) instead of \(96,\)",
         ),
-        (lambda weights: {"state_dict": weights}, "holds no plain state dict but state_dict"),
+        (
+            lambda weights: {"state_dict": weights},
+            "does not hold one plain state dict but state_dict",
+        ),
         (lambda weights: list(weights.values()), "holds no named tensors"),
     ],
 )

@@ -181,10 +181,10 @@ def test_other_files_are_named_too(digits, weights, tmp_path):
     ):
         read_weights(saved(nn.Linear(1, 1), tmp_path, "net.pth"))
     long = tmp_path / ("x" * 5000)
-    with pytest.raises(CheckpointError, match="does not exist or is no file") as raised:
+    with pytest.raises(CheckpointError, match="does not exist or is not a file") as raised:
         import_weights(digits, LINEAR, long)
     assert len(str(raised.value)) < 400
-    with pytest.raises(ModelError, match="is no Python file"):
+    with pytest.raises(ModelError, match="is not a Python file"):
         register_builder(long.with_suffix(".py"))
 
 

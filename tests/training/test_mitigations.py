@@ -209,8 +209,8 @@ def test_the_weights_carry_the_shares_that_were_asked_for():
         (lambda: AdversarialTraining(float("nan")), "epsilon=nan"),
         (lambda: AdversarialTraining(0.5, steps=0), "steps=0 is not a whole number from 1"),
         (lambda: Reweighting("class", "8", 1.0), "share=1.0 is not a number"),
-        (lambda: Reweighting("class", "8"), "share=None is no share"),
-        (lambda: Reweighting("class", share=0.5), "share=0.5 is one group's"),
+        (lambda: Reweighting("class", "8"), "share=None is not a valid share"),
+        (lambda: Reweighting("class", share=0.5), "share=0.5 is for one group"),
         (lambda: Reweighting.of_option("class=", {}), "names no group"),
     ],
 )
@@ -383,7 +383,7 @@ def test_the_command_line_trains_each_and_a_grid_of_all():
     [
         (("--regularize", "class=11"), "There is no group of class '11'"),
         (("--regularize", "klass=1"), "There is no partition 'klass'. Did you mean 'class'"),
-        (("--regularize", "class="), "names no group; write PARTITION=GROUP"),
+        (("--regularize", "class="), "does not name a group; write PARTITION=GROUP"),
         (("--regularize", "class=8", "--alpha", "-1"), "alpha=-1"),
         (
             ("--regularize", "class=8", "--form", "margins"),
@@ -397,7 +397,7 @@ def test_the_command_line_trains_each_and_a_grid_of_all():
         (("--reweight", "class=8", "--share", "1.5"), "share=1.5"),
         (("--reweight", "class", "--share", "0.5"), "Name a group"),
         (("--reweight", "class=8", "--adversarial", "0.5"), "A run has one mitigation"),
-        (("--validation", "1"), "validation=1 is no share"),
+        (("--validation", "1"), "validation=1 is not a valid share"),
     ],
     ids=" ".join,
 )

@@ -363,7 +363,7 @@ def test_sides_of_one_group_and_of_all():
         ("lighting", "dimm", UnknownNameError, "no group of lighting 'dimm'. Did you mean 'dim'"),
         ("lighting", "night", TrainingError, "training images hold bright and dim only"),
         ("class", "x", TrainingError, "training images hold x only"),
-        ("age", "1", MeasureError, "'age' is a number; cut it"),
+        ("age", "1", MeasureError, "'age' is numeric; cut it"),
     ],
 )
 def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, message):
@@ -384,7 +384,7 @@ def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, messag
         ("lighting=dim", {"form": "runnerup"}, "Did you mean 'runner_up'"),
         ("lighting=dim", {"over": "mean"}, "over='mean' joins all groups"),
         ("lighting", {"over": "best"}, "no way to join all groups 'best'"),
-        ("lighting=", {}, "names no group; write PARTITION=GROUP"),
+        ("lighting=", {}, "does not name a group; write PARTITION=GROUP"),
         ("=dim", {}, "names no group"),
     ],
 )

@@ -59,7 +59,7 @@ def split_spelling(text: str) -> tuple[str, str | None]:
     by, equals, group = text.partition("=")
     if not by or (equals and not group):
         raise TrainingError(
-            f"{text!r} names no group; write PARTITION=GROUP, as in lighting=dim, or "
+            f"{text!r} does not name a group; write PARTITION=GROUP, as in lighting=dim, or "
             "PARTITION for all."
         )
     return by, group or None

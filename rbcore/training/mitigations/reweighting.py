@@ -62,12 +62,12 @@ class Reweighting(GroupMitigation):
         super().__post_init__()
         if self.group is None and self.share is not None:
             raise TrainingError(
-                f"share={self.share:g} is one group's, but all groups of {self.by} are to count "
+                f"share={self.share:g} is for one group, but all groups of {self.by} are to count "
                 "the same. Name a group or leave the share out."
             )
         if self.group is not None and self.share is None:
             raise TrainingError(
-                f"share=None is no share of the weight for {self.by}={self.group}; give a "
+                f"share=None is not a valid share of the weight for {self.by}={self.group}; give a "
                 "number between 0 and 1, such as 0.5."
             )
 
