@@ -194,7 +194,7 @@ def weigh_by(rows: pd.DataFrame, split: pd.DataFrame, by: str) -> pd.DataFrame:
     split
         All samples of the split, with the same attributes.
     by
-        As `strata_of` returns it; nothing is weighed where it is empty.
+        As `rbcore.store.Provenance.strata` spells it; if empty, nothing is weighted.
     """
     if not by or rows.empty:
         return rows

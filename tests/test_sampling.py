@@ -10,6 +10,7 @@ from rbcore.partitions import group_labels
 from rbcore.runs.checkpoints import find_run
 from tests.cli.test_main import run, table_of
 from tests.measures.test_robustness import table
+from tests.records import computed, provenance
 
 SIZES = {"big": 900, "middle": 300, "rare": 40}
 
@@ -112,7 +113,8 @@ def test_what_is_proportional_already_has_no_weights():
     rows = population()
     assert sampling.WEIGHT not in sampling.weigh_by(rows, rows, "group").columns
     assert sampling.weigh_by(rows.head(9), rows, "").equals(rows.head(9))
-    assert sampling.strata_of({"computed": [{"strata": "a*b"}, {}, {"strata": "b*c"}]}) == "a*b*c"
+    parts = tuple(computed(strata=by) for by in ("a*b", None, "b*c"))
+    assert provenance(computed=parts).strata == "a*b*c"
 
 
 def test_an_estimate_is_stratified_from_end_to_end(cache):

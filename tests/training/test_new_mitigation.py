@@ -1,4 +1,4 @@
-"""CONTRIBUTING's recipe for a mitigation, followed literally: label smoothing, declared in one place,
+"""CONTRIBUTING's recipe for a mitigation, followed literally: label smoothing, declared once,
 is trained, and shows in the form, the command line, the report and the comparison.
 """
 
