@@ -39,6 +39,7 @@ from benchmarks.subjects import (
     load_cifar,
     load_faces,
 )
+from rbcore.cli.options import options_from_records
 from rbcore.distances.batching import in_batches
 from rbcore.distances.networks import CountedNetwork
 
@@ -352,26 +353,43 @@ def report(results: Results) -> str:
     return page(results, forms | {"success": ".1%", "within 0.5%": ".1%"})
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Our methods and their peers, and how often they take turns."""
+
+    repeats: Annotated[
+        int, typer.Option(help="Turns of our fast and standard tier and Foolbox's DeepFool.")
+    ] = 3
+    long: Annotated[
+        bool, typer.Option("--long", help="Also Foolbox's CW of 9 x 1000 steps: half an hour.")
+    ] = False
+    tiers: Annotated[
+        str, typer.Option(help="Our fast and standard method, and thorough if it is to run.")
+    ] = TIERS
+    peers: Annotated[
+        str | None, typer.Option(help="Peers besides Foolbox's DeepFool; all where not given.")
+    ] = None
+
+    @property
+    def others(self) -> list[str]:
+        """The peers that run once on every subject."""
+        named = self.peers.split(",") if self.peers else []
+        return [
+            name
+            for name in (PEERS if self.peers is None else named)
+            if name not in (REFERENCE, LONG)
+        ]
+
+
 def main(
     cifar: Cifar,
     weights: Weights,
+    compared: Compared,
     utkface: Faces = None,
     n: Annotated[int, typer.Option(help="Correctly classified test images.")] = 256,
-    repeats: Annotated[
-        int, typer.Option(help="Turns of our fast and standard tier and Foolbox's DeepFool.")
-    ] = 3,
     threads: Threads = 2,
     batch: Annotated[
         int | None, typer.Option(help="Our images a pass; found by measuring where not given.")
-    ] = None,
-    long: Annotated[
-        bool, typer.Option("--long", help="Also Foolbox's CW of 9 x 1000 steps: half an hour.")
-    ] = False,
-    tiers: Annotated[
-        str, typer.Option(help="Our fast and standard method, and thorough if it is to run.")
-    ] = TIERS,
-    peers: Annotated[
-        str | None, typer.Option(help="Peers besides Foolbox's DeepFool; all where not given.")
     ] = None,
     cache: Annotated[
         Path, typer.Option(help="Folder for runs and for the peers' results.")
@@ -381,9 +399,7 @@ def main(
     os.environ["RBCORE_CACHE"] = str(cache)
     torch.set_num_threads(threads)
     kept = cache / "peers"
-    names = [*PEERS] if peers is None else peers.split(",") if peers else []
-    others = [name for name in names if name not in (REFERENCE, LONG)]
-    ours = tiers.split(",")
+    ours, repeats = compared.tiers.split(","), compared.repeats
     fast, standard, *slow = ours
     claims: list[Row] = []
     tables: dict[str, list[Row]] = {}
@@ -392,7 +408,8 @@ def main(
         subjects.append((load_faces(utkface, n, batch), 3.0))
     for subject, times in subjects:
         is_first = subject is subjects[0][0]
-        found = measure(subject, ours, others + [LONG] * (long and is_first), repeats, kept)
+        others = compared.others + [LONG] * (compared.long and is_first)
+        found = measure(subject, ours, others, repeats, kept)
         best = best_known(found.values(), len(subject.labels))
         tables[title_of(subject)] = rows_of(found, best)
         claims += fast_claims(subject, found[fast], found[REFERENCE], times)
@@ -423,4 +440,4 @@ def title_of(subject: Subject) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(options_from_records(main))

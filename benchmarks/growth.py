@@ -15,6 +15,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +31,7 @@ from torch import nn
 from benchmarks.results import FOLDER, Results, as_table, memory, save, say
 from benchmarks.subjects import CACHE, Cifar, Threads, Weights, engine_for, load_cifar_network
 from rbcore.charts.theme import COLORS
+from rbcore.cli.options import options_from_records
 from rbcore.distances.batching import in_batches
 
 SIZES = (256, 512, 1024, 2048)
@@ -202,14 +205,28 @@ def figure(table: pd.DataFrame) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
+@dataclass(frozen=True)
+class Points:
+    """The points of the figure: every size with every number of classes and every method."""
+
+    sizes: Annotated[str, typer.Option(help="Numbers of images.")] = ",".join(map(str, SIZES))
+    classes: Annotated[str, typer.Option(help="Numbers of classes, from 10.")] = ",".join(
+        map(str, CLASSES)
+    )
+    methods: Annotated[str, typer.Option(help="Methods, as they are spelled.")] = METHODS
+
+    def __iter__(self) -> Iterator[tuple[str, int, int]]:
+        """Yield method, number of classes and number of images of each."""
+        for n in map(int, self.sizes.split(",")):
+            for n_classes in map(int, self.classes.split(",")):
+                for method in self.methods.split(","):
+                    yield method, n_classes, n
+
+
 def main(
     cifar: Cifar,
     weights: Weights,
-    sizes: Annotated[str, typer.Option(help="Numbers of images.")] = ",".join(map(str, SIZES)),
-    classes: Annotated[str, typer.Option(help="Numbers of classes, from 10.")] = ",".join(
-        map(str, CLASSES)
-    ),
-    methods: Annotated[str, typer.Option(help="Methods, as they are spelled.")] = METHODS,
+    points: Points,
     repeats: Annotated[int, typer.Option(help="Processes a point, in turns; medians count.")] = 1,
     threads: Threads = 2,
     batch: Annotated[int, typer.Option(help="Images a pass.")] = 64,
@@ -225,12 +242,6 @@ def main(
         spelled, n, n_classes = point.split(",")
         print(json.dumps(measure(cifar, weights, spelled, int(n), int(n_classes), batch)))
         return
-    points = [
-        (method, n_classes, n)
-        for n in map(int, sizes.split(","))
-        for n_classes in map(int, classes.split(","))
-        for method in methods.split(",")
-    ]
     os.environ["RBCORE_CACHE"] = str(cache)
     data, _ = load_cifar_network(cifar, weights)  # imported once, before the processes that measure
     arguments = {"cifar": cifar.resolve(), "weights": weights.resolve()}
@@ -248,4 +259,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(options_from_records(main))

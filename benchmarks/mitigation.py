@@ -21,10 +21,9 @@ can share the work by seed (``--only-seed``) before a last call writes the resul
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -34,7 +33,8 @@ from scipy import stats
 
 import rbcore as rb
 from benchmarks.results import Results, Row, page, save, say
-from rbcore.datasets import Dataset
+from rbcore.cli.options import options_from_records
+from rbcore.datasets import Dataset, DatasetRequest, open_dataset
 from rbcore.inference import CONFIDENCE, compare_bias
 from rbcore.measures import sigma_bias, split_groups
 from rbcore.parameters import parse_numbers
@@ -101,19 +101,47 @@ def group_assignment(rows: pd.DataFrame, by: str, group: str) -> GroupAssignment
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared: a group of a dataset, a model, and the settings of every method."""
+    """What is compared: plain and mitigated networks of a model, in the gap of a group."""
 
-    dataset: str
-    model: str
-    by: str
-    group: str
-    settings: dict[str, dict[str, Mitigation]]
-    validation: float
-    epochs: int | None
-    size: int | None
-    root: Path | None
-    checksum: bool | None
-    device: str
+    by: Annotated[str, typer.Option(help="A partition, as in lighting.")]
+    group: Annotated[str, typer.Option(help="The protected group.")]
+    model: str = "small_cnn"
+    alphas: Annotated[str, typer.Option(help="Of the regularizer; '' for none.")] = "0.3,1,3"
+    taus: Annotated[
+        str, typer.Option("--tau", "--taus", help="Of the regularizer, L2 in pixels.")
+    ] = "0.5"
+    epsilons: Annotated[
+        str, typer.Option(help="Of adversarial training, L2 in pixels; '' for none.")
+    ] = "0.25,0.5"
+    shares: Annotated[str, typer.Option(help="Of the group in re-weighting; '' for none.")] = (
+        "0.5,0.67"
+    )
+    epochs: Annotated[int | None, typer.Option(help="The recipe's own by default.")] = None
+    device: str = "auto"
+
+    @cached_property
+    def settings(self) -> dict[str, dict[str, Mitigation]]:
+        """The settings of every method by their label; a method without settings is left out."""
+        regularizer: dict[str, Mitigation] = {}
+        if self.alphas:
+            values = {
+                "alpha": parse_numbers(self.alphas, "--alphas"),
+                "tau": parse_numbers(self.taus, "--tau"),
+            }
+            for term in Regularizer(self.by, self.group).variations(values):
+                regularizer[f"alpha {term.alpha:g}, tau {term.tau:g}"] = term
+        found: dict[str, dict[str, Mitigation]] = {
+            "regularizer": regularizer,
+            "adversarial": {
+                f"epsilon {epsilon:g}": AdversarialTraining(epsilon)
+                for epsilon in parse_numbers(self.epsilons, "--epsilons")
+            },
+            "re-weighting": {
+                f"share {share:g}": Reweighting(self.by, self.group, share)
+                for share in parse_numbers(self.shares, "--shares")
+            },
+        }
+        return {method: settings for method, settings in found.items() if settings}
 
     @property
     def labels(self) -> list[str]:
@@ -127,22 +155,14 @@ class Seed:
     Everything is computed when it is first asked for, and kept.
     """
 
-    def __init__(self, study: Study, seed: int) -> None:
-        self.study, self.seed = study, seed
+    def __init__(self, study: Study, request: DatasetRequest) -> None:
+        self.study, self.request, self.seed = study, request, request.seed
         self.tables: dict[tuple[str, str], pd.DataFrame] = {}
 
     @cached_property
     def data(self) -> Dataset:
         """The dataset with its validation split."""
-        study = self.study
-        return rb.load_dataset(
-            study.dataset,
-            root=study.root,
-            size=study.size,
-            seed=self.seed,
-            validation=study.validation,
-            checksum=study.checksum,
-        )
+        return open_dataset(self.request)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -360,77 +380,35 @@ def report(results: Results) -> str:
     return f"{results.facts['study']}\n\n{page(results, forms)}"
 
 
-def settings_of(
-    by: str, group: str, alphas: str, taus: str, epsilons: str, shares: str
-) -> dict[str, dict[str, Mitigation]]:
-    """Return the settings of every method by their label; a method without settings is left out."""
-    found: dict[str, dict[str, Mitigation]] = {
-        "regularizer": {},
-        "adversarial": {},
-        "re-weighting": {},
-    }
-    if alphas:
-        values = {"alpha": parse_numbers(alphas, "--alphas"), "tau": parse_numbers(taus, "--tau")}
-        for term in Regularizer(by, group).variations(values):
-            found["regularizer"][f"alpha {term.alpha:g}, tau {term.tau:g}"] = term
-    for epsilon in parse_numbers(epsilons, "--epsilons") if epsilons else ():
-        found["adversarial"][f"epsilon {epsilon:g}"] = AdversarialTraining(epsilon)
-    for share in parse_numbers(shares, "--shares") if shares else ():
-        found["re-weighting"][f"share {share:g}"] = Reweighting(by, group, share)
-    return {method: settings for method, settings in found.items() if settings}
-
-
 def main(
-    dataset: str,
-    by: Annotated[str, typer.Option(help="A partition, as in lighting.")],
-    group: Annotated[str, typer.Option(help="The protected group.")],
-    model: str = "small_cnn",
+    data: DatasetRequest,
+    study: Study,
     seeds: Annotated[int, typer.Option(help="As many, from 0.")] = 5,
-    alphas: Annotated[str, typer.Option(help="Of the regularizer; '' for none.")] = "0.3,1,3",
-    taus: Annotated[
-        str, typer.Option("--tau", "--taus", help="Of the regularizer, L2 in pixels.")
-    ] = "0.5",
-    epsilons: Annotated[
-        str, typer.Option(help="Of adversarial training, L2 in pixels; '' for none.")
-    ] = "0.25,0.5",
-    shares: Annotated[
-        str, typer.Option(help="Of the group in re-weighting; '' for none.")
-    ] = "0.5,0.67",
-    validation: Annotated[
-        float, typer.Option(help="Share of the training images set aside.")
+    set_aside: Annotated[
+        float, typer.Option("--validation", help="Share of the training images set aside.")
     ] = 0.2,
     also: Annotated[
         list[str] | None, typer.Option(help="Other groups to report on, as in race=Black.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The recipe's own by default.")] = None,
-    size: Annotated[int | None, typer.Option(help="Height and width in pixels.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the dataset's files.")] = None,
-    no_checksum: Annotated[
-        bool, typer.Option("--no-checksum", help="Accept files that are not the published ones.")
-    ] = False,
     until: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     only_seed: Annotated[
         int | None, typer.Option(help="Do this seed's work and write no results.")
     ] = None,
-    device: str = "auto",
 ) -> None:
     """Train, choose and measure."""
     if until not in STEPS:
         raise SystemExit(f"--until {until} is none of {', '.join(STEPS)}")
-    settings = settings_of(by, group, alphas, taus, epsilons, shares)
-    checksum = False if no_checksum else None
-    study = Study(
-        dataset, model, by, group, settings, validation, epochs, size, root, checksum, device
-    )
     numbers_of_seeds = range(seeds) if only_seed is None else [only_seed]
-    measured = [Seed(study, number) for number in numbers_of_seeds]
+    measured = [
+        Seed(study, replace(data, seed=number, validation=set_aside)) for number in numbers_of_seeds
+    ]
     for seed in measured:
         seed.work(until)
     if only_seed is not None or until == "train":
         return
     facts = measured[0].runs[PLAIN].facts
     said = (
-        f"{dataset}, {model}, {facts.n_epochs} epochs, {len(measured)} seeds; images: "
+        f"{data.name}, {study.model}, {facts.n_epochs} epochs, {len(measured)} seeds; images: "
         f"{facts.n_train:,} for training, {facts.n_validation:,} for validation, "
         f"{facts.n_test:,} for the test."
     )
@@ -441,4 +419,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(options_from_records(main, ("seed", "validation", "download")))

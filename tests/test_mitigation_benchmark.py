@@ -13,9 +13,9 @@ from benchmarks.mitigation import (
     group_assignment,
     main,
     mean_and_interval,
-    settings_of,
     signed,
 )
+from rbcore.datasets import DatasetRequest
 from rbcore.distances.estimate import estimate_distances
 from rbcore.inference import robustness_bias
 
@@ -91,9 +91,10 @@ def test_a_network_that_is_right_on_nobody_of_the_rest_has_no_sigma():
     ids=["the smallest sigma", "too dear a setting is left out", "plain where all are too dear"],
 )
 def test_the_validation_split_chooses(tables, expected):
-    settings = settings_of("side", "a", "1,3", "0.5", "", "")
-    assert list(settings["regularizer"]) == list(tables) and list(settings) == ["regularizer"]
-    seed = Seed(Study("none", "none", "side", "a", settings, 0.2, None, None, None, None, "cpu"), 0)
+    study = Study("side", "a", alphas="1,3", epsilons="", shares="")
+    assert list(study.settings["regularizer"]) == list(tables)
+    assert list(study.settings) == ["regularizer"]
+    seed = Seed(study, DatasetRequest("none"))
     seed.tables = {
         (label, "validation"): rows for label, rows in {PLAIN: table((1, 2)), **tables}.items()
     }
@@ -118,26 +119,12 @@ def test_the_test_split_is_measured_for_plain_and_chosen_only(capsys, monkeypatc
         return estimate(model, dataset, method, **options, limit=150)
 
     monkeypatch.setattr("rbcore.estimate_distances", look)
-    options = {
-        "by": "class",
-        "group": "8",
-        "model": "logistic_regression",
-        "seeds": 2,
-        "epochs": 1,
-        "device": "cpu",
-    }
-    options |= {
-        "alphas": "0.1",
-        "taus": "0.5",
-        "epsilons": "0.1",
-        "shares": "",
-        "validation": 0.2,
-        "also": ["class=3"],
-    }
-    options |= {"size": None, "root": None, "no_checksum": False}
-    main("digits", **options, until="validate", only_seed=1)
+    grids = {"alphas": "0.1", "epsilons": "0.1", "shares": ""}
+    study = Study("class", "8", "logistic_regression", epochs=1, device="cpu", **grids)
+    data = DatasetRequest("digits")
+    main(data, study, until="validate", only_seed=1)
     assert capsys.readouterr().out == "" and {split for _, _, split in asked} == {"validation"}
-    main("digits", **options, until="test", only_seed=None)
+    main(data, study, seeds=2, also=["class=3"])
     printed = capsys.readouterr().out
     assert (
         printed.count("| sigma of class=8 |") == 2
