@@ -1,4 +1,6 @@
-# make app: install and open the explorer.    make test: install what tests need, check and test.    make check: the quick part of that.
+# make app: install and open the explorer.
+# make test: install the test dependencies, run all checks and tests.
+# make check: the fast part of them.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -21,9 +23,10 @@ lint: .venv/test.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What ships computed in cache/bundled: digits and toy faces, two models, all epochs by deepfool; first, middle and last by minimal; the
-# last by smoothing; and toy faces with the planted group protected: the fairness regularizer, adversarial training, re-weighting.
-# About fifty minutes on one core; `make -j2 bundle` makes both datasets side by side.
+# Regenerate the bundled results in cache/bundled: digits and toy faces, two models, all epochs by
+# deepfool; first, middle and last by minimal; the last by smoothing; and mitigations on toy faces
+# that protect the dimly lit group: the fairness regularizer, adversarial training, re-weighting.
+# About fifty minutes on one core; `make -j2 bundle` runs both datasets in parallel.
 RBCORE = RBCORE_CACHE=cache/bundled OMP_NUM_THREADS=1 $(BIN)/python -m rbcore
 MITIGATIONS = --regularize lighting=dim --alphas 0.3,1 --taus 0.3 --epsilons 0.1 --shares 0.75 --keep 3
 

@@ -1,4 +1,4 @@
-"""The last resort of an attack: bisect towards the nearest image of another predicted class."""
+"""The last resort of an attack: bisect toward the nearest image of another predicted class."""
 
 import torch
 from torch import Tensor
