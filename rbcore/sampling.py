@@ -47,10 +47,9 @@ class Rows:
     split
         ``test``, ``train``, or ``validation`` where the dataset has one.
     limit
-        Only the first so many images, in a random order fixed by the dataset's seed.
+        Only the first N images, in a random order fixed by the dataset's seed.
     every
-        Only every so many-th image, in the order of the files; 5 is the paper's choice for
-        smoothing.
+        Only every Nth image, in the order of the files; 5 is the paper's choice for smoothing.
     at_least, by
         At least so many images of every group of a partition (or all of a smaller group), beside
         those of ``limit`` or ``every``; without these, only they.
@@ -70,17 +69,17 @@ class Rows:
         str,
         Field(description="test, train, or validation for a run trained with --validation."),
     ] = SPLIT
-    limit: Annotated[int | None, Field(ge=1, description="Only so many images.")] = None
+    limit: Annotated[int | None, Field(ge=1, description="Only the first N images.")] = None
     every: Annotated[
         int,
         Field(
             ge=1,
-            description="Only every so many-th image; 5 is the paper's choice for smoothing.",
+            description="Only every Nth image; 5 is the paper's choice for smoothing.",
         ),
     ] = 1
     at_least: Annotated[
         int | None,
-        Field(ge=1, description="At least so many images of every group of --by."),
+        Field(ge=1, description="At least N images of every group of --by."),
     ] = None
     by: Annotated[
         str | None,

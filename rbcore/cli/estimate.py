@@ -25,7 +25,8 @@ from rbcore.runs.checkpoints import find_run
 from rbcore.sampling import Rows
 
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", help="Images a pass; found by measuring by default.")
+    int | None,
+    typer.Option("--batch-size", help="Images per pass; tuned by measurement by default."),
 ]
 
 
@@ -40,7 +41,7 @@ def estimate(
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
-    """Estimate distances to the decision boundary and keep them.
+    """Estimate distances to the decision boundary and store them.
 
     Print what was found for each epoch.
     """
@@ -104,13 +105,13 @@ def estimate(
 
 def verify(
     rows: Annotated[
-        int, typer.Option("--rows", min=0, help="Rows of each table to compute again.")
+        int, typer.Option("--rows", min=0, help="Rows of each table to recompute.")
     ] = 5,
     form: FormatOption = Format.table,
 ) -> None:
-    """Check every cached table against its key and checksum, and compute some rows again.
+    """Check every cached table against its key and checksum, and recompute some rows.
 
-    Exit 1 if one does not hold.
+    Exit with 1 if a table fails.
     """
     from rbcore.store.verify import verify as check
 

@@ -8,9 +8,9 @@ from rbcore.store import migrate as cache
 
 
 def migrate(form: FormatOption = Format.table) -> None:
-    """Make a cache that the version before wrote readable; nothing is computed.
+    """Convert the cache of the previous version; nothing is recomputed.
 
-    Exit 1 if a file cannot be migrated.
+    Exit with 1 if a file cannot be migrated.
     """
     with progress_bar() as progress:
         found = cache.migrate(progress=progress)

@@ -106,7 +106,7 @@ def options_from_records(
     """Let a command take records: each of their fields becomes one option (or argument).
 
     A record is a dataclass or a pydantic model. A field is declared by
-    ``Annotated[int | None, Field(ge=1, description="Only so many images.")] = None``, so that a
+    ``Annotated[int | None, Field(ge=1, description="Only the first N images.")] = None``, so that a
     record of the library knows no Typer (a ``title`` is the option's metavar); by
     `rbcore.parameters.setting`; or by ``Annotated[..., typer.Option(...)]``, which is used as it
     is. The option is named after the field. Parameters that are not records stay options.

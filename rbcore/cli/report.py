@@ -50,7 +50,7 @@ def bias(
     split: Split = "test",
     form: FormatOption = Format.table,
 ) -> None:
-    """Print the robustness bias of every group, from distances that `estimate` has kept.
+    """Print the robustness bias of every group, from stored distances.
 
     --root finds the run by its images.
     """
@@ -105,9 +105,9 @@ def report(
     policy: Policy,
     out: Annotated[Path, typer.Option("--out", help="The HTML file.")] = Path("report.html"),
 ) -> None:
-    """Write what `bias` measures of one epoch as a page that stands alone.
+    """Write the bias of one epoch as a self-contained HTML page.
 
-    It also says what other definitions and other seeds change, and how to get the numbers again.
+    It includes the sensitivity to definitions and seeds, and the commands that reproduce it.
     """
     from rbcore.reports import selection
 
@@ -152,7 +152,7 @@ def reproduce(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", metavar="NAME=FOLDER", help="Where a dataset, or ug100, lies; repeatable."
+            "--data", metavar="NAME=FOLDER", help="Folder of a dataset, or of ug100; repeatable."
         ),
     ] = None,
     no_checksum: NoChecksum = False,
@@ -162,9 +162,9 @@ def reproduce(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Run the paper's analyses on the data at hand, and write one HTML report.
+    """Run the paper's analyses on the available data, and write one HTML report.
 
-    The paper's values stand beside ours.
+    It shows the paper's values beside ours.
     """
     from rbcore import analyses
     from rbcore.reports import reproduction

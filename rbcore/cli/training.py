@@ -81,7 +81,7 @@ def grid(
     device: Device = "auto",
     table: FormatOption = Format.table,
 ) -> None:
-    """Train the plain run and one for every setting; called again, it goes on where it stopped.
+    """Train the plain run and one for every setting; called again, it resumes.
 
     Print how each ended.
     """
@@ -162,9 +162,9 @@ def import_(
     device: Device = "auto",
     form: FormatOption = Format.table,
 ) -> None:
-    """Make a run of weights that others trained, and print its accuracy.
+    """Import weights trained elsewhere as a run, and print its accuracy.
 
-    Everything else then treats it as any model.
+    The other commands then treat it like any run.
     """
     from rbcore.runs.importing import import_request
 

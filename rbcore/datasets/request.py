@@ -33,9 +33,9 @@ class DatasetRequest:
     )
     root: Path | None = setting(None, "folder of the dataset's files; remembered for the next call")
     size: int | None = setting(None, "height and width in pixels")
-    seed: int = setting(0, "of the split, the weights and the batches")
+    seed: int = setting(0, "seed of the split, the weights and the batches")
     validation: float = setting(
-        0.0, "share of the training images set aside to choose settings by, as in 0.2"
+        0.0, "share of the training images set aside for choosing settings, as in 0.2"
     )
     checksum: bool | None = setting(
         None,

@@ -1,4 +1,4 @@
-"""A share of the training images set aside, to choose settings by without the test split."""
+"""Set aside a share of the training images, to choose settings without the test split."""
 
 from dataclasses import replace
 

@@ -107,7 +107,7 @@ def page_text(
 
 
 def csv_inside(section: Section) -> str:
-    """Return a section's table, unrounded, as an address, for a page that stands alone."""
+    """Return a section's table, unrounded, as a data URL, for a self-contained page."""
     return data_uri("text/csv", csv_text(pd.DataFrame(section.table)))
 
 

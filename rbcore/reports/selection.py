@@ -1,4 +1,4 @@
-"""One selection as a page that stands alone: the answer, how sure it is, how to get it again."""
+"""One selection as a self-contained page: the verdict, its confidence, how to reproduce it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

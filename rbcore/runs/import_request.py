@@ -38,11 +38,9 @@ class ImportRequest:
     )
     std: tuple[float, ...] | None = setting(None, "the same for the standard deviation")
     weights_key: str | None = setting(
-        None, "which set, where the file holds several, as in model_ema"
+        None, "which set of weights, if the file has several, as in model_ema"
     )
-    outputs: str | None = setting(
-        None, "logits or probabilities, where the outputs leave that open"
-    )
+    outputs: str | None = setting(None, "logits or probabilities, if the outputs do not tell")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "file", user_path(self.file))

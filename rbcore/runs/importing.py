@@ -1,4 +1,4 @@
-"""Make a run of weights that others trained, so that everything else treats them as any model."""
+"""Import weights trained elsewhere as a run, which is then used like any other."""
 
 import dataclasses
 import math
@@ -61,7 +61,7 @@ def import_weights(
     device: str = "auto",
     **settings: object,
 ) -> Run:
-    """Make a run of weights that others trained, so that everything else treats them as any model.
+    """Import weights trained elsewhere as a run, which is then used like any other.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def import_weights(
 
 
 def import_request(request: ImportRequest, dataset: Dataset, *, device: str = "auto") -> Run:
-    """Make a run of weights that others trained, so that everything else treats them as any model.
+    """Import weights trained elsewhere as a run, which is then used like any other.
 
     Parameters
     ----------

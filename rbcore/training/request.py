@@ -45,7 +45,7 @@ class TrainingRequest:
     model: str = setting(MISSING, "name of a model; see: python -m rbcore models", option="model")
     recipe: str = setting(NAMES[0], "modern or paper")
     epochs: int | None = setting(None, "passes over the training images; the recipe's by default")
-    run: str | None = setting(None, "name of the run; made of what it is by default")
+    run: str | None = setting(None, "name of the run; derived from its settings by default")
     keep: str = setting("all", "checkpoints to keep: all, 3 (first, middle, last) or a number")
     weights: str | None = setting(
         None, "start from: none, imagenet, or a file; imagenet where the model has them"

@@ -13,7 +13,7 @@ from rbcore.errors import RobustnessBiasError
 @dataclass(frozen=True)
 class Which:
     name: Annotated[str, typer.Argument(metavar="NAME")]
-    limit: Annotated[int | None, Field(ge=1, le=9, description="Only so many images.")] = None
+    limit: Annotated[int | None, Field(ge=1, le=9, description="Only the first N images.")] = None
     at_least: int | None = None
 
 
@@ -58,7 +58,7 @@ def test_records_come_from_options_and_defaults(invoke):
 
 def test_help_and_ranges_are_those_of_the_fields(invoke):
     shown = invoke("--help")[0].output
-    for text in ("NAME", "--limit", "Only so many images.", "1<=x<=9", "--steps", "x>=2"):
+    for text in ("NAME", "--limit", "Only the first N images.", "1<=x<=9", "--steps", "x>=2"):
         assert text in shown
     assert "--no-quick" not in shown
     for arguments in (("digits", "--limit", "0"), ("digits", "--steps", "1"), ()):

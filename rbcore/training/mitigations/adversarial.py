@@ -1,4 +1,4 @@
-"""Adversarial training: every step descends the cross entropy of images that an attack has moved.
+"""Adversarial training: every step trains on images perturbed by an attack.
 
 It widens every image's distance alike and knows no group, which makes it the baseline for whatever
 treats groups apart (Madry et al. 2018). The attack is `rbcore.training.mitigations.pgd`.
@@ -41,7 +41,7 @@ class AdversarialTraining(Mitigation):
     kind: ClassVar = "adversarial"
     title: ClassVar = "adversarial training"
     meaning: ClassVar = (
-        "Every step learns from images that an attack has moved first; it knows no group "
+        "Every step trains on images perturbed by an attack; it uses no group labels "
         "(Madry et al. 2018)."
     )
     option: ClassVar = "adversarial"

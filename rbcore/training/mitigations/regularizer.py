@@ -1,6 +1,6 @@
 """The fairness regularizer (paper, section 9 and appendix B), declared.
 
-A term of the loss wants a group as far from the boundary as the rest; its formula and its gradient
+A term of the loss pushes a group as far from the boundary as the rest; its formula and its gradient
 are in `rbcore.training.mitigations.regularizer_term`.
 """
 
@@ -71,7 +71,7 @@ class Regularizer(GroupMitigation):
     kind: ClassVar = "regularizer"
     title: ClassVar = "fairness regularizer"
     meaning: ClassVar = (
-        "A term of the loss that wants a group as far from the boundary as the rest "
+        "A term of the loss that pushes a group as far from the boundary as the rest "
         "(paper, section 9)."
     )
     option: ClassVar = "regularize"
