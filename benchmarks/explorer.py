@@ -153,7 +153,7 @@ def write_tables(cache: Path) -> float:
     """
     random = np.random.default_rng(0)
     n = N_GROUPS * N_PER_GROUP
-    names = np.repeat([f"kind {group:03d}" for group in range(N_GROUPS)], N_PER_GROUP)
+    labels = np.repeat(np.arange(N_GROUPS), N_PER_GROUP)
     facts = find_run("digits", "small_cnn").facts
     for model in models():
         folder = cache / "runs" / "digits" / model / "synthetic"
@@ -163,6 +163,7 @@ def write_tables(cache: Path) -> float:
                 "created": "2999-01-01",
                 "n_epochs": 12,
                 "n_test": n,
+                "classes": tuple(f"kind {group:03d}" for group in range(N_GROUPS)),
             }
             own |= {
                 "model": model,
@@ -178,14 +179,13 @@ def write_tables(cache: Path) -> float:
                 rows = pd.DataFrame(
                     {
                         "sample_id": [f"s{i}" for i in range(n)],
-                        "label": 0,
-                        "prediction": 0,
+                        "label": labels,
+                        "prediction": np.where(is_correct, labels, (labels + 1) % N_GROUPS),
                         "is_correct": is_correct,
                         "distance": np.where(is_correct, random.exponential(size=n), np.nan),
                         "bound": "upper",
                         "status": np.where(is_correct, "found", "misclassified"),
-                        "perturbed_prediction": 1,
-                        "class": names,
+                        "perturbed_prediction": (labels + 1) % N_GROUPS,
                     }
                 )
                 key = TableKey(
