@@ -30,7 +30,7 @@ from torch import nn
 
 from benchmarks.results import FOLDER, Results, as_table, memory, save, say
 from benchmarks.subjects import CACHE, Cifar, Threads, Weights, engine_for, load_cifar_network
-from rbcore.charts.theme import COLORS
+from rbcore.charts.legend import COLORS
 from rbcore.cli.options import options_from_records
 from rbcore.distances.batching import in_batches
 

@@ -14,7 +14,8 @@ import typer
 
 import rbcore as rb
 from benchmarks.results import FOLDER, Results, Row, as_table, save
-from rbcore.charts.theme import COLORS, rule_at
+from rbcore.charts.legend import COLORS
+from rbcore.charts.theme import rule_at
 from rbcore.datasets.toyfaces import STRENGTHS
 
 GROUPS = {"lighting": "dim", "camera": "A", "site": "school"}

@@ -20,7 +20,7 @@ RUNS = DATA | {"datasets", "models", "outputs", "runs", "runs.sidecar"}
 RUNS |= {"training.mitigations", "training.recipes"}
 NUMBERS = LEAVES | {"inference", "measures", "norms", "partitions", "sampling"}
 ENGINE = LEAVES | {"distances", "measures.tables", "norms", "outputs", "partitions", "sampling"}
-TABLES = {"distances.best", "distances.rows", "distances.stored"}
+TABLES = {"distances.best", "distances.result_tables", "distances.stored"}
 CALLS = RUNS | TABLES | {"distances", "distances.estimate", "distances.perturbed", "runs.loading"}
 ALLOWED = {
     # What all may use, from the bottom up.
@@ -49,7 +49,7 @@ ALLOWED = {
     "distances": ENGINE,
     "distances.best": {"distances", "measures.tables", "norms", "store"},
     "distances.stored": RUNS | {"distances", "distances.best"},
-    "distances.rows": RUNS | {"distances"},
+    "distances.result_tables": RUNS | {"distances"},
     "distances.estimate": RUNS | TABLES | {"distances"},
     "distances.cost": RUNS | TABLES | {"distances", "measures.tables"},
     "distances.perturbed": RUNS

@@ -1,7 +1,8 @@
 """What pages compute, each result kept by what it depends on.
 
-``hash_funcs`` say what a cache reads of its arguments: the partition and the policy of a
-selection, its network, or its network and method. Distances come from the store of rbcore.
+``hash_funcs`` say what a cache reads of its arguments: the partition and the policy of a selection,
+its network, or its network and method. Distances come from the store of rbcore. What only one page
+needs is cached in that page, by the same functions.
 """
 
 import time

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets import DATASETS
-from rbcore.datasets.opening import user_path
+from rbcore.datasets.reading.opening import user_path
 from rbcore.errors import DatasetError
 from rbcore.measures.tables import Bound, Status
 from rbcore.norms import Norm

@@ -6,15 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.theme import (
-    COLORS,
-    GRAY,
-    SHAPES,
-    SIGMA,
-    Chart,
-    Legend,
-    point_legend,
-)
+from rbcore.charts.legend import COLORS, SHAPES, Legend, point_legend
+from rbcore.charts.theme import GRAY, SIGMA, Chart
 from rbcore.norms import distance_title, norm_of
 
 MOST_POINTS = 2_000

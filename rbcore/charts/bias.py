@@ -4,14 +4,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from rbcore.charts.legend import COLORS, SHAPES, Legend
 from rbcore.charts.theme import (
-    COLORS,
     GRAY,
-    SHAPES,
     SIGMA_TITLE,
     VERDICT_COLORS,
     Chart,
-    Legend,
     fitted_height,
     names_axis,
     rule_at,

@@ -10,9 +10,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from rbcore.charts.legend import COLORS, DASHES, Legend, line_legend
 from rbcore.charts.theme import (
-    COLORS,
-    DASHES,
     DISTANCE,
     GRAY,
     PALE,
@@ -20,10 +19,8 @@ from rbcore.charts.theme import (
     SHARE,
     SHARE_SENTENCE,
     Chart,
-    Legend,
     curve_tooltips,
     interval_tooltips,
-    line_legend,
     rule_at,
     share_axis,
     tau_axis,

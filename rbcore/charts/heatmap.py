@@ -11,7 +11,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.theme import COUNT, Legend, names_axis, sigma_tooltips
+from rbcore.charts.legend import Legend
+from rbcore.charts.theme import COUNT, names_axis, sigma_tooltips
 from rbcore.wording import (
     LESS_ROBUST,
     MORE_ROBUST,

@@ -4,14 +4,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from rbcore.charts.legend import COLORS, Legend
 from rbcore.charts.theme import (
-    COLORS,
     DARK,
     GRAY,
     PALE,
     SHARE,
     Chart,
-    Legend,
     fitted_height,
     interval_tooltips,
     names_axis,

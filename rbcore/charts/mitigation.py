@@ -6,9 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from rbcore.charts.legend import COLORS, DASHES, Legend
 from rbcore.charts.theme import (
-    COLORS,
-    DASHES,
     DISTANCE,
     GRAY,
     LESS,
@@ -16,7 +15,6 @@ from rbcore.charts.theme import (
     RB_TITLE,
     SHARE,
     Chart,
-    Legend,
     curve_tooltips,
     fitted_height,
     interval_tooltips,

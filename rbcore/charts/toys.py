@@ -4,15 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from rbcore.charts.theme import (
-    COLORS,
-    DISTANCE,
-    GRAY,
-    SHAPES,
-    SHARE_SENTENCE,
-    Chart,
-    point_legend,
-)
+from rbcore.charts.legend import COLORS, SHAPES, point_legend
+from rbcore.charts.theme import DISTANCE, GRAY, SHARE_SENTENCE, Chart
 
 IS_SAFE = "datum.is_correct && datum.distance > tau"
 BAR_HEIGHT = 26

@@ -4,6 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from rbcore.charts.legend import line_legend
 from rbcore.charts.theme import (
     DISTANCE,
     SHARE,
@@ -11,7 +12,6 @@ from rbcore.charts.theme import (
     curve_tooltips,
     fitted_height,
     interval_tooltips,
-    line_legend,
     rule_at,
     share_axis,
     tau_axis,

@@ -26,7 +26,7 @@ from rbcore.cli.options import (
     progress_bar,
 )
 from rbcore.datasets import DATASETS
-from rbcore.datasets.opening import user_path
+from rbcore.datasets.reading.opening import user_path
 from rbcore.distances.best import BEST
 from rbcore.distances.stored import stored_distances
 from rbcore.errors import MethodError

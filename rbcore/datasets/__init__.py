@@ -16,14 +16,14 @@ from rbcore.datasets import folder  # noqa: F401
 
 # isort: on
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile
-from rbcore.datasets.folders import (
+from rbcore.datasets.reading.folders import (
     download_folder,
     is_checked,
     known_folder,
     remember_check,
     remember_folder,
 )
-from rbcore.datasets.opening import is_folder, user_path
+from rbcore.datasets.reading.opening import is_folder, user_path
 from rbcore.datasets.request import DatasetRequest
 from rbcore.datasets.validation import refuse_share, with_validation
 from rbcore.errors import DatasetError

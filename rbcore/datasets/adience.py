@@ -24,10 +24,10 @@ from pathlib import Path
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
-from rbcore.datasets.decoded import check_size, decode_files
-from rbcore.datasets.names import is_missing
-from rbcore.datasets.official import existing_folder
-from rbcore.datasets.opening import decode_text, is_file, read_below
+from rbcore.datasets.reading.decoded import check_size, decode_files
+from rbcore.datasets.reading.names import is_missing
+from rbcore.datasets.reading.official import existing_folder
+from rbcore.datasets.reading.opening import decode_text, is_file, read_below
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 

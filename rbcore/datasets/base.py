@@ -1,4 +1,8 @@
-"""What a dataset is: images in [0, 1] and a row of facts a sample; and the registry of all."""
+"""What a dataset is: images in [0, 1] and a row of facts a sample; and the registry of all.
+
+To add one: a file in this folder that registers a `DatasetSpec`, as `utkface` does, and its import
+in `rbcore.datasets`.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from rbcore.datasets.official import Official
+from rbcore.datasets.reading.official import Official
 from rbcore.errors import DatasetError
 from rbcore.partitions import CLASS, partition_names
 from rbcore.registry import Registry, unknown_name

@@ -8,7 +8,7 @@
 
 A sample is called after its row in the published order: ``cifar10-test-00017``. The published split
 is kept; the seed only orders rows. The batches are pickles, which are read without being trusted:
-see `rbcore.datasets.safe_pickle`.
+see `rbcore.datasets.reading.safe_pickle`.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
-from rbcore.datasets.decoded import check_size, resize_images
-from rbcore.datasets.official import Archive, Official, OfficialFile, existing_folder
-from rbcore.datasets.opening import is_file
-from rbcore.datasets.safe_pickle import read_batch
+from rbcore.datasets.reading.decoded import check_size, resize_images
+from rbcore.datasets.reading.official import Archive, Official, OfficialFile, existing_folder
+from rbcore.datasets.reading.opening import is_file
+from rbcore.datasets.reading.safe_pickle import read_batch
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 

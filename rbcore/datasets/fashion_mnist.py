@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, make_dataset
-from rbcore.datasets.decoded import check_size, resize_images
-from rbcore.datasets.official import (
+from rbcore.datasets.reading.decoded import check_size, resize_images
+from rbcore.datasets.reading.official import (
     Archive,
     Official,
     OfficialFile,
     existing_folder,
     published_path,
 )
-from rbcore.datasets.opening import open_below
+from rbcore.datasets.reading.opening import open_below
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 

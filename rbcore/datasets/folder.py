@@ -1,11 +1,11 @@
 """Your own images: class folders of JPEG and PNG files, and optional attributes in a table.
 
-Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the
-seed within each class. Classes are called after their folders, in alphabetical order; folders
-whose names a person cannot tell apart are one class. Images are squeezed to a square, as a
-person sees them: see `rbcore.datasets.image_files`. Every column of ``metadata.csv`` becomes a
-partition or a number: see `rbcore.datasets.metadata`. What cannot be used is listed, and never
-fatal while enough is left.
+Either ``train/<class>/`` and ``test/<class>/``, or ``<class>/``, which is split 80:20 by the seed
+within each class. Classes are called after their folders, in alphabetical order; folders whose
+names a person cannot tell apart are one class. Images are squeezed to a square, as a person sees
+them: see `rbcore.datasets.reading.image_files`. Every column of ``metadata.csv`` becomes a
+partition or a number: see `rbcore.datasets.reading.metadata`. What cannot be used is listed, and
+never fatal while enough is left.
 """
 
 import os
@@ -17,11 +17,17 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, SPLITS, Dataset, DatasetSpec, SkippedFile, make_dataset
-from rbcore.datasets.decoded import check_size, decode_files
-from rbcore.datasets.metadata import FILE_NAME, read_metadata
-from rbcore.datasets.names import cleaned, differing_in_case, is_nameable, joined_names, respelled
-from rbcore.datasets.official import existing_folder
-from rbcore.datasets.opening import OUTSIDE, is_folder
+from rbcore.datasets.reading.decoded import check_size, decode_files
+from rbcore.datasets.reading.metadata import FILE_NAME, read_metadata
+from rbcore.datasets.reading.names import (
+    cleaned,
+    differing_in_case,
+    is_nameable,
+    joined_names,
+    respelled,
+)
+from rbcore.datasets.reading.official import existing_folder
+from rbcore.datasets.reading.opening import OUTSIDE, is_folder
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from rbcore.datasets.base import DATASETS, Dataset, DatasetSpec, SkippedFile, make_dataset
-from rbcore.datasets.decoded import check_size, decode_files
-from rbcore.datasets.names import is_missing
-from rbcore.datasets.official import existing_folder
+from rbcore.datasets.reading.decoded import check_size, decode_files
+from rbcore.datasets.reading.names import is_missing
+from rbcore.datasets.reading.official import existing_folder
 from rbcore.errors import DatasetError
 from rbcore.partitions import UNKNOWN
 from rbcore.runtime import Progress

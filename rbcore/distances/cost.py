@@ -10,7 +10,7 @@ from rbcore.datasets import Dataset
 from rbcore.distances import resolve_method
 from rbcore.distances.batching import images_a_second
 from rbcore.distances.best import BEST
-from rbcore.distances.rows import sample_ids
+from rbcore.distances.result_tables import sample_ids
 from rbcore.distances.stored import table_key
 from rbcore.measures.tables import Bound
 from rbcore.models import Model

@@ -1,6 +1,7 @@
 """Estimate distances: compute what the store lacks, part by part, and join it with what it holds.
 
 A call that was stopped goes on where it stopped, and calls at the same time share what they find.
+Many machines share an estimate by `estimate_rows`, each with rows of its own.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from rbcore.distances.batching import in_batches
 from rbcore.distances.best import BEST
 from rbcore.distances.engine import Engine
 from rbcore.distances.networks import CheckedNetwork
-from rbcore.distances.rows import in_order, result_rows, sample_ids, with_attributes
+from rbcore.distances.result_tables import in_order, result_rows, sample_ids, with_attributes
 from rbcore.distances.samples import Samples
 from rbcore.distances.stored import best_of, table_key
 from rbcore.errors import DatasetError, MethodError

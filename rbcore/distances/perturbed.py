@@ -12,7 +12,7 @@ from rbcore.distances.batching import in_batches
 from rbcore.distances.best import BEST
 from rbcore.distances.estimate import engine_for
 from rbcore.distances.probabilities import probabilities
-from rbcore.distances.rows import result_rows
+from rbcore.distances.result_tables import result_rows
 from rbcore.distances.stored import best_of
 from rbcore.errors import DatasetError
 from rbcore.models import Model

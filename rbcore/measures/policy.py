@@ -1,4 +1,7 @@
-"""How the questions are answered that the paper leaves open: a `Policy`, and its choices."""
+"""How the questions are answered that the paper leaves open: a `Policy`, and its choices.
+
+`rbcore.measures.robustness` applies it: `is_counted` and `split_groups`.
+"""
 
 import sys
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from rbcore.datasets.opening import user_path
+from rbcore.datasets.reading.opening import user_path
 from rbcore.errors import CheckpointError
 from rbcore.parameters import parse_numbers, setting
 

@@ -21,9 +21,9 @@ from rbcore.store.files import (
     write_text,
 )
 from rbcore.store.key import BestKey, TableKey
+from rbcore.store.parquet import read_rows, rows_record, sha256_of_rows, write_rows
 from rbcore.store.provenance import BestProvenance, Computed, Provenance, summed
 from rbcore.store.records import Numbers, Record, Settings, read_record, write_record
-from rbcore.store.rows import read_rows, rows_record, sha256_of_rows, write_rows
 from rbcore.store.tables import (
     BestTable,
     MethodTable,

@@ -1,4 +1,7 @@
-"""The key of a table of distances: everything that determines its numbers, and no path."""
+"""The key of a table of distances: everything that determines its numbers, and no path.
+
+`rbcore.distances.stored` fills it in.
+"""
 
 from rbcore.norms import Norm
 from rbcore.store.files import sha256_of_facts

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rbcore.datasets.attributes import SamplesFacts
-from rbcore.datasets.decoded import DecodedFacts
-from rbcore.datasets.folders import Folders, Unchecked
+from rbcore.datasets.reading.decoded import DecodedFacts
+from rbcore.datasets.reading.folders import Folders, Unchecked
 from rbcore.errors import StoreError
 from rbcore.norms import Norm
 from rbcore.runs.sidecar import Sidecar
 from rbcore.runtime import Progress, no_progress
 from rbcore.store.files import cache_root
+from rbcore.store.parquet import CHECKSUM, read_arrow, read_rows, refuse_altered, write_arrow
 from rbcore.store.records import (
     FORMAT_FIELD,
     R,
@@ -27,7 +28,6 @@ from rbcore.store.records import (
     unsealed_of_any_format,
     write_record,
 )
-from rbcore.store.rows import CHECKSUM, read_arrow, read_rows, refuse_altered, write_arrow
 from rbcore.store.tables import PartFacts, TableFacts
 
 

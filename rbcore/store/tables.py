@@ -12,9 +12,9 @@ from rbcore.errors import StoreError
 from rbcore.norms import COLUMN
 from rbcore.store.files import cache_root, make_folder, roots, sha256_of_facts
 from rbcore.store.key import BestKey, TableKey
+from rbcore.store.parquet import read_rows, rows_record, write_rows
 from rbcore.store.provenance import BestProvenance, Computed, Provenance
 from rbcore.store.records import Record, old_file
-from rbcore.store.rows import read_rows, rows_record, write_rows
 
 
 class TableFacts(Record):

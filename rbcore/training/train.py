@@ -17,7 +17,7 @@ import torch
 
 from rbcore.datasets import Dataset
 from rbcore.datasets.attributes import keep_samples
-from rbcore.datasets.opening import is_file
+from rbcore.datasets.reading.opening import is_file
 from rbcore.errors import CheckpointError
 from rbcore.models import MODELS, build_network
 from rbcore.parameters import record_of

@@ -13,15 +13,17 @@ from rbcore.charts import (
     fooled_bars,
     robustness_curves,
 )
-from rbcore.charts.theme import LEGEND_ROW, Legend, line_legend, rule_at
+from rbcore.charts.legend import LEGEND_ROW, Legend, line_legend
+from rbcore.charts.theme import rule_at
 from rbcore.inference import curves
 from tests.measures.test_robustness import PAPER_EXAMPLE
 
-FIGURES = [path for path in Path(charts.__file__).parent.glob("*.py") if path.name != "theme.py"]
+LOOKS = {"legend.py", "theme.py"}
+FIGURES = [path for path in Path(charts.__file__).parent.glob("*.py") if path.name not in LOOKS]
 
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.name)
-def test_how_a_figure_looks_stands_in_the_theme_alone(path):
+def test_how_a_figure_looks_stands_in_theme_and_legend_alone(path):
     text = path.read_text(encoding="utf-8")
     assert "%} from" not in text and "#7F7F7F" not in text and "#D55E00" not in text
     assert text.count("alt.Legend(") == (path.name == "heatmap.py")  # the bar of its colors

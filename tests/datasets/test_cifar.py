@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks.layouts import noise_rows, write_cifar10, write_cifar100, write_pickle
 from rbcore.datasets import cifar, load_dataset
-from rbcore.datasets.safe_pickle import read_batch
+from rbcore.datasets.reading.safe_pickle import read_batch
 from rbcore.errors import DatasetError
 
 

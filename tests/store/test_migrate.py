@@ -15,7 +15,7 @@ from rbcore import store
 from rbcore.cli.main import cli
 from rbcore.datasets import DATASETS
 from rbcore.datasets.attributes import SamplesFacts
-from rbcore.datasets.folders import is_checked, known_folder
+from rbcore.datasets.reading.folders import is_checked, known_folder
 from rbcore.errors import OldCacheError, StoreError
 from rbcore.runs.checkpoints import damaged_runs, find_run
 from rbcore.store.migrate import migrate

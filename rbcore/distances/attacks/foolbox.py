@@ -1,6 +1,7 @@
 """Attacks of Foolbox, as references that users know.
 
-What they return is only a proposal: the engine predicts it again.
+What they return is only a proposal: the engine predicts it again. Default parameters, ranges and
+presets: `rbcore.distances.method_parameters`.
 """
 
 import torch

@@ -51,7 +51,7 @@ UNPROVEN = 1.3
 
 @dataclass(frozen=True)
 class Settings:
-    """The method's parameters, as `rbcore.distances.methods` declares them.
+    """The method's parameters, as `rbcore.distances.method_parameters` declares them.
 
     Attributes
     ----------

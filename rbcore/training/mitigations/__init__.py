@@ -1,4 +1,8 @@
-"""What training can do about a bias: one file a mitigation, all beside the plain run."""
+"""What training can do about a bias: one file a mitigation, all beside the plain run.
+
+To add one: a file in this folder that adds a subclass of `Mitigation` to `MITIGATIONS`, and its
+import below.
+"""
 
 import pandas as pd
 

@@ -1,7 +1,8 @@
 """What a mitigation is: declared settings, their spelling, and what they do to a training.
 
 Page, command line, report, sidecar and charts read the declaration. It needs no torch: what a
-mitigation does is imported when a training asks for its `Hooks`.
+mitigation does is imported when a training asks for its `Hooks`. To add one: a file
+in this folder with a subclass, `MITIGATIONS.add`, and its import in `rbcore.training.mitigations`.
 """
 
 from __future__ import annotations

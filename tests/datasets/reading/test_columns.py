@@ -3,7 +3,7 @@ import pytest
 from benchmarks.layouts import write_celeba, write_class_folders
 from rbcore.datasets import load_dataset
 from rbcore.datasets.celeba import ATTRIBUTES
-from rbcore.datasets.columns import Cell, read_column
+from rbcore.datasets.reading.columns import Cell, read_column
 from rbcore.datasets.utkface import parse_name
 from rbcore.errors import DatasetError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.layouts import write_noise_image
-from rbcore.datasets import decoded
+from rbcore.datasets.reading import decoded
 from rbcore.errors import StoreError
 from rbcore.runtime import no_progress
 from tests.damage import damages

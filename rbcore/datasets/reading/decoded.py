@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from rbcore.datasets.base import SkippedFile
-from rbcore.datasets.image_files import MARKS, Picture, notes_of, read_image
-from rbcore.datasets.opening import stat_below
+from rbcore.datasets.reading.image_files import MARKS, Picture, notes_of, read_image
+from rbcore.datasets.reading.opening import stat_below
 from rbcore.errors import DatasetError, OldCacheError, StoreError
 from rbcore.runtime import Progress
 from rbcore.store import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from rbcore.datasets.image_headers import HeaderError, read_header
-from rbcore.datasets.opening import open_below
+from rbcore.datasets.reading.image_headers import HeaderError, read_header
+from rbcore.datasets.reading.opening import open_below
 
 MEGAPIXELS = 64
 """The largest image that is decoded: a small file can unpack to any size, so its header
@@ -83,7 +83,7 @@ def read_image(
     Parameters
     ----------
     root
-        Folder that the file must lie in; see `rbcore.datasets.opening`.
+        Folder that the file must lie in; see `rbcore.datasets.reading.opening`.
     formats
         What the file may be, whatever its name says.
     is_cropped

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.layouts import write_cifar10, write_fashion_mnist
 from rbcore.datasets import DATASETS, known_folder, load_dataset
-from rbcore.datasets.official import Archive, Official, OfficialFile, md5_of_file
+from rbcore.datasets.reading.official import Archive, Official, OfficialFile, md5_of_file
 from rbcore.errors import DatasetError
 from rbcore.runtime import no_progress
 

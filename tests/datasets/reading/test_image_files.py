@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from benchmarks.layouts import write_class_folders
 from rbcore.datasets import load_dataset
-from rbcore.datasets.image_files import TRANSPARENT, TURNED, read_image
+from rbcore.datasets.reading.image_files import TRANSPARENT, TURNED, read_image
 from tests.datasets.hostile_images import png_of, write_hostile
 
 FORMATS = ("JPEG", "PNG")
@@ -134,7 +134,7 @@ def test_what_was_done_to_images_is_counted_and_said(tmp_path):
 MEASURE = """
 import os, resource, sys
 from pathlib import Path
-from rbcore.datasets.image_files import read_image
+from rbcore.datasets.reading.image_files import read_image
 for path in sorted(Path(sys.argv[1]).iterdir()):
     child = os.fork()
     if not child:
@@ -187,7 +187,7 @@ def test_a_large_photograph_is_decoded_at_half_its_size_and_looks_the_same(tmp_p
     smooth = np.stack(np.broadcast_arrays(x[None], x[:, None] / 2, 128.0), axis=2).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
     whole, _ = seen(tmp_path / "a.jpg")
-    monkeypatch.setattr("rbcore.datasets.image_files.MOST_MEMORY", 640 * 640 * 5)
+    monkeypatch.setattr("rbcore.datasets.reading.image_files.MOST_MEMORY", 640 * 640 * 5)
     halved, _ = seen(tmp_path / "a.jpg")
     assert not np.array_equal(whole, halved) and np.abs(whole.astype(int) - halved).max() <= 3
 

@@ -17,7 +17,7 @@ from benchmarks.layouts import (
     write_noise_image,
 )
 from rbcore.datasets import load_dataset
-from rbcore.datasets.opening import decode_text, open_below, read_below
+from rbcore.datasets.reading.opening import decode_text, open_below, read_below
 from rbcore.errors import DatasetError, StoreError
 
 

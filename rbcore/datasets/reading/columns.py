@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rbcore.datasets.names import is_missing, joined_names, respelled
+from rbcore.datasets.reading.names import is_missing, joined_names, respelled
 from rbcore.partitions import UNKNOWN, is_coded
 
 MOST_GROUPS = 200

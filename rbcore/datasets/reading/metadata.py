@@ -1,10 +1,10 @@
 """Attributes of one's own images: ``metadata.csv``, with a column ``file`` and any others.
 
 ``file`` is an image's path relative to the folder, written with ``/``. What a column holds is
-decided in `rbcore.datasets.columns`: numbers or names of groups. An image without a value is in the
-group ``unknown`` (NaN in a column of numbers): it is not dropped, and no other image's value is
-lent to it. Every line that cannot be used is reported with its number, and what was decided about
-each column is said.
+decided in `rbcore.datasets.reading.columns`: numbers or names of groups. An image without a value
+is in the group ``unknown`` (NaN in a column of numbers): it is not dropped, and no other image's
+value is lent to it. Every line that cannot be used is reported with its number, and what was
+decided about each column is said.
 """
 
 import unicodedata
@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from rbcore.datasets.base import SkippedFile
-from rbcore.datasets.columns import Cell, read_column
-from rbcore.datasets.names import LONGEST, cleaned, is_nameable
-from rbcore.datasets.tables import Table, read_table
+from rbcore.datasets.reading.columns import Cell, read_column
+from rbcore.datasets.reading.names import LONGEST, cleaned, is_nameable
+from rbcore.datasets.reading.tables import Table, read_table
 from rbcore.errors import DatasetError
 from rbcore.partitions import CLASS, RESULT_COLUMNS
 

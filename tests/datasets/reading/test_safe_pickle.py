@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rbcore.datasets.safe_pickle import read_batch
+from rbcore.datasets.reading.safe_pickle import read_batch
 from rbcore.errors import DatasetError
 
 

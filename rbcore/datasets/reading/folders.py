@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from rbcore.datasets.base import DatasetSpec
-from rbcore.datasets.opening import is_file, user_path
+from rbcore.datasets.reading.opening import is_file, user_path
 from rbcore.store import Record, cache_root, read_record, write_record
 
 R = TypeVar("R", bound=Record)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rbcore.datasets.names import cleaned
-from rbcore.datasets.opening import decode_text, read_below
+from rbcore.datasets.reading.names import cleaned
+from rbcore.datasets.reading.opening import decode_text, read_below
 from rbcore.errors import DatasetError
 
 SEPARATORS = (",", ";", "\t")

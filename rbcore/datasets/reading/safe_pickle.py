@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rbcore.datasets.opening import open_below
+from rbcore.datasets.reading.opening import open_below
 from rbcore.errors import DatasetError
 from rbcore.store.pickles import MOST_BYTES, Built, RefusedPickle, first_bytes, read_pickle
 

@@ -11,8 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from rbcore.datasets.names import LONGEST
-from rbcore.datasets.opening import is_file, is_folder, open_below
+from rbcore.datasets.reading.names import LONGEST
+from rbcore.datasets.reading.opening import is_file, is_folder, open_below
 from rbcore.errors import DatasetError
 from rbcore.runtime import Progress
 from rbcore.store import make_folder, write_atomically

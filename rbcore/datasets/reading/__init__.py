@@ -1,0 +1,1 @@
+"""Reading files that others made: archives, tables, images, array batches."""
