@@ -189,7 +189,7 @@ def test_every_outcome_that_occurs_is_counted():
     text = statuses_in_words(table_of(found=3, fallback=1, failed=2, misclassified=4), "minimal")
     assert text == (
         "Of 10 images: 4 misclassified without any attack, 2 without a distance, 1 by the "
-        "fallback, a walk to the nearest image of another class."
+        "fallback, bisection toward the nearest image of another class."
     )
     assert statuses_in_words(table_of(found=3), "minimal") == "Of 3 images: all have a distance."
 
@@ -204,7 +204,7 @@ def test_radii_at_the_ceiling_are_counted_and_the_ceiling_said():
         and "1 abstained" in text
         and "overruled" not in text
     )
-    assert "1 for which the smoothed classifier says another class" in text
+    assert "1 for which the smoothed classifier predicts another class" in text
     assert abs(most - 0.3079) < 1e-4
 
 

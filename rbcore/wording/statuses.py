@@ -13,9 +13,9 @@ from rbcore.sampling import share_correct
 STATUS_WORDS = {
     Status.MISCLASSIFIED: "misclassified without any attack",
     Status.FAILED: "without a distance",
-    Status.FALLBACK: "by the fallback, a walk to the nearest image of another class",
+    Status.FALLBACK: "by the fallback, bisection toward the nearest image of another class",
     Status.ABSTAINED: "abstained, radius 0",
-    Status.OVERRULED: "for which the smoothed classifier says another class, radius 0",
+    Status.OVERRULED: "for which the smoothed classifier predicts another class, radius 0",
 }
 AT_CEILING = 1e-9
 """How far below the ceiling, relative to it, a radius still counts as at it."""

@@ -116,15 +116,15 @@ def fallback_warning(n_fallback: int, n_correct: int) -> str:
     """Return a sentence of caution if more than a tenth of the correct images have a fallback.
 
     It belongs wherever a number of the table is shown. Nothing otherwise. A fallback is no attack:
-    its distance, a walk to the nearest image of another class, is about twice as long, and more so
+    its distance, toward the nearest image of another class, is about twice as long, and more so
     for some groups than for others.
     """
     if n_fallback <= LARGEST_FALLBACK_SHARE * n_correct:
         return ""
     return (
         f"Caution: the distances of {n_fallback / n_correct:.0%} of the correct images "
-        f"({n_fallback:,} of {n_correct:,}) are fallbacks, which no attack found; sizes and signs "
-        "of sigma may be theirs. Take minimal, or a larger budget."
+        f"({n_fallback:,} of {n_correct:,}) are fallbacks, which no attack found; size and sign "
+        "of sigma may come from them. Use minimal, or a larger budget."
     )
 
 
@@ -140,14 +140,14 @@ def caution_of(bias: pd.DataFrame) -> str:
         heavy = [str(group) for group in bias.loc[bias["is_heavy_tailed"], "group"]]
         said.append(
             "Caution: a few very large distances carry most of the spread of "
-            f"{listed(heavy, most=MOST_NAMED)}, so that p "
-            "and intervals may claim too much; set an upper limit of tau, or look at the curves."
+            f"{listed(heavy, most=MOST_NAMED)}, so that "
+            "p-values and intervals may be optimistic; set an upper limit of tau, or see curves."
         )
     return " ".join(filter(None, said))
 
 
 def verdict(bias: pd.DataFrame, confidence: float = CONFIDENCE, *, kind: str = "") -> str:
-    """Say in words which group is least robust, by how much, and how sure that is.
+    """Say in words which group is least robust, by how much, and with what confidence.
 
     Parameters
     ----------

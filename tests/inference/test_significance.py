@@ -171,6 +171,6 @@ def test_a_verdict_on_heavy_tails_says_so():
     )
     assert list(bias["is_heavy_tailed"]) == [False, True]
     assert (
-        "carry most of the spread of wild, so that p and intervals may claim too much"
+        "carry most of the spread of wild, so that p-values and intervals may be optimistic"
         in verdict(bias)
     )
