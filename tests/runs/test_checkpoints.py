@@ -142,7 +142,7 @@ def test_a_sidecar_that_was_moved_is_refused(change):
     run = write_run("one")
     sidecar = run.folder / "epoch-0001.json"
     write_sealed(sidecar, content_of(sidecar) | change)
-    with pytest.raises(StoreError, match=r"epoch-0001\.json is of .*moved or renamed"):
+    with pytest.raises(StoreError, match=r"epoch-0001\.json belongs to .*moved or renamed"):
         run.sidecar(1)
 
 

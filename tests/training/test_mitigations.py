@@ -211,7 +211,7 @@ def test_the_weights_carry_the_shares_that_were_asked_for():
         (lambda: Reweighting("class", "8", 1.0), "share=1.0 is not a number"),
         (lambda: Reweighting("class", "8"), "share=None is not a valid share"),
         (lambda: Reweighting("class", share=0.5), "share=0.5 is for one group"),
-        (lambda: Reweighting.of_option("class=", {}), "names no group"),
+        (lambda: Reweighting.of_option("class=", {}), "does not name a group"),
     ],
 )
 def test_settings_without_meaning_are_refused(make, message):

@@ -385,7 +385,7 @@ def test_a_group_nobody_can_be_compared_with_is_refused(by, group, error, messag
         ("lighting=dim", {"over": "mean"}, "over='mean' joins all groups"),
         ("lighting", {"over": "best"}, "no way to join all groups 'best'"),
         ("lighting=", {}, "does not name a group; write PARTITION=GROUP"),
-        ("=dim", {}, "names no group"),
+        ("=dim", {}, "does not name a group"),
     ],
 )
 def test_settings_without_meaning_are_refused(text, values, message):
