@@ -266,5 +266,5 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_writing(tmp_
     ]
     for name in others:
         (tmp_path / name).write_text("half")
-    write_sealed(path, {"a": 1})
+    store.write_text(path, "whole")
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, path.name])
