@@ -20,9 +20,10 @@ def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
 
     ``variables`` join its environment.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))  # stays bound, so that nobody else is given the same port
+    port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     command += ["--server.address=127.0.0.1", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
@@ -30,7 +31,7 @@ def serve(checkout: Path, cache: Path, **variables: str) -> Iterator[str]:
         name: value for name, value in os.environ.items() if name != "RBCORE_UTKFACE_ROOT"
     }
     log = cache.with_name(f"{cache.name}.log")
-    with log.open("wb") as output:
+    with probe, log.open("wb") as output:
         server = subprocess.Popen(
             command,
             cwd=checkout,
