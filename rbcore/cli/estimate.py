@@ -1,4 +1,7 @@
-"""The commands that make and check tables of distances: ``estimate`` and ``verify``."""
+"""The commands that make and check tables of distances: ``estimate`` and ``verify``.
+
+Many machines can share one estimate by `rbcore.distances.estimate.estimate_rows`.
+"""
 
 from typing import Annotated, Any
 
