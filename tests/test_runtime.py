@@ -13,14 +13,14 @@ def use():
 for _ in range(5):  # the heap may grow twice before a freed block is found again
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
+for _ in range(40):
     use()
 print(granted, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 def faults(how: str) -> tuple[str, int]:
-    """Return what was granted, and the page faults of using 40 MB ten times."""
+    """Return what was granted, and the page faults of using 40 MB forty times."""
     said = subprocess.run(
         [sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True
     ).stdout
@@ -35,5 +35,5 @@ def test_memory_that_was_freed_is_used_again_without_asking_the_system():
     if granted != "True":
         pytest.skip("the C library is not glibc")
     _, usual = faults("usual")
-    assert usual > 20_000  # 4 KiB a page
-    assert kept < usual / 10
+    assert usual > 80_000  # 4 KiB a page
+    assert kept < usual / 5  # a heap may grow a few times more

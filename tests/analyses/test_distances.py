@@ -45,7 +45,7 @@ def test_misclassified_images_count_as_the_policy_says():
     assert analyses.median_distance(rows).median == 0
     excluded = analyses.median_distance(rows, policy=Policy(misclassified="exclude"))
     assert (excluded.median, excluded.n) == (1.5, 2)
-    with pytest.raises(MeasureError, match="no median"):
+    with pytest.raises(MeasureError, match="median distance is not defined"):
         analyses.median_distance(rows.iloc[2:], policy=Policy(misclassified="exclude"))
 
 

@@ -83,13 +83,8 @@ def test_a_hundred_groups_stay_readable_on_a_narrow_screen(full, full_cache, pag
     page.set_viewport_size({"width": 400, "height": 900})
     visit(page, f"{full}/curves?dataset=digits&model=logistic_regression&epoch=4", TITLE)
     page.get_by_test_id("stVegaLiteChart").first.scroll_into_view_if_needed()
-    painted = page.locator(
-        '[data-testid="stVegaLiteChart"] canvas'
-    ).first.evaluate(  # so many marks are no SVG any more
-        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
-        ".reduce((n, value, at, all) => n + (at % 4 === 3 && value > 0 && all[at - 1] < 220), 0)"
-    )
-    assert painted > 3_000
+    drawn = [width > 20 and height > 20 for width, height in extents(page, "line")]
+    assert len(drawn) >= 100 and all(drawn)
     assert len(extents(page, "symbol")) == 100
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")

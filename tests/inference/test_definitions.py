@@ -57,7 +57,7 @@ def test_a_definition_without_a_meaning_is_empty_and_never_a_flip():
     assert (sign_flips(found)["n_definitions"] == 9).all()
     with pytest.raises(MeasureError, match="one group only"):
         sigma_by_definition(rows, "class")
-    with pytest.raises(MeasureError, match="no definition"):
+    with pytest.raises(MeasureError, match="at least one definition"):
         sign_flips(found.iloc[:0])
 
 
