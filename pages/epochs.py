@@ -10,7 +10,7 @@ import rbcore as rb
 from pages.shell import cache, charts, missing_data
 from pages.shell.selection import Selection, current
 from pages.shell.text import escape_markdown
-from rbcore import analyses
+from rbcore import analyses, wording
 from rbcore.charts import curves_of_epoch, tau_grid, through_training
 from rbcore.errors import MeasureError
 from rbcore.measures import is_correct
@@ -131,7 +131,8 @@ def describe_epoch(
     own = measured[measured["epoch"] == epoch]
     for row in own[own["is_ranked"]].nsmallest(1, "sigma").itertuples():
         interval = analyses.interval_in_words(row.low, row.high)
-        said.append(f"least robust {row.group}, sigma {row.sigma:+.2f} {interval}, n = {row.n:,}")
+        size = wording.size_in_words(row.n, row.n_counted)
+        said.append(f"least robust {row.group}, sigma {row.sigma:+.2f} {interval}, {size}")
     return "; ".join(said)
 
 

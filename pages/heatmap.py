@@ -254,7 +254,7 @@ def select_clicked() -> None:
 
 def explain(table: pd.DataFrame, sheet: Sheet) -> None:
     """Say what the colors and marks mean, and of how many images."""
-    sizes = table["n"].dropna()
+    sizes = table[["n", "n_counted"]].dropna()
     mixed = (
         (
             f" Sigma is at a common mix of {sheet.within}: the group and the rest of it are "
@@ -269,7 +269,8 @@ def explain(table: pd.DataFrame, sheet: Sheet) -> None:
     )
     st.caption(
         escape_markdown(
-            f"n = {int(sizes.min()):,} to {int(sizes.max()):,} test images a cell. Red is less "
+            f"n = {analyses.range_in_words(sizes['n'])} test images a cell"
+            f"{analyses.counted_in_words(sizes)}. Red is less "
             f"robust than the rest, blue more; colors end at the largest value or at 1.{mixed} "
             f"Hatched: fewer than {inference.FEWEST} images count. Dash: not computed. Intervals "
             "are over test images for one trained model."

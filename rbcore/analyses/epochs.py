@@ -13,7 +13,7 @@ from rbcore.inference import FEWEST, accuracy_interval, bootstrap_sigma
 from rbcore.measures import DEFAULT_POLICY, Policy, sigma_bias, split_groups
 from rbcore.runs.checkpoints import Run
 from rbcore.training.recipes import named_epochs
-from rbcore.wording import caution_of, listed, name_of_group, too_few_but_lower
+from rbcore.wording import caution_of, listed, name_of_group, size_in_words, too_few_but_lower
 
 
 def bias_of_epoch(
@@ -31,9 +31,9 @@ def bias_of_epoch(
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``group``, ``n``, ``n_train``, ``n_correct``, ``n_fallback``,
-        ``is_ranked``, ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``sigma``, ``low``,
-        ``high``; each as `rbcore.inference.robustness_bias` has it.
+        One row a group: ``group``, ``n``, ``n_counted``, ``n_train``, ``n_correct``,
+        ``n_fallback``, ``is_ranked``, ``accuracy``, ``accuracy_low``, ``accuracy_high``, ``sigma``,
+        ``low``, ``high``; each as `rbcore.inference.robustness_bias` has it.
     """
     grouped = split_groups(distances, by, policy)
     low, high = bootstrap_sigma(grouped)
@@ -42,6 +42,7 @@ def bias_of_epoch(
         {
             "group": grouped.groups,
             "n": grouped.n,
+            "n_counted": [len(values) for values in grouped.values],
             "n_correct": grouped.n_correct,
             "n_fallback": grouped.n_fallback,
             "n_train": grouped.n_train,
@@ -140,7 +141,8 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     least = ranked.loc[ranked["sigma"].idxmin()]
     few = too_few_but_lower(here, than=float(least["sigma"]))
     names = [
-        f"{name_of_group(str(row['group']), kind)} (n = {row['n']:,}, {row['sigma']:+.2f})"
+        f"{name_of_group(str(row['group']), kind)} "
+        f"({size_in_words(row['n'], row['n_counted'])}, {row['sigma']:+.2f})"
         for _, row in few.iterrows()
     ]
     but = (
@@ -162,7 +164,8 @@ def verdict_through_training(table: pd.DataFrame, *, kind: str = "") -> str:
     name = name_of_group(str(least["group"]), kind, begins=True)
     said = (
         f"{name} is least robust at epoch {epochs[-1]}: sigma {least['sigma']:+.2f} "
-        f"{interval_in_words(least['low'], least['high'])}, n = {least['n']:,}"
+        f"{interval_in_words(least['low'], least['high'])}, "
+        f"{size_in_words(least['n'], least['n_counted'])}"
     )
     if not len(since):
         return (

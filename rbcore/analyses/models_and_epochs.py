@@ -20,6 +20,7 @@ from rbcore.wording import (
     caution_of,
     listed,
     name_of_group,
+    size_in_words,
     too_few_but_lower,
     verdicts,
 )
@@ -169,6 +170,19 @@ def bias_by_model(
     return table, missing
 
 
+def range_in_words(sizes: pd.Series) -> str:
+    """Say a number, or from which to which number of them: "792 to 808"."""
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def counted_in_words(sizes: pd.DataFrame) -> str:
+    """Say how many of ``n`` images count, as ``n_counted`` says; nothing where all do."""
+    if (sizes["n"] == sizes["n_counted"]).all():
+        return ""
+    return f", of which {range_in_words(sizes['n_counted'])} count"
+
+
 def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = "") -> str:
     """Say which group is less robust for most models at the last epoch, and how often signs stay.
 
@@ -187,17 +201,9 @@ def verdict_over_models(table: pd.DataFrame, *, rule: str = RULE, kind: str = ""
         return "No distances of a last epoch with large enough groups are computed yet."
     n_models = last["model"].nunique()
     models = f"{n_models} model{'' if n_models == 1 else 's'}"
-    sizes = (
-        table[(table["epoch"] == "last") & table["n"].notna()]
-        .groupby("model")["n"]
-        .sum()
-        .astype(int)
-    )
-    n = (
-        f"n = {sizes.min():,}"
-        + (f" to {sizes.max():,}" if sizes.min() < sizes.max() else "")
-        + " test images a model"
-    )
+    measured = table[(table["epoch"] == "last") & table["n"].notna()]
+    sizes = measured.groupby("model")[["n", "n_counted"]].sum()
+    n = f"n = {range_in_words(sizes['n'])} test images a model{counted_in_words(sizes)}"
     below = last[last["verdict"] == LESS_ROBUST].groupby("group", sort=False)["model"].nunique()
     if below.empty:
         sentence = (
@@ -289,8 +295,8 @@ def say_cell(cell: pd.Series, *, kind: str = "") -> str:
         f", accuracy {cell['accuracy']:.0%}" if np.isfinite(cell.get("accuracy", np.nan)) else ""
     )
     return (
-        f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, n = "
-        f"{int(cell['n']):,}{right}."
+        f"{name}: sigma {cell['sigma']:+.2f}{interval}, {cell['verdict']}{corrected}, "
+        f"{size_in_words(cell['n'], cell['n_counted'])}{right}."
     )
 
 

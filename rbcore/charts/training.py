@@ -129,4 +129,4 @@ def _epoch_axis(epochs: pd.Series) -> alt.X:
     domain = [first, last] if first < last else [first - 1, last + 1]
     n_ticks = min(12, last - first + 1)
     axis = alt.Axis(tickMinStep=1, format="d", tickCount=n_ticks, grid=False)
-    return alt.X("epoch:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis)
+    return alt.X("epoch:Q", title="epoch", scale=alt.Scale(domain=domain, nice=False), axis=axis)

@@ -220,7 +220,7 @@ def find_run(dataset: str, model: str, name: str | None = None, **options: Optio
     Raises
     ------
     UnknownNameError
-        If there is none; the text says which there are and how to train one.
+        If there is none, or no such model; the text says which there are and how to train one.
     StoreError
         If the named run is damaged.
     """
@@ -235,6 +235,7 @@ def find_run(dataset: str, model: str, name: str | None = None, **options: Optio
         raise unknown_name(f"run of {model} on {dataset}", name, [run.name for run in runs])
     chosen = next((run for run in runs if run.is_usual), None)
     if chosen is None:
+        MODELS[model]  # an unknown model cannot be trained
         raise UnknownNameError(
             f"There is no complete plain run of {model} on {dataset}. Train one: "
             f"{command('train', dataset, model, **options)}"

@@ -188,7 +188,7 @@ def _verdict(bias: pd.DataFrame, confidence: float, kind: str) -> str:
         interval += f", optimistic with fewer than {FEWEST_CORRECT} correct images"
     numbers = (
         f"sigma = {row['sigma']:+.2f}, {interval}, {p_in_words(row['p_holm'])} after Holm, "
-        f"{_size_in_words(row)}"
+        f"{size_in_words(row['n'], row['n_counted'])}"
     )
     name = name_of_group(row["group"], kind)
     first = name_of_group(row["group"], kind, begins=True)
@@ -264,11 +264,13 @@ def _untrained_in_words(bias: pd.DataFrame, kind: str) -> str:
 def _named_with_size(rows: pd.DataFrame, kind: str) -> list[str]:
     """Return the groups at the start of a sentence, each with its n."""
     return [
-        f"{name_of_group(row['group'], kind, begins=index == 0)} ({_size_in_words(row)})"
+        f"{name_of_group(row['group'], kind, begins=index == 0)} "
+        f"({size_in_words(row['n'], row['n_counted'])})"
         for index, (_, row) in enumerate(rows.iterrows())
     ]
 
 
-def _size_in_words(row: pd.Series) -> str:
-    counted = "" if row["n_counted"] == row["n"] else f", of which {row['n_counted']:,} count"
-    return f"n = {row['n']:,}{counted}"
+def size_in_words(n: float, n_counted: float) -> str:
+    """Say how many images there are, and how many a measure counts: "n = 9, of which 5 count"."""
+    counted = "" if n_counted == n else f", of which {n_counted:,.0f} count"
+    return f"n = {n:,.0f}{counted}"

@@ -74,7 +74,7 @@ def cells(sigma_first, sigma_last, verdict_last):
         "AB", sigma_first, sigma_last, verdict_last, strict=True
     ):
         for group, first, last, verdict in zip("xy", firsts, lasts, verdicts, strict=True):
-            own = {"model": model, "group": group, "is_ranked": True, "n": 50}
+            own = {"model": model, "group": group, "is_ranked": True, "n": 50, "n_counted": 50}
             rows.append(
                 {
                     **own,
@@ -97,7 +97,9 @@ def test_the_sentence_counts_models_and_kept_signs_by_the_verdicts_that_are_draw
     assert text.startswith(
         "At the last epoch x is less robust than the rest in 2 of 2 models (permutation test"
     )
-    assert "n = 100 test images a model" in text
+    assert "n = 100 test images a model)" in text
+    some = table.assign(n_counted=np.where(table["model"] == "A", 20, 50))
+    assert "n = 100 test images a model, of which 40 to 100 count)" in verdict_over_models(some)
     assert text.endswith("sigma keeps its sign in 3 of 4 cells.")
     assert "kind x" not in text and "digit 7 is" in verdict_over_models(
         table.replace({"x": "7"}), kind="digit"
@@ -139,11 +141,13 @@ def test_a_cell_is_found_and_said_with_its_interval_and_n():
         "low": -0.7,
         "high": -0.2,
     }
-    table = pd.DataFrame([row | {"verdict": "less robust", "n": 1050.0}])
+    table = pd.DataFrame([row | {"verdict": "less robust", "n": 1050.0, "n_counted": 1050.0}])
     cell = find_cell(table, {"model": "A", "epoch_number": 9})
     assert say_cell(cell, kind="digit") == (
         "digit 7 · A, epoch 9, deepfool: sigma -0.50 [-0.70, -0.20], less robust, n = 1,050."
     )
+    excluded = say_cell(pd.Series({**cell, "n_counted": 400.0}), kind="digit")
+    assert excluded.endswith("less robust, n = 1,050, of which 400 count.")
     assert find_cell(table, {"model": "B"}) is None and find_cell(table, {"other": 1}) is None
     assert say_cell(cell.replace({-0.5: np.nan, "less robust": MISSING})).endswith(
         "deepfool: not computed."

@@ -86,3 +86,18 @@ def test_axes_name_the_norm_of_the_table():
         pairs = paired_distances(rows, rows, "group")
         scatter = distance_scatter(pairs, "a", "b").to_dict()["layer"][1]["encoding"]
         assert scatter["y"]["title"] == f"{symbol} by b"
+
+
+def test_a_rule_adds_nothing_to_the_titles_of_axes():
+    rows = [
+        {"group": group, "epoch": epoch, "n": 9, "sigma": 0.1, "low": 0.0, "high": 0.2}
+        | {"is_ranked": True}
+        for group in "ab"
+        for epoch in (1, 2)
+    ]
+    drawn = charts.through_training(pd.DataFrame(rows), epoch=1).to_dict()
+    for channel in "xy":
+        named = [
+            layer["encoding"][channel] for layer in drawn["layer"] if channel in layer["encoding"]
+        ]
+        assert all("title" in axis for axis in named if axis["field"] not in "xy")

@@ -177,7 +177,7 @@ def test_train_estimate_bias_verify_on_faces(tmp_path, monkeypatch):
         (("train", "digits", "small_cnn", "--size", "0"), "size 0"),
         (
             ("bias", "digits", "*", "deepfool", "--by", "class"),
-            "no complete plain run of * on digits",
+            "There is no model '*'",
         ),
         (
             ("bias", "digits", "small_cnn", "deepfool", "--by", "class", "--rest", "others"),
